@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 - the seeded defects, by room. See ph_mutant.h. */
+#ifndef PH_MUTANT_LIST_H
+#define PH_MUTANT_LIST_H
+
+#define PH_MUTANT_LIST(X)                                                                          \
+    /* store */                                                                                    \
+    X(ACK_BEFORE_FLUSH, "a commit is published before its flush completed")                        \
+    X(NO_RETIRE, "recovery leaves records it did not choose in place")                             \
+    X(NO_OWN_PAGE_CHECK, "open does not verify the newest unsealed generation's own pages")        \
+    X(REUSE_TOO_EARLY, "blocks of the last committed generation are reused")                       \
+    X(NO_RECORD_CHECKSUM, "the commit record's checksum is not compared")                          \
+    X(FLUSH_BEFORE_REAP, "the flush is sent before the write completions are reaped")              \
+    X(SHORT_WRITE_IGNORED, "a short write counts as complete")                                     \
+    X(WRITE_ERROR_IGNORED, "a failed write does not poison the handle")                            \
+    X(FLUSH_RETRIED, "a failed flush is sent again and believed")                                  \
+    X(STALE_GENERATION_NUMBER, "a torn record's generation number is used again")                  \
+    X(WRONG_STORE_ACCEPTED, "page sums are not keyed by store and page number")                    \
+    X(LARGE_COMMIT_NOT_FLUSHED, "a large commit claims flushed data without a flush")              \
+    X(SEAL_BEFORE_FLUSH, "the seal is written before the generation is durable")                   \
+    X(PARENT_NOT_CHECKED, "a record whose parent hash does not match is accepted as successor")    \
+    /* engine */                                                                                   \
+    X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
+    X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")
+
+#endif /* PH_MUTANT_LIST_H */

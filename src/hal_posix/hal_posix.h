@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hal_posix.h - what the runtime and the tools get from the Linux room besides <hal.h>: the file
+ * behind a store, the tracked range of a heap, and what this machine allows.
+ */
+#ifndef HAL_POSIX_H
+#define HAL_POSIX_H
+
+#include "ph_error.h"
+#include "snap_io.h"
+#include "snap_memory.h"
+
+/* ---- probe --------------------------------------------------------------------------------- */
+
+/** One answer: what was tried and what it means for the user. Status: 1 works, 0 not. */
+struct hal_probe_item {
+    const char *name;      /* "userfaultfd", "wp_async", "pagemap_scan", "io_uring", "o_direct", ... */
+    bool works;
+    int error;             /* -errno of the attempt, 0 if it works */
+    char detail[160];
+};
+
+enum { HAL_PROBE_ITEMS = 16 };
+
+struct hal_probe {
+    char kernel[64];
+    bool userfaultfd, wp_async, pagemap_scan, io_uring; /* tracking needs the first three */
+    struct hal_probe_item items[HAL_PROBE_ITEMS];
+    size_t item_count;
+};
+
+/**
+ * Try everything once, harmlessly. `directory`: also probe the file system it is on (O_DIRECT,
+ * fallocate, locks, free space); NULL: not. Never fails; what cannot be tried does not work.
+ */
+void hal_probe(const char *directory, struct hal_probe *out);
+
+/* ---- store file ---------------------------------------------------------------------------- */
+
+enum hal_file_flags {
+    HAL_FILE_READ_ONLY = 1,
+    HAL_FILE_CREATE = 2,      /* must not exist; mode 0600; directory entry made durable */
+    HAL_FILE_NO_URING = 4     /* pwrite threads even if io_uring works */
+};
+/**
+ * Open a regular file as snap_io, O_DIRECT where the file system allows it, O_CLOEXEC, no symlink
+ * tricks: anything but a regular file is refused. io_uring, or pwrite threads when it is denied.
+ * PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not a regular file), or -errno, diag names the path.
+ */
+int hal_file_open(const char *path, unsigned flags, struct snap_io **out, struct phantom_diag *diag);
+
+/* ---- heap range ---------------------------------------------------------------------------- */
+
+/**
+ * Reserve [base, base+size): anonymous, private, no huge pages, not inherited by fork, not dumped,
+ * mapped without replacing anything. PHANTOM_EADDRESS names the mapping in the way.
+ * track: register with userfaultfd; PHANTOM_EUNSUPPORTED if this kernel cannot.
+ */
+int hal_memory_reserve(uint64_t base, uint64_t size, bool track, struct snap_memory **out,
+                       struct phantom_diag *diag);
+
+#endif /* HAL_POSIX_H */

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_engine.h - the snapshot pipeline: one tracked memory, one store, one strategy.
+ *
+ *     reserve -> cut -> capture -> write -> commit -> retire
+ *
+ * reserve  room in the store for what is dirty now, before anything is stopped; live rounds
+ *          (pre-copy) may already stage and write pages while mutators run
+ * cut      the host stops the world; the strategy decides the set of pages that changed
+ * capture  the set is made immutable (copied to staging, or frozen); the host resumes the world
+ * write    sums, writes
+ * commit   record, flush, publish
+ * retire   the strategy drops its before-images; on failure the set is carried to the next cut, so
+ *          that no change is ever forgotten
+ *
+ * The engine knows pages and nothing about objects. Threads: one snapshot at a time, from any one
+ * thread; a request while one runs is the caller's to coalesce (runtime room).
+ */
+#ifndef SNAP_ENGINE_H
+#define SNAP_ENGINE_H
+
+#include "snap_memory.h"
+#include "snap_store.h"
+
+struct snap_engine;
+
+/** How the engine stops and resumes whoever writes into the memory. */
+struct snap_world {
+    void *context;
+    /** Return 0 when no mutator can write until resume(); PHANTOM_ETIMEOUT: not reached, world runs. */
+    int (*stop)(void *context, int timeout_ms);
+    void (*resume)(void *context);
+    /** Pages of the range in use; called with the world stopped. */
+    uint64_t (*heap_pages)(void *context);
+};
+
+struct snap_engine_options {
+    const char *strategy;        /* "async", "full", or NULL: best available for this memory */
+    uint32_t staging_pages;      /* 0: 16384 (64 MiB) */
+    int stop_timeout_ms;         /* 0: 1000 */
+    struct snap_heap_version version;
+    bool check_against_heap;     /* test builds: after each commit compare with the heap at the cut */
+};
+
+/** What one snapshot did. Times in nanoseconds. */
+struct snap_report {
+    struct snap_generation generation;
+    uint64_t pause_ns;           /* world stopped: from all parked to resume */
+    uint64_t stop_wait_ns;       /* from the request to all parked */
+    uint64_t total_ns;
+    uint64_t pages_live;         /* staged while mutators ran */
+    uint64_t pages_stopped;      /* captured in the stop */
+};
+
+/**
+ * Join memory and store. A store with a generation: its pages are read, verified and put into the
+ * memory (eager restore). The engine borrows memory and store; the caller closes them afterwards.
+ */
+int snap_engine_open(struct snap_memory *memory, struct snap_store *store,
+                     const struct snap_world *world, const struct snap_engine_options *options,
+                     struct snap_engine **out, struct phantom_diag *diag);
+void snap_engine_close(struct snap_engine *engine);
+
+/** Name of the strategy in use. */
+const char *snap_engine_strategy(const struct snap_engine *engine);
+
+/**
+ * Take a snapshot; the generation is durable when 0 is returned.
+ * @return 0; PHANTOM_ENOSPACE or PHANTOM_ETIMEOUT: skipped, the world runs on, the next may succeed;
+ *         PHANTOM_EPOISONED: a write failed, no later snapshot on this store can succeed
+ */
+int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
+                         struct phantom_diag *diag);
+
+/**
+ * Pages [first, first+count) hold nothing worth keeping: they become holes in memory at once and in
+ * the store with the next generation. Called with no mutator touching them; any thread.
+ */
+int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t count);
+
+/* ---- strategies ---------------------------------------------------------------------------- */
+
+/**
+ * Tracking and capture behind one interface; all write the same file and pass one conformance suite
+ * (tests/unit/snapshot/test_snapshot_strategies.c). Functions return 0 or a negative error.
+ */
+struct snap_strategy {
+    const char *name;
+    bool needs_tracking;
+    int (*open)(struct snap_engine *engine, void **state, struct phantom_diag *diag);
+    void (*close)(void *state);
+    /** Upper estimate of the pages that a cut now would hold. Mutators run. */
+    int (*estimate)(void *state, uint64_t *pages);
+    /** Live rounds: stage and write dirty pages while mutators run. May do nothing. */
+    int (*precopy)(void *state, struct snap_txn *txn, struct snap_report *report,
+                   struct phantom_diag *diag);
+    /** World stopped: decide the set and make it immutable. */
+    int (*cut)(void *state, struct snap_txn *txn, struct snap_report *report,
+               struct phantom_diag *diag);
+    int (*capture)(void *state, struct snap_txn *txn, struct snap_report *report,
+                   struct phantom_diag *diag);
+    /** World running again: stage and write what capture froze but did not stage. */
+    int (*drain)(void *state, struct snap_txn *txn, struct snap_report *report,
+                 struct phantom_diag *diag);
+    /** After commit (committed) or failure (not): forget the set, or keep it for the next cut. */
+    void (*retire)(void *state, bool committed);
+};
+
+extern const struct snap_strategy snap_strategy_async;
+extern const struct snap_strategy snap_strategy_full;
+
+#endif /* SNAP_ENGINE_H */

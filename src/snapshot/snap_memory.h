@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_memory.h - the tracked memory, as the engine sees it. The hal_posix room implements it with
+ * userfaultfd WP_ASYNC + PAGEMAP_SCAN; tests implement it with an array and a dirty bitmap.
+ *
+ * "Dirty" means: written since the page was last protected (by scan with SNAP_SCAN_PROTECT, by
+ * populate(), or by protect_all()). Holes (never written, or discarded) are never reported dirty.
+ */
+#ifndef SNAP_MEMORY_H
+#define SNAP_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct snap_memory;
+
+struct snap_range { /* pages [first, first + count) */
+    uint64_t first, count;
+};
+
+enum snap_scan_flags {
+    SNAP_SCAN_PROTECT = 1 /* protect what is reported, atomically with reporting it */
+};
+
+struct snap_memory_ops {
+    const char *name;
+    bool tracks; /* false: scan() is not available, only resident() (strategy `full`) */
+    /**
+     * Dirty pages in [first, first+count): at most `capacity` ranges, merged, ascending.
+     * Returns the number of ranges or -errno; *resume is where to go on (== first+count: done).
+     * With SNAP_SCAN_PROTECT a page is protected, and other CPUs see that, before scan() returns:
+     * a store after that makes it dirty again. Safe while mutators run.
+     */
+    int (*scan)(struct snap_memory *memory, uint64_t first, uint64_t count, unsigned flags,
+                struct snap_range *ranges, size_t capacity, uint64_t *resume);
+    /** Ranges of pages that are not holes. Same protocol. */
+    int (*resident)(struct snap_memory *memory, uint64_t first, uint64_t count,
+                    struct snap_range *ranges, size_t capacity, uint64_t *resume);
+    /** Fill pages with restored content; they are clean afterwards. Before mutators run. */
+    int (*populate)(struct snap_memory *memory, uint64_t first, uint64_t count, const void *data);
+    /** Everything that is resident becomes clean. */
+    int (*protect_all)(struct snap_memory *memory, uint64_t first, uint64_t count);
+    /** Give pages back: they are holes and read as zeros. No mutator touches them meanwhile. */
+    int (*discard)(struct snap_memory *memory, uint64_t first, uint64_t count);
+    void (*close)(struct snap_memory *memory);
+};
+
+struct snap_memory {
+    const struct snap_memory_ops *ops;
+    uint8_t *base;
+    uint64_t page_count; /* of the reserved range */
+};
+
+#endif /* SNAP_MEMORY_H */

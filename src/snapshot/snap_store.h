@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_store.h - the store: generations of a paged memory in one file (docs/formats/store.md).
+ *
+ * The store knows pages, never objects. A generation is a root: a commit record that names a page
+ * map, a radix tree of copy-on-write nodes with the 128-bit sum of every child, so that a valid
+ * record vouches for every byte below it. Nothing reachable from a durable record that may still be
+ * opened is ever overwritten.
+ *
+ * Life of a commit (struct snap_txn):
+ *     begin -> reserve(pages) -> { stage -> (caller copies a page) } ... write ... -> commit | abort
+ * Order that holds inside: a page's copy < its sum < its write completion < flush completion <
+ * publish. One flush for a small commit (the record goes out with the data and open verifies those
+ * pages), data flushed first for a larger one (and the record says so).
+ *
+ * Errors: reserve() may refuse with PHANTOM_ENOSPACE and nothing has happened. Any failed write or
+ * flush after that poisons the store: every later call that writes returns PHANTOM_EPOISONED.
+ *
+ * Threads: one thread at a time per store, except snap_store_info() and snap_store_read_page() on
+ * handles of their own.
+ */
+#ifndef SNAP_STORE_H
+#define SNAP_STORE_H
+
+#include "ph_error.h"
+#include "snap_io.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SNAP_PAGE_SIZE = 4096, SNAP_SMALL_COMMIT_PAGES = 256 };
+
+struct snap_store;
+struct snap_txn;
+
+struct snap_sum { /* XXH3 128-bit, keyed by store UUID and page number */
+    uint64_t low, high;
+};
+
+/** Fixed at birth. */
+struct snap_store_params {
+    uint64_t heap_base;       /* virtual address, page-aligned */
+    uint64_t heap_size;       /* bytes of the reserved range, a multiple of the page size */
+    uint8_t uuid[16];
+    uint64_t retain_bytes;    /* budget for retained generations; 0: max(2 x live, 1 GiB) */
+};
+
+/** What the host says about the heap's content; stored in every commit record. */
+struct snap_heap_version {
+    uint32_t heap_layout;
+    uint32_t native_classes;
+};
+
+struct snap_generation {
+    uint64_t number;
+    uint64_t parent;
+    uint64_t heap_pages;      /* pages of the range in use at the cut */
+    uint64_t live_pages;      /* of those, not holes */
+    uint64_t pages_written;   /* data pages this generation wrote */
+    uint64_t bytes_written;   /* everything this generation wrote, record included */
+    int64_t time_ns;          /* wall clock at the cut */
+    uint64_t pause_ns;        /* how long the world was stopped, as the engine reported it */
+    uint64_t incarnation;     /* random number of the writer's opening */
+    struct snap_sum root_sum; /* of the page map: equal memory <=> equal sum */
+    struct snap_sum record_sum;
+    struct snap_heap_version version;
+    bool sealed;
+};
+
+/** What open found and did. */
+struct snap_recovery {
+    uint64_t opened;             /* generation that is now current; 0: the store is still empty */
+    uint64_t incomplete;         /* newest generation whose own pages were missing, 0: none */
+    uint32_t records_torn;       /* recognisable but invalid records */
+    uint32_t records_retired;    /* records overwritten so that they can never come back */
+    uint64_t next_generation;
+};
+
+enum snap_open_flags { SNAP_OPEN_READ_ONLY = 1 };
+
+/** Is this file a store? Reads one block. 1 yes, 0 no (also for an empty file), or -errno. */
+int snap_store_probe(struct snap_io *io);
+
+/** Write an empty store into an empty file: superblocks, cleared record ring, first segment, flush. */
+int snap_store_create(struct snap_io *io, const struct snap_store_params *params,
+                      struct phantom_diag *diag);
+
+/**
+ * Open, recover (see ARCHITECTURE.md, "Recovery"), take the writer lock unless read-only.
+ * A read-only open writes nothing and keeps a shared lock on the generation it shows.
+ * The store borrows io: the caller closes it after snap_store_close().
+ * @return 0; PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_EBUSY, PHANTOM_ECORRUPT (sealed generation
+ *         fails its sums; diag names block, page and generation), -EIO, -ENOMEM
+ */
+int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,
+                    struct snap_recovery *recovery, struct phantom_diag *diag);
+
+/** Seal if needed and possible, release locks, free. NULL allowed. */
+void snap_store_close(struct snap_store *store);
+
+const struct snap_store_params *snap_store_params(const struct snap_store *store);
+/** The newest committed generation; number 0 when nothing was ever committed. */
+const struct snap_generation *snap_store_current(const struct snap_store *store);
+/** Retained generations, oldest first. Returns the count; fills at most `capacity`. */
+size_t snap_store_list(const struct snap_store *store, struct snap_generation *out, size_t capacity);
+
+struct snap_store_usage {
+    uint64_t file_bytes, data_bytes_used, data_bytes_free, metadata_bytes;
+    bool poisoned;
+};
+void snap_store_usage(const struct snap_store *store, struct snap_store_usage *out);
+
+/**
+ * Read one page of a retained generation and verify its sum on the way.
+ * @return 1 page data in buffer; 0 the page is a hole (buffer zeroed); PHANTOM_ENOTFOUND no such
+ *         generation; PHANTOM_ECORRUPT with diag naming generation, page, block, expected and actual
+ */
+int snap_store_read_page(struct snap_store *store, uint64_t generation, uint64_t page, void *buffer,
+                         struct phantom_diag *diag);
+
+/**
+ * Visit every non-hole page of a generation in ascending order with its verified content, reading
+ * ahead with large requests. `visit` returns 0 to go on, anything else stops and is returned.
+ */
+typedef int (*snap_page_visitor)(void *context, uint64_t page, const void *data);
+int snap_store_for_each_page(struct snap_store *store, uint64_t generation, snap_page_visitor visit,
+                             void *context, struct phantom_diag *diag);
+
+struct snap_verify_report {
+    uint64_t generations, pages, nodes, damaged;
+    uint64_t first_damaged_page;
+    uint64_t first_damaged_generation;
+};
+/**
+ * Check sums of everything reachable: superblocks, records, map nodes and pages of the current
+ * generation, or of all retained ones when deep. Calls `damage` (may be NULL) for each bad page or
+ * node with a sentence. @return 0 nothing damaged, PHANTOM_ECORRUPT, or an I/O error
+ */
+int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_report *report,
+                      void (*damage)(void *context, const char *what), void *context,
+                      struct phantom_diag *diag);
+/** Free-space accounting against a full walk of all retained roots (promise P8). 0 or ECORRUPT. */
+int snap_store_audit(struct snap_store *store, struct phantom_diag *diag);
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+/** staging_pages: capacity of the staging area, bounded memory; at least SNAP_SMALL_COMMIT_PAGES. */
+int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
+                   struct phantom_diag *diag);
+/**
+ * Make sure that a commit of `pages` data pages (and its map nodes) has room, growing the file if
+ * needed. May be called again with a larger number. @return 0 or PHANTOM_ENOSPACE, PHANTOM_EPOISONED
+ */
+int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag);
+/**
+ * A 4096-byte slot for the new content of `page`. A page staged again in the same transaction is
+ * superseded: only the last version counts. NULL when the staging area is full: call write().
+ * Bounded time, no I/O, no allocation: may be called while the world is stopped.
+ */
+void *snap_txn_stage(struct snap_txn *txn, uint64_t page);
+/** The page becomes a hole (reads as zeros). A zero page that was staged becomes one by itself. */
+int snap_txn_hole(struct snap_txn *txn, uint64_t page);
+/** Sum and write out what is staged, in large requests; waits so that staging slots become free. */
+int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag);
+
+struct snap_commit {
+    uint64_t heap_pages;
+    int64_t time_ns;
+    uint64_t pause_ns;
+    struct snap_heap_version version;
+};
+/**
+ * Write the rest, the map nodes and the record; make all durable; publish; free the transaction.
+ * A transaction that changed nothing still commits a generation.
+ * @param[out] out  the new generation; durable when 0 is returned
+ * @return 0, PHANTOM_EPOISONED and the cause in diag; the transaction is gone in either case
+ */
+int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
+                    struct snap_generation *out, struct phantom_diag *diag);
+/** Nothing happened, except that reserved space may stay with the file. NULL allowed. */
+void snap_txn_abort(struct snap_txn *txn);
+
+/** Write the seal of the current generation if it has none: not flushed. Call when idle (~10 ms). */
+int snap_store_seal(struct snap_store *store);
+
+/* ---- memory back end (product code: used by tests, tools and in-memory worlds) -------------- */
+
+struct snap_io *snap_io_memory_create(uint64_t size_limit);
+/** Direct access for tests: the bytes of the "file" and their count. */
+uint8_t *snap_io_memory_bytes(struct snap_io *io, uint64_t *size);
+/** Replace the content (copied). 0 or -ENOMEM. */
+int snap_io_memory_assign(struct snap_io *io, const void *bytes, uint64_t size);
+
+#endif /* SNAP_STORE_H */

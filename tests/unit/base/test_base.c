@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ph_error.h"
+#include "ph_memory.h"
+#include "ph_rng.h"
+#include "ph_test.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void every_error_has_its_own_name_and_text(void **state)
+{
+    (void)state;
+#define CHECK_ROW(name, number, text)                                                              \
+    assert_string_equal(phantom_err_name(PHANTOM_##name), "PHANTOM_" #name);                       \
+    assert_string_equal(phantom_strerror(PHANTOM_##name), text);
+    PHANTOM_ERROR_MAP(CHECK_ROW)
+#undef CHECK_ROW
+    assert_string_equal(phantom_err_name(-EIO), "EIO");
+    assert_string_equal(phantom_strerror(-77777), "unknown error");
+}
+
+static void fail_fills_the_message_and_returns_the_code(void **state)
+{
+    (void)state;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    assert_int_equal(ph_fail(&diag, -EIO, "page %d", 7), -EIO);
+    assert_string_equal(diag.text, "page 7");
+    assert_int_equal(ph_fail(NULL, PHANTOM_EINVALID, "nobody listens"), PHANTOM_EINVALID);
+}
+
+static void armed_allocation_fails_once_or_for_ever(void **state)
+{
+    (void)state;
+    int64_t before = ph_memory_live_blocks();
+    ph_memory_fail_after(1, false);
+    void *first = ph_alloc(10);
+    assert_non_null(first);
+    assert_null(ph_alloc(10));
+    assert_true(ph_memory_has_failed());
+    void *third = ph_alloc(10);
+    assert_non_null(third);
+    ph_free(first);
+    ph_free(third);
+    ph_memory_fail_after(0, true);
+    assert_null(ph_zalloc(1, 10));
+    assert_null(ph_alloc_aligned(64, 64));
+    ph_memory_fail_after(-1, false);
+    assert_int_equal(ph_memory_live_blocks(), before);
+}
+
+static void random_numbers_repeat_with_their_seed(void **state)
+{
+    (void)state;
+    struct ph_rng a, b;
+    ph_rng_init(&a, 42);
+    ph_rng_init(&b, 42);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t x = ph_rng_below(&a, 10);
+        assert_in_range(x, 0, 9);
+        assert_int_equal(x, ph_rng_below(&b, 10));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_error_has_its_own_name_and_text),
+        cmocka_unit_test(fail_fills_the_message_and_returns_the_code),
+        cmocka_unit_test(armed_allocation_fails_once_or_for_ever),
+        cmocka_unit_test(random_numbers_repeat_with_their_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
