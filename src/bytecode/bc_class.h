@@ -80,9 +80,9 @@ struct bc_constant { /* always a string: nothing else occurs in class files */
 };
 
 struct bc_class {
-    char *name;   /* with leading dot */
-    char *parent; /* with leading dot */
-    char *version; /* "" when absent */
+    char *name;            /* with leading dot */
+    char *parent;          /* with leading dot */
+    char *version;         /* "" when absent */
     uint32_t object_slots; /* fields including inherited, as the compiler counted them */
     uint32_t method_slots; /* ordinals are below this */
     struct bc_method *methods;
@@ -103,13 +103,20 @@ int bc_class_read(const char *file_name, const void *data, size_t size, struct b
                   struct phantom_diag *diag);
 
 /**
- * Serialise in the order C; per method M, S, l; all f; all c.
+ * Serialise as generation C, in the order C; per method M, S, l; all f; all c. Refuses whatever
+ * bc_class_read() would refuse. A NULL name means "".
  * @param[out] out   ph_alloc'ed bytes; the caller ph_frees them
  * @return 0, -ENOMEM, or PHANTOM_EINVALID when the class breaks a limit
  */
 int bc_class_write(const struct bc_class *class, struct bc_bytes *out, struct phantom_diag *diag);
 
-/** Free the class and all it owns. NULL allowed. */
+/** Free the class and all it owns (each pointer ph_alloc'ed or NULL). NULL allowed. */
 void bc_class_destroy(struct bc_class *class);
+
+/** One more than the highest constant index: the size of the pool. Indices may have gaps. */
+uint32_t bc_class_constant_limit(const struct bc_class *class);
+
+/** Source line of the instruction at offset: that of the last entry at or before it; 0: unknown. */
+uint32_t bc_method_line(const struct bc_method *method, uint32_t offset);
 
 #endif /* BC_CLASS_H */

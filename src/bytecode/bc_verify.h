@@ -18,20 +18,20 @@
 
 /** What the verifier found out about one method. Plain data, volatile, never stored in the heap. */
 struct bc_code_facts {
-    bool regular;               /* both depths are statically known at every instruction */
-    uint32_t max_object_cells;  /* regular: exact maximum, arguments included */
-    uint32_t max_int_cells;     /* likewise; a long or double counts two cells, as in bytecode */
-    uint32_t max_catchers;      /* nesting of push_catcher */
+    bool regular;              /* both depths are statically known at every instruction */
+    uint32_t max_object_cells; /* regular: exact maximum, arguments included */
+    uint32_t max_int_cells;    /* likewise; a long or double counts two cells, as in bytecode */
+    uint32_t max_catchers;     /* nesting of push_catcher */
 };
 
 struct bc_verify_context {
-    const char *class_name;   /* for messages */
-    const char *method_name;  /* for messages */
+    const char *class_name;  /* for messages */
+    const char *method_name; /* for messages */
     uint32_t ordinal;
-    int32_t argument_count;   /* declared; -1 when unknown (no signature record) */
-    uint32_t constant_limit;  /* size of the class's constant pool */
-    uint32_t field_limit;     /* slots of `this` */
-    bool allow_sys;           /* sys_8bit occurs only in code the VM itself generated */
+    int32_t argument_count;  /* declared; -1 when unknown (no signature record) */
+    uint32_t constant_limit; /* size of the class's constant pool */
+    uint32_t field_limit;    /* slots of `this` */
+    bool allow_sys;          /* sys_8bit occurs only in code the VM itself generated */
 };
 
 /**
