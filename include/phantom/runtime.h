@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * runtime.h - open, run and close a persistent world. Stability: see phantom.h.
+ *
+ * A world is a store plus the machine that runs what is in it. There is no save and no load: the
+ * memory of the world - objects, threads, half-finished calls - is snapshotted while it runs, and
+ * opening a store that exists goes on where its newest committed generation stopped.
+ *
+ *     struct phantom_options options;
+ *     phantom_options_init(&options);
+ *     options.boot_class = ".examples.counter";
+ *     options.class_paths = (const char *const[]){"classes", NULL};
+ *     struct phantom_world *world;
+ *     if (phantom_open("counter.phantom", &options, &world, NULL) == 0) {
+ *         phantom_run(world);
+ *         phantom_close(world);
+ *     }
+ */
+#ifndef PHANTOM_RUNTIME_H
+#define PHANTOM_RUNTIME_H
+
+#include <phantom/error.h>
+#include <phantom/snapshot.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct phantom_world;
+
+/** phantom_options.interval_ms: no periodic snapshots, only those asked for and the last one. */
+#define PHANTOM_NO_INTERVAL UINT32_MAX
+
+/** Given to phantom_open(). Zero in a member means its default. Fill in with phantom_options_init(). */
+struct phantom_options {
+    size_t size;                     /* sizeof(struct phantom_options) */
+
+    /* Birth: used only when the store does not exist yet. */
+    const char *boot_class;          /* its method 8 gets the boot object; with leading dot;
+                                        default ".ru.dz.phantom.system.boot" */
+    const char *const *environment;  /* "key=value" strings, NULL-terminated */
+    uint64_t heap_size;              /* bytes of address range, default and maximum 64 GiB */
+    bool existing_only;              /* fail with PHANTOM_ENOTFOUND instead of giving birth */
+
+    /* Every time. */
+    const char *const *class_paths;  /* directories with NAME.pc files, NULL-terminated */
+    uint32_t interval_ms;            /* between periodic snapshots; default 1000 */
+    const char *strategy;            /* "async", "full"; default: the best this machine allows */
+    unsigned workers;                /* OS threads that run VM threads; default: one per CPU */
+    uint64_t max_threads;            /* VM threads; default 1048576; exceeding it throws */
+    uint64_t max_stack_bytes;        /* per VM thread; default 64 MiB; exceeding it throws */
+    uint64_t max_instructions;       /* of this opening; default none; phantom_run: PHANTOM_EQUOTA */
+    bool without_io_uring;           /* write with threads even where io_uring works */
+    bool check_snapshots;            /* compare each generation with the memory at its cut: slow */
+
+    /* Callbacks. Called from the library's threads, possibly at the same time; they must not call
+     * back into the world (phantom_stop excepted) and may not close it. Any may be NULL. */
+    void *context;
+    void (*console)(void *context, const char *bytes, size_t size);  /* what the program prints */
+    void (*message)(void *context, const char *text);  /* refused snapshots, fallbacks: one line */
+    void (*committed)(void *context, const struct phantom_generation *generation); /* durable now */
+    void (*thread_failed)(void *context, const char *text); /* unhandled exception, with backtrace */
+};
+
+/** Set size and zero the rest. @threads any */
+PHANTOM_API void phantom_options_init(struct phantom_options *options);
+
+/**
+ * Open the world in `path`, or give birth to it there.
+ *
+ * Birth is atomic: the file appears under its name only with a complete first generation in it.
+ * Nothing runs before phantom_run() or phantom_step().
+ *
+ * @param path     "NAME.phantom"; a regular file or a name in an existing directory
+ * @param options  NULL: all defaults
+ * @param[out] out written only on success
+ * @param diag     may be NULL; on failure names file, place and cause
+ * @return 0, or
+ *   PHANTOM_EBUSY      another process has it open for writing
+ *   PHANTOM_ECORRUPT   damaged; run `phantom verify`
+ *   PHANTOM_EFORMAT    not a store
+ *   PHANTOM_EVERSION   made by an incompatible version
+ *   PHANTOM_EADDRESS   the heap's address range is in use in this process
+ *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the boot class was not found
+ *   PHANTOM_EVERIFY    the boot class is not valid
+ *   PHANTOM_EUNSUPPORTED  the strategy asked for does not work on this machine
+ *   PHANTOM_EINVALID, -ENOMEM, -errno of the file
+ * @threads any
+ */
+PHANTOM_API int phantom_open(const char *path, const struct phantom_options *options,
+                             struct phantom_world **out, struct phantom_diag *diag);
+
+/** What opening found: the generation that goes on, and whether a newer one was incomplete. */
+PHANTOM_API void phantom_recovered(const struct phantom_world *world,
+                                   struct phantom_recovery *out);
+
+/**
+ * Run until no VM thread is left or phantom_stop() is called; periodic snapshots meanwhile.
+ * @return 0 no thread left; or
+ *   PHANTOM_EPROGRAM   likewise, but some thread ended by an unhandled exception
+ *   PHANTOM_ESTOPPED   phantom_stop() was called; the world can be run again
+ *   PHANTOM_EPOISONED  a snapshot could not be written; the world was stopped, close and reopen
+ *   PHANTOM_EQUOTA     max_instructions used up
+ *   PHANTOM_EINVALID   all threads wait for each other (deadlock), or the world is already running
+ *   PHANTOM_EFORKED
+ * @threads any one that is not inside a callback; blocks
+ */
+PHANTOM_API int phantom_run(struct phantom_world *world);
+
+/** As phantom_run(), but stops after about that many bytecode instructions with PHANTOM_ETIMEOUT and
+ *  takes no periodic snapshots. For tests and for hosts with a loop of their own. */
+PHANTOM_API int phantom_step(struct phantom_world *world, uint64_t instructions);
+
+/** Make phantom_run() return soon. Idempotent. @threads any; async-signal-safe; in callbacks too */
+PHANTOM_API void phantom_stop(struct phantom_world *world);
+
+/**
+ * Take a snapshot now. When 0 is returned the generation is durable. Requests that arrive while one
+ * is being written share the next one.
+ * @param[out] out  may be NULL
+ * @return 0, or
+ *   PHANTOM_ENOSPACE   refused; the last generation is untouched, the world goes on
+ *   PHANTOM_ETIMEOUT   a native did not return in time; likewise
+ *   PHANTOM_EPOISONED  a write or flush failed, now or earlier
+ *   PHANTOM_EFORKED
+ * @threads any that is not inside a callback; blocks
+ */
+PHANTOM_API int phantom_snapshot(struct phantom_world *world, struct phantom_generation *out);
+
+/** The sentence that belongs to the last error of a call on this world; "" if none. Valid until the
+ *  next call. @threads the one that made the call */
+PHANTOM_API const char *phantom_message(const struct phantom_world *world);
+
+/** Name of the snapshot strategy and of the I/O back end in use. @threads any */
+PHANTOM_API const char *phantom_strategy(const struct phantom_world *world);
+PHANTOM_API const char *phantom_io_backend(const struct phantom_world *world);
+
+/**
+ * Take a last snapshot if anything ran since the last one, seal the store, free the world. The world
+ * is gone in any case.
+ * @return 0, or the error of the last snapshot
+ * @pre phantom_run() is not active
+ * @threads any that is not inside a callback
+ */
+PHANTOM_API int phantom_close(struct phantom_world *world);
+
+/** Free the world without a last snapshot: as a crash would, but tidily. NULL allowed. */
+PHANTOM_API void phantom_abandon(struct phantom_world *world);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PHANTOM_RUNTIME_H */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli.h - what the subcommands of `phantom` share. Data goes to stdout, messages to stderr.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <phantom/phantom.h>
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** Exit codes, part of the interface (man phantom). */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_PROGRAM_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_BUSY = 3,
+    CLI_DAMAGED = 4,
+    CLI_IO = 5,
+    CLI_UNSUPPORTED = 6
+};
+
+struct cli_command {
+    const char *name;
+    const char *usage;   /* one line after the name */
+    const char *summary; /* one line */
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+};
+
+extern const struct cli_command cli_command_run, cli_command_stat, cli_command_log,
+    cli_command_verify, cli_command_doctor;
+
+/** The exit code that belongs to an error of the library. */
+int cli_exit_code(int error);
+/** "phantom: " and the message on stderr; returns the exit code for error. */
+int cli_fail(int error, const struct phantom_diag *diag);
+/** A usage message on stderr; returns CLI_USAGE. */
+int cli_usage(const struct cli_command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/** Usage of one command on stdout, for --help. */
+void cli_help(const struct cli_command *command);
+
+/** Commands that look at one store take [--json] STORE (and flags of their own). */
+struct cli_store_arguments {
+    const char *path;
+    bool json;
+    bool deep; /* --deep, where the command knows it */
+};
+/** CLI_OK, or the exit code to end with; *done: help was printed, end with CLI_OK. */
+int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
+                              bool knows_deep, struct cli_store_arguments *out, bool *done);
+
+/** Whole number in [low, high]; false on anything else (sign, spaces, junk, overflow). */
+bool cli_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);
+/** Bytes: digits and an optional suffix K, M, G, T (powers of 1024), also as KiB, KB, ... */
+bool cli_parse_size(const char *text, uint64_t *out);
+
+/** Print a document on stdout and free it; returns CLI_OK or CLI_IO. */
+int cli_print_json(json_t *document);
+/** Flush stdout; a failed write (full disk, closed pipe) is CLI_IO. */
+int cli_finish_output(void);
+/** A generation as a JSON object. */
+json_t *cli_generation_json(const struct phantom_generation *generation);
+/** 32 hex digits of a generation's hash. */
+void cli_hash_text(const struct phantom_generation *generation, char text[33]);
+/** Local time with milliseconds, for people. */
+void cli_time_text(int64_t time_ns, char text[40]);
+/** "12.3 MiB", for people. */
+void cli_bytes_text(uint64_t bytes, char text[24]);
+
+#endif /* CLI_H */

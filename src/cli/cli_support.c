@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli_support.c - exit codes, argument parsing and printing for the subcommands.
+ */
+#include "cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+int cli_exit_code(int error)
+{
+    switch (error) {
+    case 0: return CLI_OK;
+    case PHANTOM_EPROGRAM:
+    case PHANTOM_EVERIFY:
+    case PHANTOM_EQUOTA:
+    case PHANTOM_EHEAPFULL: return CLI_PROGRAM_FAILED;
+    case PHANTOM_EINVALID:
+    case PHANTOM_ENOTFOUND: return CLI_USAGE;
+    case PHANTOM_EBUSY: return CLI_BUSY;
+    case PHANTOM_ECORRUPT:
+    case PHANTOM_EFORMAT: return CLI_DAMAGED;
+    case PHANTOM_EVERSION:
+    case PHANTOM_EUNSUPPORTED:
+    case PHANTOM_EADDRESS: return CLI_UNSUPPORTED;
+    default: return CLI_IO;
+    }
+}
+
+int cli_fail(int error, const struct phantom_diag *diag)
+{
+    const char *text = diag != NULL && diag->text[0] != '\0' ? diag->text : phantom_strerror(error);
+    fprintf(stderr, "phantom: %s (%s)\n", text, phantom_err_name(error));
+    return cli_exit_code(error);
+}
+
+int cli_usage(const struct cli_command *command, const char *format, ...)
+{
+    fprintf(stderr, "phantom %s: ", command->name);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nusage: phantom %s %s\n", command->name, command->usage);
+    return CLI_USAGE;
+}
+
+void cli_help(const struct cli_command *command)
+{
+    printf("usage: phantom %s %s\n%s\nSee phantom(1).\n", command->name, command->usage,
+           command->summary);
+}
+
+int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
+                              bool knows_deep, struct cli_store_arguments *out, bool *done)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"deep", no_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    *out = (struct cli_store_arguments){0};
+    *done = false;
+    optind = 1;
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 'j': out->json = true; break;
+        case 'h':
+            cli_help(command);
+            *done = true;
+            return cli_finish_output();
+        case 'd':
+            if (knows_deep) {
+                out->deep = true;
+                break;
+            }
+            return cli_usage(command, "unknown option --deep");
+        default: return cli_usage(command, "bad option");
+        }
+    }
+    if (optind + 1 != argc) {
+        return cli_usage(command, optind == argc ? "no store given" : "more than one store given");
+    }
+    out->path = argv[optind];
+    return CLI_OK;
+}
+
+bool cli_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
+{
+    if (!isdigit((unsigned char)text[0])) {
+        return false;
+    }
+    errno = 0;
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || value < low || value > high) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+bool cli_parse_size(const char *text, uint64_t *out)
+{
+    if (!isdigit((unsigned char)text[0])) {
+        return false;
+    }
+    errno = 0;
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0) {
+        return false;
+    }
+    static const char units[] = "KMGT";
+    unsigned shift = 0;
+    if (*end != '\0') {
+        const char *unit = strchr(units, toupper((unsigned char)*end));
+        if (unit == NULL ||
+            (end[1] != '\0' && strcasecmp(end + 1, "b") != 0 && strcasecmp(end + 1, "ib") != 0)) {
+            return false;
+        }
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (value > UINT64_MAX >> shift) {
+        return false;
+    }
+    *out = (uint64_t)value << shift;
+    return true;
+}
+
+int cli_finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return CLI_OK;
+    }
+    if (errno != EPIPE) {
+        fprintf(stderr, "phantom: cannot write to stdout: %s\n", strerror(errno));
+    }
+    return CLI_IO;
+}
+
+int cli_print_json(json_t *document)
+{
+    int result = CLI_IO;
+    if (document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0) {
+        putchar('\n');
+        result = cli_finish_output();
+    }
+    json_decref(document);
+    return result;
+}
+
+void cli_hash_text(const struct phantom_generation *generation, char text[33])
+{
+    for (int i = 0; i < 16; i++) {
+        snprintf(text + (ptrdiff_t)2 * i, 3, "%02x", generation->hash[i]);
+    }
+}
+
+json_t *cli_generation_json(const struct phantom_generation *g)
+{
+    char hash[33];
+    cli_hash_text(g, hash);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "generation",
+                     (json_int_t)g->number, "parent", (json_int_t)g->parent, "time_ns",
+                     (json_int_t)g->time_ns, "pause_ns", (json_int_t)g->pause_ns, "heap_pages",
+                     (json_int_t)g->heap_pages, "live_pages", (json_int_t)g->live_pages,
+                     "pages_written", (json_int_t)g->pages_written, "bytes_written",
+                     (json_int_t)g->bytes_written, "hash", hash, "sealed", (int)g->sealed);
+}
+
+void cli_time_text(int64_t time_ns, char text[40])
+{
+    time_t seconds = (time_t)(time_ns / 1000000000);
+    struct tm parts;
+    char date[24];
+    if (localtime_r(&seconds, &parts) == NULL ||
+        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &parts) == 0) {
+        snprintf(text, 40, "?");
+        return;
+    }
+    snprintf(text, 40, "%s.%03d", date, (int)(time_ns / 1000000 % 1000));
+}
+
+void cli_bytes_text(uint64_t bytes, char text[24])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, 24, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_view.c - the read-only side of the public interface: what is in a store and whether it is
+ * whole, and what this machine allows.
+ */
+#include "world_internal.h"
+
+#include "ph_memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { STORE_FORMAT_VERSION = 1, GENERATIONS_MAX = 4096 };
+
+struct phantom_store {
+    struct snap_io *io;
+    struct snap_store *store;
+};
+
+int phantom_store_open(const char *path, struct phantom_store **out,
+                       struct phantom_recovery *recovery, struct phantom_diag *diag)
+{
+    struct phantom_store *view = ph_zalloc(1, sizeof(*view));
+    if (view == NULL) {
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    struct snap_recovery found = {0};
+    int result = hal_file_open(path, HAL_FILE_READ_ONLY, &view->io, diag);
+    if (result == 0) {
+        result = snap_store_open(view->io, SNAP_OPEN_READ_ONLY, &view->store, &found, diag);
+    }
+    if (result != 0) {
+        phantom_store_close(view);
+        return result;
+    }
+    if (recovery != NULL) {
+        *recovery = (struct phantom_recovery){.opened = found.opened,
+                                              .incomplete = found.incomplete,
+                                              .torn_records = found.records_torn};
+    }
+    *out = view;
+    return 0;
+}
+
+void phantom_store_close(struct phantom_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    snap_store_close(store->store);
+    if (store->io != NULL) {
+        store->io->ops->close(store->io);
+    }
+    ph_free(store);
+}
+
+static void print_uuid(const uint8_t uuid[16], char text[37])
+{
+    char *out = text;
+    for (int i = 0; i < 16; i++) {
+        bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+        out += snprintf(out, 4, dash ? "-%02x" : "%02x", uuid[i]);
+    }
+}
+
+void phantom_store_info(const struct phantom_store *store, struct phantom_store_info *out)
+{
+    memset(out, 0, sizeof(*out));
+    const struct snap_store_params *params = snap_store_params(store->store);
+    const struct snap_generation *current = snap_store_current(store->store);
+    struct snap_store_usage usage;
+    snap_store_usage(store->store, &usage);
+    print_uuid(params->uuid, out->uuid);
+    out->format_version = STORE_FORMAT_VERSION;
+    out->heap_layout_version = current->version.heap_layout;
+    out->native_class_version = current->version.native_classes;
+    out->heap_base = params->heap_base;
+    out->heap_size = params->heap_size;
+    out->file_bytes = usage.file_bytes;
+    out->data_bytes_used = usage.data_bytes_used;
+    out->data_bytes_free = usage.data_bytes_free;
+    out->metadata_bytes = usage.metadata_bytes;
+    out->generations = snap_store_list(store->store, NULL, 0);
+    world_generation(current, &out->current);
+}
+
+int phantom_store_log(const struct phantom_store *store,
+                      int (*visit)(void *context, const struct phantom_generation *generation),
+                      void *context)
+{
+    struct snap_generation *list = ph_zalloc(GENERATIONS_MAX, sizeof(*list));
+    if (list == NULL) {
+        return -ENOMEM;
+    }
+    size_t count = snap_store_list(store->store, list, GENERATIONS_MAX);
+    int result = 0;
+    for (size_t i = 0; i < count && i < GENERATIONS_MAX && result == 0; i++) {
+        struct phantom_generation generation;
+        world_generation(&list[i], &generation);
+        result = visit(context, &generation);
+    }
+    ph_free(list);
+    return result;
+}
+
+int phantom_store_verify(struct phantom_store *store, bool all_generations,
+                         struct phantom_verify_report *report,
+                         void (*damage)(void *context, const char *what), void *context,
+                         struct phantom_diag *diag)
+{
+    struct snap_verify_report found = {0};
+    int result =
+        snap_store_verify(store->store, all_generations, &found, damage, context, diag);
+    if (report != NULL) {
+        *report = (struct phantom_verify_report){.generations = found.generations,
+                                                 .pages = found.pages,
+                                                 .nodes = found.nodes,
+                                                 .damaged = found.damaged};
+    }
+    return result;
+}
+
+void phantom_probe(const char *directory,
+                   void (*visit)(void *context, const struct phantom_probe_item *item),
+                   void *context)
+{
+    struct hal_probe probe;
+    hal_probe(directory, &probe);
+    for (size_t i = 0; i < probe.item_count; i++) {
+        const struct phantom_probe_item item = {.name = probe.items[i].name,
+                                                .works = probe.items[i].works,
+                                                .detail = probe.items[i].detail};
+        visit(context, &item);
+    }
+}

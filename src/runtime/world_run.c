@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * world_run.c - run, step and stop a world, with a thread of its own for the periodic snapshots.
+ */
+#include "world_internal.h"
+
+#include "hal_files.h"
+
+#include <string.h>
+
+enum { SEAL_AFTER_MS = 10 };
+
+/** Sleep until `milliseconds` passed or somebody changed something; lock held. */
+static void doze(struct phantom_world *world, uint64_t milliseconds)
+{
+    long wait = milliseconds > 1000000 ? 1000000 : (long)milliseconds;
+    hal_cond_timedwait(&world->changed, &world->lock, wait > 0 ? wait : 1);
+}
+
+/** Wait for the next moment of a periodic snapshot. False: the snapshotter shall end. Lock held. */
+static bool wait_for_turn(struct phantom_world *world, uint64_t *next_ms, bool *seal)
+{
+    while (world->snapshotter_wanted) {
+        uint64_t now = hal_monotonic_ns() / 1000000;
+        if (now >= *next_ms) {
+            return true;
+        }
+        uint64_t wait = *next_ms - now;
+        if (*seal && wait > SEAL_AFTER_MS) {
+            wait = SEAL_AFTER_MS;
+        }
+        uint64_t done_before = world->last_done;
+        doze(world, wait);
+        if (world->last_done != done_before) {
+            *seal = true;
+        } else if (*seal && world->snapshotter_wanted && !world->snapshot_busy) {
+            /* Idle since the last commit: say on disk that it is complete. Nobody else uses the
+             * store while snapshot_busy is ours. */
+            *seal = false;
+            world->snapshot_busy = true;
+            hal_mutex_unlock(&world->lock);
+            snap_store_seal(world->store);
+            hal_mutex_lock(&world->lock);
+            world->snapshot_busy = false;
+            hal_cond_broadcast(&world->changed);
+        }
+    }
+    return false;
+}
+
+static void snapshotter(void *argument)
+{
+    struct phantom_world *world = argument;
+    t_current_set_name("snapshotter");
+    uint64_t interval = world->options.interval_ms;
+    uint64_t next = hal_monotonic_ns() / 1000000 + interval;
+    bool seal = false;
+    hal_mutex_lock(&world->lock);
+    while (wait_for_turn(world, &next, &seal)) {
+        hal_mutex_unlock(&world->lock);
+        int result = 0;
+        if (!world_is_unchanged(world)) {
+            struct phantom_diag diag = PHANTOM_DIAG_INIT;
+            result = world_snapshot(world, NULL, &diag);
+            if (atomic_load(&world->poisoned)) {
+                memcpy(&world->diag, &diag, sizeof(diag));
+                pvm_request_stop(world->pvm);
+            }
+        }
+        seal = seal || result == 0;
+        uint64_t now = hal_monotonic_ns() / 1000000;
+        next = next + interval > now ? next + interval : now + interval;
+        hal_mutex_lock(&world->lock);
+        if (atomic_load(&world->poisoned)) {
+            break;
+        }
+    }
+    world->snapshotter_running = false;
+    hal_cond_broadcast(&world->changed);
+    hal_mutex_unlock(&world->lock);
+}
+
+static int start_snapshotter(struct phantom_world *world)
+{
+    if (world->options.interval_ms == PHANTOM_NO_INTERVAL) {
+        return 0;
+    }
+    world->snapshotter_wanted = true;
+    world->snapshotter_running = true;
+    tid_t tid = hal_start_thread(snapshotter, world, THREAD_FLAG_KERNEL);
+    if (tid < 0) {
+        world->snapshotter_running = false;
+        return ph_fail(&world->diag, tid, "%s: cannot start the snapshot thread", world->path);
+    }
+    return 0;
+}
+
+static void stop_snapshotter(struct phantom_world *world)
+{
+    hal_mutex_lock(&world->lock);
+    world->snapshotter_wanted = false;
+    hal_cond_broadcast(&world->changed);
+    while (world->snapshotter_running) {
+        hal_cond_wait(&world->changed, &world->lock);
+    }
+    hal_mutex_unlock(&world->lock);
+}
+
+/** The checks that run and step share; on success the world is marked as running. */
+static int begin_running(struct phantom_world *world)
+{
+    if (world->owner_process != hal_process_id()) {
+        return PHANTOM_EFORKED;
+    }
+    if (atomic_load(&world->poisoned)) {
+        return PHANTOM_EPOISONED;
+    }
+    if (atomic_exchange(&world->running, true)) {
+        return ph_fail(&world->diag, PHANTOM_EINVALID, "%s: the world is already running",
+                       world->path);
+    }
+    world->diag.text[0] = '\0';
+    return 0;
+}
+
+int phantom_run(struct phantom_world *world)
+{
+    int result = begin_running(world);
+    if (result != 0) {
+        return result;
+    }
+    result = start_snapshotter(world);
+    if (result == 0) {
+        struct phantom_diag diag = PHANTOM_DIAG_INIT;
+        result = pvm_run(world->pvm, &diag);
+        stop_snapshotter(world);
+        if (atomic_load(&world->poisoned)) {
+            result = PHANTOM_EPOISONED;
+        } else if (result < 0) {
+            memcpy(&world->diag, &diag, sizeof(diag));
+        }
+    }
+    atomic_store(&world->running, false);
+    return result;
+}
+
+int phantom_step(struct phantom_world *world, uint64_t instructions)
+{
+    int result = begin_running(world);
+    if (result == 0) {
+        result = pvm_step(world->pvm, instructions, &world->diag);
+        atomic_store(&world->running, false);
+    }
+    return result;
+}
+
+void phantom_stop(struct phantom_world *world)
+{
+    pvm_request_stop(world->pvm);
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Add up meson test logs and print the closing line `N passed, N failed, N skipped`.
+
+usage: test_summary.py NAME=testlog.json...
+
+Names what was skipped with the reason the test printed, and what failed. Repeats the lines of
+figures that tests print (states=, flips=, kills=), so that a number that drops is seen. Exit status
+1 if anything failed or nothing passed.
+"""
+import json
+import re
+import sys
+
+FIGURES = re.compile(r"^(states=|flips=|kills=|mutants=).*", re.M)
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    passed = failed = 0
+    skipped = []
+    for argument in sys.argv[1:]:
+        name, path = argument.split("=", 1)
+        with open(path, encoding="utf-8") as log:
+            for line in log:
+                test = json.loads(line)
+                title = f"{name}: {test['name']}"
+                output = test.get("stdout") or ""
+                for match in FIGURES.finditer(output):
+                    print(f"{title}: {match.group(0)}")
+                if test["result"] == "OK":
+                    passed += 1
+                elif test["result"] == "SKIP":
+                    text = (output + (test.get("stderr") or "")).strip().splitlines()
+                    skipped.append(f"{title}: {text[-1] if text else 'no reason given'}")
+                else:
+                    failed += 1
+                    print(f"FAILED {title}: {test['result']}")
+    for line in skipped:
+        print(f"skipped {line}")
+    print(f"{passed} passed, {failed} failed, {len(skipped)} skipped")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
