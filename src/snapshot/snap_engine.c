@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_engine.c - the snapshot pipeline: reserve -> (live rounds) -> cut -> capture -> resume ->
+ * write -> commit -> retire, each a function phase_*() below. What is tracked and how it is copied
+ * is the strategy's; what a generation is and how it becomes durable is the store's. This file owns
+ * the order between them, the stop, the log of discards, and the promise that no phase that fails
+ * loses a change: whatever happens, retire() is called, and the strategy keeps what was not
+ * committed.
+ *
+ * Lock order: discard_lock, a leaf (snapshot_internal.h). It is taken only after the world has
+ * stopped, and released before it resumes: so a mutator that waits in snap_engine_discard() can
+ * always finish and reach its safepoint.
+ *
+ * True between calls: no transaction is open, the world is running as far as this engine goes, and
+ * round describes the last snapshot.
+ */
+#include "snap_engine.h"
+
+#include "capture.h"
+#include "ph_check.h"
+#include "ph_log.h"
+#include "ph_memory.h"
+#include "snapshot_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    DEFAULT_STAGING_PAGES = 16384,
+    DEFAULT_STOP_TIMEOUT_MS = 1000,
+    RESTORE_RUN_PAGES = 256, /* pages given to populate() in one call, at most */
+    MARGIN_PAGES = 64,       /* reserved beyond the estimate, plus an eighth of it */
+};
+
+/** One snapshot on its way through the phases. */
+struct passage {
+    struct snap_engine *engine;
+    struct snap_txn *txn; /* NULL: not begun, or gone */
+    struct snap_report *report;
+    struct phantom_diag *diag;
+    int64_t wall_ns; /* wall clock at the cut */
+};
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    int rc = clock_gettime(clock, &now);
+    PH_CHECK(rc == 0);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static uint64_t since_ns(int64_t start)
+{
+    return (uint64_t)(clock_ns(CLOCK_MONOTONIC) - start);
+}
+
+/* ---- services for the strategies ----------------------------------------------------------- */
+
+int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
+                        struct phantom_diag *diag)
+{
+    struct snap_round *round = &engine->round;
+    if (pages <= round->reserved) {
+        return 0;
+    }
+    uint64_t generous = pages + pages / 8 + MARGIN_PAGES;
+    int rc = snap_txn_reserve(txn, generous, diag);
+    if (rc == PHANTOM_ENOSPACE) {
+        generous = pages; /* no room for comfort; is there room for what is needed? */
+        rc = snap_txn_reserve(txn, generous, diag);
+    }
+    if (rc == 0) {
+        round->reserved = generous;
+    }
+    return rc;
+}
+
+int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
+                      struct phantom_diag *diag)
+{
+    struct snap_round *round = &engine->round;
+    int rc = snap_engine_reserve(engine, txn, round->staged + 1, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    void *slot = snap_txn_stage(txn, page);
+    if (slot == NULL) {
+        rc = snap_txn_write(txn, diag);
+        if (rc != 0) {
+            return rc;
+        }
+        slot = snap_txn_stage(txn, page);
+    }
+    if (slot == NULL) {
+        return ph_fail(diag, -ENOMEM, "no staging slot for page %" PRIu64, page);
+    }
+    capture_copy(slot, snap_engine_page(engine, page));
+    round->staged++;
+    return 0;
+}
+
+int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
+                              int (*visit)(void *context, struct snap_range range), void *context)
+{
+    struct snap_range ranges[SNAP_RANGES];
+    struct snap_memory *memory = engine->memory;
+    for (uint64_t at = 0; at < end;) {
+        uint64_t resume = at;
+        int n = memory->ops->resident(memory, at, end - at, ranges, SNAP_RANGES, &resume);
+        if (n < 0) {
+            return n;
+        }
+        for (int i = 0; i < n; i++) {
+            int rc = visit(context, ranges[i]);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        PH_CHECK(resume > at);
+        at = resume;
+    }
+    return 0;
+}
+
+/* ---- witness: the committed generation against the heap at the cut ------------------------- */
+
+static int witness_range(void *context, struct snap_range range)
+{
+    struct snap_engine *engine = context;
+    for (uint64_t page = range.first; page < range.first + range.count; page++) {
+        const void *data = snap_engine_page(engine, page);
+        if (page_sums_is_zero(data)) {
+            continue;
+        }
+        if (page_sums_put(&engine->witness.sums, page, page_sums_of(data)) != 0) {
+            return -ENOMEM;
+        }
+        page_set_add(&engine->witness.pages, page);
+    }
+    return 0;
+}
+
+/** World stopped: remember the sum of every page in use. */
+static int witness_take(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    if (!engine->options.check_against_heap) {
+        return 0;
+    }
+    page_set_clear(&engine->witness.pages);
+    int rc = snap_engine_each_resident(engine, engine->round.heap_pages, witness_range, engine);
+    return rc == 0 ? 0
+                   : ph_fail(diag, rc, "summing the heap for the check: %s", phantom_strerror(rc));
+}
+
+static _Noreturn void witness_mismatch(uint64_t generation, uint64_t page, const char *what)
+{
+    char text[160];
+    snprintf(text, sizeof(text),
+             "generation %" PRIu64 " differs from the heap: page %" PRIu64 " %s", generation, page,
+             what);
+    ph_check_failed(__FILE__, __LINE__, text);
+}
+
+static int witness_page(void *context, uint64_t page, const void *data)
+{
+    struct snap_engine *engine = context;
+    uint64_t generation = snap_store_current(engine->store)->number;
+    if (page >= engine->round.heap_pages || page_sums_is_zero(data)) {
+        return 0;
+    }
+    if (!page_set_remove(&engine->witness.pages, page)) {
+        witness_mismatch(generation, page, "was a hole at the cut");
+    }
+    if (!page_sums_equal(page_sums_get(&engine->witness.sums, page), page_sums_of(data))) {
+        witness_mismatch(generation, page, "has other content");
+    }
+    return 0;
+}
+
+/** After a commit. The generation is durable; only the check itself can still fail to be made. */
+static void witness_compare(struct snap_engine *engine)
+{
+    if (!engine->options.check_against_heap) {
+        return;
+    }
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    uint64_t generation = snap_store_current(engine->store)->number;
+    int rc = snap_store_for_each_page(engine->store, generation, witness_page, engine, &diag);
+    if (rc == PHANTOM_ECORRUPT) {
+        ph_check_failed(__FILE__, __LINE__, diag.text);
+    }
+    if (rc != 0) {
+        ph_log(PH_LOG_WARNING, "generation %" PRIu64 " was not compared with the heap: %s",
+               generation, phantom_strerror(rc));
+        return;
+    }
+    uint64_t missing = page_set_next(&engine->witness.pages, 0, UINT64_MAX);
+    if (missing != PAGE_SET_END) {
+        witness_mismatch(generation, missing, "is missing");
+    }
+}
+
+/* ---- phases -------------------------------------------------------------------------------- */
+
+/** Room in the store for what is dirty now. A refusal leaves the world untouched. */
+static int phase_reserve(struct passage *p)
+{
+    struct snap_engine *engine = p->engine;
+    uint64_t pages = 0;
+    int rc = engine->strategy->estimate(engine->state, &pages);
+    if (rc != 0) {
+        return ph_fail(p->diag, rc, "estimating the size of the snapshot: %s",
+                       phantom_strerror(rc));
+    }
+    rc = snap_txn_begin(engine->store, engine->options.staging_pages, &p->txn, p->diag);
+    if (rc != 0) {
+        p->txn = NULL;
+        return rc;
+    }
+    /* At least one page, so that even an empty generation is refused while nothing is stopped. */
+    return snap_engine_reserve(engine, p->txn, pages != 0 ? pages : 1, p->diag);
+}
+
+/** Live rounds: mutators run. */
+static int phase_precopy(struct passage *p)
+{
+    return p->engine->strategy->precopy(p->engine->state, p->txn, p->report, p->diag);
+}
+
+/** World stopped: decide the set, and make sure that it fits. */
+static int phase_cut(struct passage *p)
+{
+    struct snap_engine *engine = p->engine;
+    struct snap_round *round = &engine->round;
+    p->wall_ns = clock_ns(CLOCK_REALTIME);
+    round->heap_pages = engine->world.heap_pages(engine->world.context);
+    if (round->heap_pages > engine->memory->page_count) {
+        return ph_fail(p->diag, PHANTOM_EINVALID,
+                       "the host says that %" PRIu64 " pages of a range of %" PRIu64 " are in use",
+                       round->heap_pages, engine->memory->page_count);
+    }
+    int rc = engine->strategy->cut(engine->state, p->txn, p->report, p->diag);
+    if (rc != 0) {
+        return rc;
+    }
+    /* More than was estimated: ask for more room while stopped, rather than go round again. */
+    return snap_engine_reserve(engine, p->txn, round->staged + round->cut_pages + round->cut_holes,
+                               p->diag);
+}
+
+/** World stopped: make the set immutable. */
+static int phase_capture(struct passage *p)
+{
+    struct snap_engine *engine = p->engine;
+    int rc = engine->strategy->capture(engine->state, p->txn, p->report, p->diag);
+    return rc != 0 ? rc : witness_take(engine, p->diag);
+}
+
+/** Stop, cut, capture, resume. The world runs when this returns, whatever it returns. */
+static int phase_stop(struct passage *p)
+{
+    struct snap_engine *engine = p->engine;
+    int timeout_ms = engine->options.stop_timeout_ms;
+    int64_t start = clock_ns(CLOCK_MONOTONIC);
+    int rc = engine->world.stop(engine->world.context, timeout_ms);
+    p->report->stop_wait_ns = since_ns(start);
+    if (rc != 0) {
+        return ph_fail(p->diag, rc, "the world did not stop within %d ms: %s", timeout_ms,
+                       phantom_strerror(rc));
+    }
+    start = clock_ns(CLOCK_MONOTONIC);
+    pthread_mutex_lock(&engine->discard_lock);
+    rc = phase_cut(p);
+    if (rc == 0) {
+        rc = phase_capture(p);
+    }
+    pthread_mutex_unlock(&engine->discard_lock);
+    p->report->pause_ns = since_ns(start);
+    engine->world.resume(engine->world.context);
+    return rc;
+}
+
+/** World running again: what capture froze but did not stage. */
+static int phase_write(struct passage *p)
+{
+    return p->engine->strategy->drain(p->engine->state, p->txn, p->report, p->diag);
+}
+
+static int phase_commit(struct passage *p)
+{
+    struct snap_engine *engine = p->engine;
+    struct snap_commit commit = {
+        .heap_pages = engine->round.heap_pages,
+        .time_ns = p->wall_ns,
+        .pause_ns = p->report->pause_ns,
+        .version = engine->options.version,
+    };
+    struct snap_txn *txn = p->txn;
+    p->txn = NULL; /* gone in either case */
+    return snap_txn_commit(txn, &commit, &p->report->generation, p->diag);
+}
+
+/** The strategy forgets the set, or keeps it for the next cut. */
+static void phase_retire(struct passage *p, bool committed)
+{
+    snap_txn_abort(p->txn);
+    p->txn = NULL;
+    p->engine->strategy->retire(p->engine->state, committed);
+}
+
+static int take_snapshot(struct passage *p)
+{
+    int (*const phases[])(struct passage *) = {phase_reserve, phase_precopy, phase_stop,
+                                               phase_write, phase_commit};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof(phases) / sizeof(phases[0]); i++) {
+        rc = phases[i](p);
+    }
+    phase_retire(p, rc == 0);
+    return rc;
+}
+
+int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
+                         struct phantom_diag *diag)
+{
+    struct snap_report scratch;
+    if (report == NULL) {
+        report = &scratch;
+    }
+    *report = (struct snap_report){0};
+    if (atomic_exchange(&engine->busy, true)) {
+        return ph_fail(diag, PHANTOM_EINVALID, "a snapshot is being taken already");
+    }
+    int64_t start = clock_ns(CLOCK_MONOTONIC);
+    struct passage passage = {.engine = engine, .report = report, .diag = diag};
+    int rc;
+    if (engine->poisoned) {
+        rc = ph_fail(diag, PHANTOM_EPOISONED, "%s", phantom_strerror(PHANTOM_EPOISONED));
+    } else {
+        engine->round = (struct snap_round){0};
+        rc = take_snapshot(&passage);
+    }
+    report->total_ns = since_ns(start);
+    if (rc == PHANTOM_EPOISONED) {
+        engine->poisoned = true;
+    }
+    if (rc == 0) {
+        witness_compare(engine);
+    }
+    atomic_store(&engine->busy, false);
+    return rc;
+}
+
+int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t count)
+{
+    struct snap_memory *memory = engine->memory;
+    if (first > memory->page_count || count > memory->page_count - first) {
+        return PHANTOM_EINVALID;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    pthread_mutex_lock(&engine->discard_lock);
+    /* Logged first: dropping a page leaves no trace that a scan could find. */
+    page_set_add_range(&engine->discarded, first, count);
+    int rc = memory->ops->discard(memory, first, count);
+    if (rc != 0) {
+        /* Not given back. The promise that they read as zeros is kept by hand, and the stores make
+         * them dirty, so that memory and store agree. */
+        memset(snap_engine_page(engine, first), 0, (size_t)count * SNAP_PAGE_SIZE);
+    }
+    pthread_mutex_unlock(&engine->discard_lock);
+    return rc;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+/** Pages on their way from the store into the memory, collected into runs. */
+struct restore {
+    struct snap_engine *engine;
+    uint8_t *buffer; /* RESTORE_RUN_PAGES pages */
+    uint64_t first, count;
+};
+
+static int restore_flush(struct restore *restore)
+{
+    if (restore->count == 0) {
+        return 0;
+    }
+    struct snap_memory *memory = restore->engine->memory;
+    int rc = memory->ops->populate(memory, restore->first, restore->count, restore->buffer);
+    if (rc == 0) {
+        page_set_add_range(&restore->engine->restored, restore->first, restore->count);
+        restore->count = 0;
+    }
+    return rc;
+}
+
+static int restore_page(void *context, uint64_t page, const void *data)
+{
+    struct restore *restore = context;
+    if (page >= restore->engine->memory->page_count) {
+        return PHANTOM_ECORRUPT;
+    }
+    if (restore->count == RESTORE_RUN_PAGES || page != restore->first + restore->count) {
+        int rc = restore_flush(restore);
+        if (rc != 0) {
+            return rc;
+        }
+        restore->first = page;
+    }
+    memcpy(restore->buffer + restore->count * SNAP_PAGE_SIZE, data, SNAP_PAGE_SIZE);
+    restore->count++;
+    return 0;
+}
+
+static int refuse_resident(void *context, struct snap_range range)
+{
+    (void)range;
+    (void)context;
+    return PHANTOM_EINVALID;
+}
+
+/** Put the current generation into the memory, which must be empty: the result is exactly it. */
+static int restore_heap(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    const struct snap_generation *current = snap_store_current(engine->store);
+    if (current->number == 0) {
+        return 0; /* what is in the memory is the beginning of the first generation */
+    }
+    int rc = snap_engine_each_resident(engine, engine->memory->page_count, refuse_resident, NULL);
+    if (rc != 0) {
+        return ph_fail(diag, rc, "the memory to restore generation %" PRIu64 " into is not empty",
+                       current->number);
+    }
+    struct restore restore = {.engine = engine};
+    restore.buffer = ph_alloc_aligned(SNAP_PAGE_SIZE, RESTORE_RUN_PAGES * SNAP_PAGE_SIZE);
+    if (restore.buffer == NULL) {
+        return ph_fail(diag, -ENOMEM, "no memory to restore generation %" PRIu64, current->number);
+    }
+    rc = snap_store_for_each_page(engine->store, current->number, restore_page, &restore, diag);
+    if (rc == 0) {
+        rc = restore_flush(&restore);
+    }
+    if (rc != 0 && diag != NULL && diag->text[0] == '\0') {
+        ph_fail(diag, rc, "restoring generation %" PRIu64 ": %s", current->number,
+                phantom_strerror(rc));
+    }
+    ph_free(restore.buffer);
+    return rc;
+}
+
+static int choose_strategy(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    static const struct snap_strategy *const strategies[] = {&snap_strategy_async,
+                                                             &snap_strategy_full};
+    const char *name = engine->options.strategy;
+    bool tracks = engine->memory->ops->tracks;
+    if (name == NULL) {
+        engine->strategy = tracks ? &snap_strategy_async : &snap_strategy_full;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(strategies) / sizeof(strategies[0]); i++) {
+        if (strcmp(name, strategies[i]->name) != 0) {
+            continue;
+        }
+        if (strategies[i]->needs_tracking && !tracks) {
+            return ph_fail(diag, PHANTOM_EUNSUPPORTED,
+                           "strategy %s needs a memory that tracks writes; this one (%s) does not",
+                           name, engine->memory->ops->name);
+        }
+        engine->strategy = strategies[i];
+        return 0;
+    }
+    return ph_fail(diag, PHANTOM_EINVALID, "no snapshot strategy is called '%s'", name);
+}
+
+/** The store was made for one range and for no other. */
+static int check_range(const struct snap_engine *engine, struct phantom_diag *diag)
+{
+    const struct snap_store_params *params = snap_store_params(engine->store);
+    uint64_t base = (uint64_t)(uintptr_t)engine->memory->base;
+    uint64_t size = engine->memory->page_count * SNAP_PAGE_SIZE;
+    if (params->heap_base == base && params->heap_size == size) {
+        return 0;
+    }
+    return ph_fail(diag, PHANTOM_EINVALID,
+                   "the store's heap is 0x%" PRIx64 " + 0x%" PRIx64 ", the memory is 0x%" PRIx64
+                   " + 0x%" PRIx64,
+                   params->heap_base, params->heap_size, base, size);
+}
+
+static void fill_in_defaults(struct snap_engine_options *options)
+{
+    if (options->staging_pages == 0) {
+        options->staging_pages = DEFAULT_STAGING_PAGES;
+    }
+    if (options->staging_pages < SNAP_SMALL_COMMIT_PAGES) {
+        options->staging_pages = SNAP_SMALL_COMMIT_PAGES;
+    }
+    if (options->stop_timeout_ms == 0) {
+        options->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
+    }
+}
+
+static int allocate_sets(struct snap_engine *engine)
+{
+    uint64_t pages = engine->memory->page_count;
+    int rc = page_set_init(&engine->discarded, pages);
+    if (rc == 0) {
+        rc = page_set_init(&engine->restored, pages);
+    }
+    if (rc == 0 && engine->options.check_against_heap) {
+        rc = page_set_init(&engine->witness.pages, pages);
+    }
+    if (rc == 0 && engine->options.check_against_heap) {
+        rc = page_sums_init(&engine->witness.sums, pages);
+    }
+    return rc;
+}
+
+static int open_parts(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    int rc = choose_strategy(engine, diag);
+    if (rc == 0) {
+        rc = check_range(engine, diag);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = allocate_sets(engine);
+    if (rc != 0) {
+        return ph_fail(diag, rc, "no memory for the page sets of the snapshot engine");
+    }
+    rc = restore_heap(engine, diag);
+    if (rc == 0) {
+        rc = engine->strategy->open(engine, &engine->state, diag);
+    }
+    page_set_finish(&engine->restored);
+    return rc;
+}
+
+int snap_engine_open(struct snap_memory *memory, struct snap_store *store,
+                     const struct snap_world *world, const struct snap_engine_options *options,
+                     struct snap_engine **out, struct phantom_diag *diag)
+{
+    if (world->stop == NULL || world->resume == NULL || world->heap_pages == NULL) {
+        return ph_fail(diag, PHANTOM_EINVALID,
+                       "the world has no way to stop, resume or be measured");
+    }
+    struct snap_engine *engine = ph_zalloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        return ph_fail(diag, -ENOMEM, "no memory for the snapshot engine");
+    }
+    engine->memory = memory;
+    engine->store = store;
+    engine->world = *world;
+    engine->options = options != NULL ? *options : (struct snap_engine_options){0};
+    fill_in_defaults(&engine->options);
+    int rc = pthread_mutex_init(&engine->discard_lock, NULL);
+    if (rc != 0) {
+        ph_free(engine);
+        return ph_fail(diag, -rc, "no lock for the snapshot engine");
+    }
+    rc = open_parts(engine, diag);
+    if (rc != 0) {
+        snap_engine_close(engine);
+        return rc;
+    }
+    *out = engine;
+    return 0;
+}
+
+void snap_engine_close(struct snap_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    if (engine->state != NULL) {
+        engine->strategy->close(engine->state);
+    }
+    page_set_finish(&engine->discarded);
+    page_set_finish(&engine->restored);
+    page_set_finish(&engine->witness.pages);
+    page_sums_finish(&engine->witness.sums);
+    pthread_mutex_destroy(&engine->discard_lock);
+    ph_free(engine);
+}
+
+const char *snap_engine_strategy(const struct snap_engine *engine)
+{
+    return engine->strategy->name;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot_internal.h - what the engine and its strategies share. Not used outside this room.
+ *
+ * Lock order: discard_lock is the only lock of the engine and a leaf. It makes "log the discard and
+ * give the pages back" one step against "scan, protect and note what was dirty", and it is held
+ * from the cut until the world is resumed, so that no page disappears between the decision and the
+ * copy.
+ */
+#ifndef SNAPSHOT_INTERNAL_H
+#define SNAPSHOT_INTERNAL_H
+
+#include "page_set.h"
+#include "page_sums.h"
+#include "snap_engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/** State of the snapshot that is being taken; zeroed when one begins. */
+struct snap_round {
+    uint64_t reserved;   /* data pages the store has promised room for */
+    uint64_t staged;     /* pages staged so far, each version counted: what the room is used for */
+    uint64_t cut_pages;  /* set by cut(): pages of data that capture() will stage */
+    uint64_t cut_holes;  /* set by cut(): pages that capture() will make holes */
+    uint64_t heap_pages; /* pages in use at the cut, from the host */
+};
+
+/** The heap as it was at the cut, for check_against_heap: sums of all pages that are not zero. */
+struct snap_witness {
+    struct page_set pages;
+    struct page_sums sums;
+};
+
+struct snap_engine {
+    struct snap_memory *memory;
+    struct snap_store *store;
+    struct snap_world world;
+    struct snap_engine_options options; /* with defaults filled in */
+    const struct snap_strategy *strategy;
+    void *state; /* the strategy's */
+
+    pthread_mutex_t discard_lock;
+    struct page_set discarded; /* under discard_lock: discards not yet seen by a cut */
+
+    struct page_set restored; /* only while opening: pages that came from the store */
+    struct snap_round round;
+    struct snap_witness witness; /* only if options.check_against_heap */
+    atomic_bool busy;            /* a snapshot is being taken */
+    bool poisoned;               /* the store has said PHANTOM_EPOISONED */
+};
+
+/** Ranges asked of the memory in one call. */
+enum { SNAP_RANGES = 512 };
+
+static inline uint8_t *snap_engine_page(const struct snap_engine *engine, uint64_t page)
+{
+    return engine->memory->base + page * SNAP_PAGE_SIZE;
+}
+
+/** Make sure that the store has room for `pages` staged in all; asks for some more than needed. */
+int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
+                        struct phantom_diag *diag);
+
+/**
+ * Copy the page as it is now into the staging area, writing out when that is full. With the world
+ * running the page must have been protected before.
+ */
+int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
+                      struct phantom_diag *diag);
+
+/** Call `visit` for all resident ranges in [0, end). Anything but 0 stops and is returned. */
+int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
+                              int (*visit)(void *context, struct snap_range range), void *context);
+
+#endif /* SNAPSHOT_INTERNAL_H */
