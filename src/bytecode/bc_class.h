@@ -39,7 +39,7 @@ struct bc_bytes {
 /** A type as written in signatures. Unknown type: not a container, empty name. */
 struct bc_type {
     bool is_container;
-    char *class_name;   /* terminated, "" for unknown */
+    char *class_name;   /* terminated, "" for unknown; also of a container in generation B files */
     char *element_name; /* of a container; "" when void or not written */
 };
 

@@ -176,7 +176,7 @@ static int take_type(struct reader *reader, const char *what, struct bc_type *ou
     if (result < 0) {
         return result;
     }
-    const char *problem = bc_type_problem(out->is_container, out->class_name, out->element_name);
+    const char *problem = bc_type_problem(out->is_container, out->element_name);
     return problem ? refuse_at(reader, offset, "%s: %s", what, problem) : 0;
 }
 

@@ -53,9 +53,7 @@ static const char *type_problem(const struct bc_type *type)
     if (!problem) {
         problem = name_problem(type->element_name);
     }
-    return problem ? problem
-                   : bc_type_problem(type->is_container, text_of(type->class_name),
-                                     text_of(type->element_name));
+    return problem ? problem : bc_type_problem(type->is_container, text_of(type->element_name));
 }
 
 static const char *header_problem(const struct bc_class *class)

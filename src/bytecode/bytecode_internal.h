@@ -36,6 +36,6 @@ const char *bc_class_name_problem(const char *name);
 /** Likewise for the pair class, parent. */
 const char *bc_parent_problem(const char *name, const char *parent);
 /** Likewise for a type. */
-const char *bc_type_problem(bool is_container, const char *class_name, const char *element_name);
+const char *bc_type_problem(bool is_container, const char *element_name);
 
 #endif /* BYTECODE_INTERNAL_H */
