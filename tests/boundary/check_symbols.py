@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hold the symbols of built libraries against the rules of ARCHITECTURE.md, "Rooms".
+
+usage: check_symbols.py rooms ALLOWED_FILE LIBRARY.a...   undefined symbols are allowed or inner ones
+       check_symbols.py exports LIBRARY.so                only phantom_ names are exported
+"""
+import re
+import subprocess
+import sys
+
+# What a compiler, not a programmer, puts into an object file.
+FROM_THE_COMPILER = re.compile(r"^(__asan_|__ubsan_|__tsan_|__lsan_|__sanitizer_|__gcov_|__llvm_|"
+                               r"_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__sancov_)")
+
+
+def symbols(path, flag):
+    output = subprocess.run(["nm", flag, "--format=posix", path], capture_output=True, text=True,
+                            check=True).stdout
+    return {line.split()[0] for line in output.splitlines() if len(line.split()) >= 2}
+
+
+def check_rooms(allowed_file, libraries):
+    with open(allowed_file, encoding="utf-8") as lines:
+        allowed = {line.split("#")[0].strip() for line in lines} - {""}
+    defined, undefined = set(), {}
+    for library in libraries:
+        defined |= symbols(library, "--defined-only")
+        for name in symbols(library, "--undefined-only"):
+            undefined.setdefault(name, library)
+    crossing = {name: library for name, library in undefined.items()
+                if name not in defined and name not in allowed
+                and not FROM_THE_COMPILER.match(name)}
+    for name, library in sorted(crossing.items()):
+        print(f"{library} needs {name}, which is neither of the HAL nor on the list {allowed_file}")
+    unused = {name for name in allowed if name not in undefined}
+    print(f"{len(undefined)} undefined names, {len(defined)} defined, {len(crossing)} cross the "
+          f"border; {len(unused)} allowed names are not used")
+    return 1 if crossing or not defined else 0
+
+
+def check_exports(library):
+    output = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
+                            capture_output=True, text=True, check=True).stdout
+    names = {line.split()[0].split("@")[0] for line in output.splitlines()}
+    names -= {"PHANTOM_0"}
+    strangers = {name for name in names if not name.startswith("phantom_")
+                 and not FROM_THE_COMPILER.match(name)}
+    for name in sorted(strangers):
+        print(f"{library} exports {name}")
+    print(f"{len(names)} exported names, {len(strangers)} of them are not ours to export")
+    return 1 if strangers or "phantom_open" not in names else 0
+
+
+def main():
+    if len(sys.argv) >= 4 and sys.argv[1] == "rooms":
+        return check_rooms(sys.argv[2], sys.argv[3:])
+    if len(sys.argv) == 3 and sys.argv[1] == "exports":
+        return check_exports(sys.argv[2])
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

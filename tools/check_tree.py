@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the tree that no compiler checks. usage: check_tree.py (in the repository)
+
+- every C, header, script and build file names its licence;
+- file names are unique in the whole tree (build files, READMEs and port headers aside);
+- only the hal_posix room, the tool and the tests include the headers of the operating system;
+- no unowned marker of unfinished work, no commented-out code by #if 0.
+"""
+import collections
+import os
+import re
+import subprocess
+import sys
+
+SOURCE = re.compile(r"\.(c|h|py|sh|def|ph)$|^dev$|(^|/)meson\.build$|meson_options\.txt$|(^|/)run$")
+OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types)[\w/]+|fcntl|unistd|poll|'
+                        r'signal|pthread|sched|linux/[\w/]+)(\.h)?>', re.M)
+OS_ROOMS = ("src/hal_posix/", "src/cli/", "tests/", "bench/", "examples/")
+# The snapshot room's own leaf lock and clock, the compiler's output file: see ARCHITECTURE.md.
+OS_EXCEPTIONS = {"src/snapshot/snapshot_internal.h", "src/compiler/phc.c"}
+REPEATED = {"meson.build", "README.md", "run", "fuzz_corpus_main.c"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^\s*#\s*if\s+0\b", re.M)
+
+
+def tracked_files():
+    output = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout
+    return [path for path in output.splitlines() if os.path.isfile(path)]
+
+
+def main():
+    if len(sys.argv) > 1:
+        print(__doc__)
+        return 0 if sys.argv[1] in ("-h", "--help") else 2
+    findings = []
+    names = collections.defaultdict(list)
+    for path in tracked_files():
+        name = os.path.basename(path)
+        if name not in REPEATED and not path.startswith("include/phantom/port/"):
+            if "/corpus/" not in path and "/golden/" not in path:
+                names[name].append(path)
+        if not SOURCE.search(path) or "/corpus/" in path:
+            continue
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        if path.endswith(".ph"):
+            pass
+        elif "SPDX-License-Identifier: Apache-2.0" not in text[:400]:
+            findings.append(f"{path}: no SPDX line")
+        if path != "tools/check_tree.py" and UNFINISHED.search(text):
+            findings.append(f"{path}: unfinished work ({UNFINISHED.search(text).group(0).strip()})")
+        if (path.endswith((".c", ".h")) and not path.startswith(OS_ROOMS)
+                and path not in OS_EXCEPTIONS):
+            match = OS_HEADERS.search(text)
+            if match:
+                findings.append(f"{path}: includes a header of the operating system: "
+                                f"{match.group(0).strip()}")
+    for name, paths in sorted(names.items()):
+        if len(paths) > 1:
+            findings.append(f"{name}: {len(paths)} files have this name: {', '.join(paths)}")
+    for finding in findings:
+        print(finding)
+    print(f"{len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
