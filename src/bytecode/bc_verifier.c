@@ -17,6 +17,7 @@
  */
 #include "bc_opcodes.h"
 #include "bc_verify.h"
+#include "bytecode_internal.h"
 #include "ph_error.h"
 #include "ph_memory.h"
 
@@ -714,8 +715,8 @@ int bc_verify_code(const struct bc_verify_context *context, const uint8_t *code,
     return 0;
 }
 
-static void fill_context(const struct bc_class *class, const struct bc_method *method,
-                         uint32_t constant_limit, struct bc_verify_context *context)
+void bc_fill_context(const struct bc_class *class, const struct bc_method *method,
+                     uint32_t constant_limit, struct bc_verify_context *context)
 {
     *context = (struct bc_verify_context){
         .class_name = class->name,
@@ -731,7 +732,7 @@ static void fill_context(const struct bc_class *class, const struct bc_method *m
 void bc_method_context(const struct bc_class *class, uint32_t index,
                        struct bc_verify_context *context)
 {
-    fill_context(class, &class->methods[index], bc_class_constant_limit(class), context);
+    bc_fill_context(class, &class->methods[index], bc_class_constant_limit(class), context);
 }
 
 int bc_verify_method(const struct bc_class *class, uint32_t index, struct bc_code_facts *facts,
@@ -751,7 +752,7 @@ int bc_verify_class(const struct bc_class *class, struct phantom_diag *diag)
         const struct bc_method *method = &class->methods[i];
         struct bc_verify_context context;
         struct bc_code_facts facts;
-        fill_context(class, method, constant_limit, &context);
+        bc_fill_context(class, method, constant_limit, &context);
         result = bc_verify_code(&context, method->code.data, method->code.size, &facts, diag);
     }
     return result;

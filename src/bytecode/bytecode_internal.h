@@ -8,6 +8,7 @@
 #define BYTECODE_INTERNAL_H
 
 #include "bc_class.h"
+#include "bc_verify.h"
 
 enum {
     BC_RECORD_HEADER_BYTES = 10, /* "phfr:", letter, int32 length */
@@ -37,5 +38,9 @@ const char *bc_class_name_problem(const char *name);
 const char *bc_parent_problem(const char *name, const char *parent);
 /** Likewise for a type. */
 const char *bc_type_problem(bool is_container, const char *element_name);
+
+/** bc_method_context() for one that knows bc_class_constant_limit() already. */
+void bc_fill_context(const struct bc_class *class, const struct bc_method *method,
+                     uint32_t constant_limit, struct bc_verify_context *context);
 
 #endif /* BYTECODE_INTERNAL_H */
