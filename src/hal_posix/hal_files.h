@@ -14,7 +14,8 @@
 /**
  * Read a regular file of at most `limit` bytes.
  * @param[out] bytes  ph_alloc'ed, the caller ph_frees it; NULL never (an empty file gives size 0)
- * @return 0, PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not regular, or larger than limit), -ENOMEM, -errno
+ * @return 0, PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not regular, or larger than limit), -ENOMEM,
+ * -errno
  */
 int hal_file_read_whole(const char *path, size_t limit, void **bytes, size_t *size,
                         struct phantom_diag *diag);

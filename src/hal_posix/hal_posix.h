@@ -14,9 +14,9 @@
 
 /** One answer: what was tried and what it means for the user. Status: 1 works, 0 not. */
 struct hal_probe_item {
-    const char *name;      /* "userfaultfd", "wp_async", "pagemap_scan", "io_uring", "o_direct", ... */
+    const char *name; /* "userfaultfd", "wp_async", "pagemap_scan", "io_uring", "o_direct", ... */
     bool works;
-    int error;             /* -errno of the attempt, 0 if it works */
+    int error; /* -errno of the attempt, 0 if it works */
     char detail[160];
 };
 
@@ -39,22 +39,48 @@ void hal_probe(const char *directory, struct hal_probe *out);
 
 enum hal_file_flags {
     HAL_FILE_READ_ONLY = 1,
-    HAL_FILE_CREATE = 2,      /* must not exist; mode 0600; directory entry made durable */
-    HAL_FILE_NO_URING = 4     /* pwrite threads even if io_uring works */
+    HAL_FILE_CREATE = 2,  /* must not exist; mode 0600; directory entry made durable */
+    HAL_FILE_NO_URING = 4 /* pwrite threads even if io_uring works */
 };
 /**
- * Open a regular file as snap_io, O_DIRECT where the file system allows it, O_CLOEXEC, no symlink
- * tricks: anything but a regular file is refused. io_uring, or pwrite threads when it is denied.
- * PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not a regular file), or -errno, diag names the path.
+ * Open a regular file as snap_io, O_DIRECT where the file system allows it, O_CLOEXEC. A symbolic
+ * link to a regular file is followed (not when creating); anything else is refused without opening
+ * it, so a FIFO does not block. io_uring, or pwrite threads when it is denied for whatever reason:
+ * the ops' name says which.
+ *
+ * What the back ends add to the contract of snap_io.h:
+ *  - at most 64 requests in flight, then submit() is -EAGAIN; misaligned transfers are -EINVAL;
+ *  - a thread that submitted lives until its requests were reaped; buffers of requests that a
+ * failed reap() did not give back stay untouched until close();
+ *  - allocate() answers -ENOSPC for every "cannot grow": disk, quota, RLIMIT_FSIZE. It never raises
+ *    SIGXFSZ; a write beyond what was allocated may, in a host that does not ignore that signal;
+ *  - in a child made by fork() the descriptors are closed (the child keeps no lock alive), each
+ *    operation returns PHANTOM_EFORKED, and close() only frees memory.
+ *
+ * PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not a regular file), -EEXIST (creating), or another -errno;
+ * diag names the path. After a failed creation no file is left.
  */
-int hal_file_open(const char *path, unsigned flags, struct snap_io **out, struct phantom_diag *diag);
+int hal_file_open(const char *path, unsigned flags, struct snap_io **out,
+                  struct phantom_diag *diag);
+
+/** Transfers bypass the page cache (io must come from hal_file_open). */
+bool hal_file_is_direct(const struct snap_io *io);
 
 /* ---- heap range ---------------------------------------------------------------------------- */
 
 /**
  * Reserve [base, base+size): anonymous, private, no huge pages, not inherited by fork, not dumped,
  * mapped without replacing anything. PHANTOM_EADDRESS names the mapping in the way.
- * track: register with userfaultfd; PHANTOM_EUNSUPPORTED if this kernel cannot.
+ * track: register with userfaultfd; PHANTOM_EUNSUPPORTED if this kernel cannot (diag says which
+ * part and why), then nothing is mapped and the caller may ask again with track false.
+ *
+ * What this adds to the contract of snap_memory.h:
+ *  - the kernel's own writes (read(2) into the range) count as writes;
+ *  - if scan() fails with SNAP_SCAN_PROTECT, pages may be protected that were not reported: treat
+ *    everything resident as dirty;
+ *  - discard() leaves no trace in the next scan, the caller records it;
+ *  - without tracking and before Linux 6.7, resident() includes holes that were read;
+ *  - in a child made by fork() the range does not exist and operations return PHANTOM_EFORKED.
  */
 int hal_memory_reserve(uint64_t base, uint64_t size, bool track, struct snap_memory **out,
                        struct phantom_diag *diag);
