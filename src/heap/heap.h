@@ -10,10 +10,10 @@
  *
  *     chunk = [chunk header | block table | allocation bitmaps | 64 KiB blocks ...]
  *
- * Chunk 0 begins with the heap header page (magic, layout version, native-class version, base, size,
- * root object). A block serves cells of one size class, or is part of a run of whole blocks for one
- * large object. One bit per 16 bytes says "an object begins here and is allocated". Those bits and
- * the block table are heap data, saved in the same cut as the objects.
+ * Chunk 0 begins with the heap header page (magic, layout version, native-class version, base,
+ * size, root object). A block serves cells of one size class, or is part of a run of whole blocks
+ * for one large object. One bit per 16 bytes says "an object begins here and is allocated". Those
+ * bits and the block table are heap data, saved in the same cut as the objects.
  *
  * Reading must not write: an object header is written once, at birth. There are no counts, no mark
  * bits and no locks in it; mark bits live in volatile memory and are rebuilt by each collection.
@@ -34,7 +34,7 @@
 #define HEAP_LAYOUT_VERSION 1
 
 enum {
-    HEAP_CELL = 16,                       /* granularity of objects and of allocation bits */
+    HEAP_CELL = 16, /* granularity of objects and of allocation bits */
     HEAP_BLOCK_BYTES = 64 * 1024,
 };
 #define HEAP_CHUNK_BYTES (UINT64_C(64) << 20)
@@ -44,10 +44,10 @@ enum {
 #define PVM_OBJECT_START_MARKER 0x7FAA7F55u
 
 struct pvm_object_storage {
-    uint32_t _marker;                     /* PVM_OBJECT_START_MARKER */
-    uint32_t _flags;                      /* PHANTOM_OBJECT_STORAGE_FLAG_... */
-    struct pvm_object_storage *_class;    /* NULL only for the root object */
-    uint64_t _da_size;                    /* bytes of da, exact */
+    uint32_t _marker;                  /* PVM_OBJECT_START_MARKER */
+    uint32_t _flags;                   /* PHANTOM_OBJECT_STORAGE_FLAG_... */
+    struct pvm_object_storage *_class; /* NULL only for the root object */
+    uint64_t _da_size;                 /* bytes of da, exact */
     uint8_t da[];
 };
 typedef struct pvm_object_storage pvm_object_storage_t;
@@ -97,30 +97,39 @@ struct heap_allocator; /* one per thread that allocates: owns blocks it fills; v
 /** What the heap asks of the world around it. Any member may be NULL. */
 struct heap_os {
     void *context;
-    /** Whole pages hold nothing any more (see snap_engine_discard). World stopped. */
+    /** Whole pages hold nothing any more (see snap_engine_discard): they read as zeros when this
+     *  returns. World stopped; called by heap_collect() only, with no lock of the heap held. NULL:
+     *  freed memory keeps its bytes and is zeroed when it is handed out again. */
     void (*discard)(void *context, void *start, uint64_t bytes);
 };
 
 struct heap_params {
-    void *base;              /* mapped, readable and writable, zero where never written; 64 MiB aligned */
-    uint64_t size_limit;     /* bytes of the range that may be used */
+    void *base; /* mapped, readable and writable, zero where never written; 64 MiB aligned */
+    uint64_t size_limit; /* bytes of the range that may be used */
     uint32_t native_class_version;
     struct heap_os os;
 };
 
-/** Lay out an empty heap at base. */
+/** Lay out an empty heap at base; writes one page. size_limit is rounded down to whole blocks and
+ *  must leave at least one for objects (640 KiB). PHANTOM_EINVALID (bad params, or memory in use),
+ *  -ENOMEM. */
 int heap_create(const struct heap_params *params, struct heap **out, struct phantom_diag *diag);
 /** Attach to a restored heap: checks magic, versions, base and size; rebuilds what is volatile.
- *  PHANTOM_EVERSION names both versions. */
+ *  PHANTOM_EVERSION names both versions; PHANTOM_EINVALID: base or size_limit is not that of the
+ *  heap; PHANTOM_ECORRUPT: not a heap, or its tables make no sense. Writes nothing and reads the
+ *  header and the block tables only: bitmaps and objects are heap_audit()'s. */
 int heap_attach(const struct heap_params *params, struct heap **out, struct phantom_diag *diag);
-/** Free the volatile part; the memory itself is the caller's. NULL allowed. */
+/** Free the volatile part; the memory itself is the caller's. NULL allowed.
+ *  @pre every allocator of the heap was destroyed */
 void heap_detach(struct heap *heap);
 
 /** Bytes of the range in use: everything at or above base + this is untouched. Any thread. */
 uint64_t heap_committed_bytes(const struct heap *heap);
-/** Bytes in allocated cells and runs. Any thread, approximate while threads allocate. */
+/** Bytes in allocated cells and runs. Any thread, approximate while threads allocate. Takes the
+ *  heap's lock; the first call after heap_attach() counts the bitmaps. */
 uint64_t heap_used_bytes(const struct heap *heap);
-/** Bytes allocated since the last collection; the caller decides when to collect. Any thread. */
+/** Bytes allocated since the last collection; the caller decides when to collect. Any thread.
+ *  Takes the heap's lock and sums over the allocators: ask now and then, not per object. */
 uint64_t heap_allocated_since_collect(const struct heap *heap);
 
 /** The one object everything is reached from; stored in the heap header. */
@@ -135,13 +144,17 @@ void heap_allocator_destroy(struct heap_allocator *allocator);
  * A new object: header filled in, data area zeroed. Not reachable from anywhere yet; since
  * collections happen only with the world stopped at safepoints, it lives at least until the calling
  * VM thread's next safepoint.
- * @param class  may be NULL during birth only
- * @return NULL when the limit is reached
+ * @param class  may be NULL during birth only: heap_audit() wants every object but the root object
+ *               to have a class
+ * @param flags  FINALIZER counts only when it is given here, not when it is set later
+ * @return NULL when the limit is reached or volatile memory is short; a collection helps in the
+ *         first case, also because it takes back the half-filled blocks of all allocators
  */
 pvm_object_t heap_alloc(struct heap_allocator *allocator, pvm_object_t class, uint32_t flags,
                         uint64_t da_size);
 
-/** True if o is the start of an allocated object of this heap; for untrusted pointers. Any thread. */
+/** True if o is the start of an allocated object of this heap; for untrusted pointers. Any thread,
+ *  lock-free; reads only the bitmaps of the committed part. */
 bool heap_is_object(const struct heap *heap, const void *o);
 
 /* ---- collection ---------------------------------------------------------------------------- */
@@ -162,7 +175,12 @@ struct heap_collect_report {
 
 /**
  * Mark from the root, sweep the allocation bits (marking writes no heap page; sweeping does not
- * touch dead objects), discard whole free blocks. World stopped.
+ * touch dead objects), discard whole free blocks. World stopped. Allocators stay usable: they lose
+ * their blocks and take new ones. trace is not called for CHILDFREE objects. A reference to
+ * anything but an object of this heap is a broken invariant (fatal hook): audit what is not trusted
+ * first. finalize (may be NULL) runs for all dead objects with the flag before the first one is
+ * freed.
+ * @param report  may be NULL; written only on success
  * @return 0, or -ENOMEM: nothing was freed, the heap is as before
  */
 int heap_collect(struct heap *heap, heap_trace_fn trace, heap_finalize_fn finalize, void *context,

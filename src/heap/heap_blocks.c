@@ -12,13 +12,6 @@
 
 #include <string.h>
 
-void heap_chunk_format(struct heap *heap, uint32_t index, uint32_t span)
-{
-    struct heap_chunk *chunk = heap_chunk_at(heap, index);
-    chunk->header =
-        (struct heap_chunk_header){.magic = HEAP_CHUNK_MAGIC, .index = index, .span = span};
-}
-
 static void publish_kind(struct heap *heap, uint32_t index, enum chunk_kind kind)
 {
     __atomic_store_n(&heap->chunks[index].kind, (uint32_t)kind, __ATOMIC_RELEASE);
@@ -74,15 +67,31 @@ bool heap_chunk_describe(struct heap *heap, uint32_t index)
     return true;
 }
 
+void heap_chunk_start(struct heap *heap, uint32_t index)
+{
+    struct chunk_info *info = &heap->chunks[index];
+    uint32_t end = heap_chunk_blocks(heap, index);
+    for (uint32_t b = HEAP_META_BLOCKS; b < end; b++) {
+        bit_set(info->free, b);
+    }
+    info->free_blocks = heap_chunk_data_blocks(heap, index);
+    info->run_bound = HEAP_CHUNK_BLOCKS;
+    info->span = 1;
+    heap_chunk_at(heap, index)->header =
+        (struct heap_chunk_header){.magic = HEAP_CHUNK_MAGIC, .index = index, .span = 1};
+    if (info->free_blocks != 0 && index < heap->first_free_chunk) {
+        heap->first_free_chunk = index;
+    }
+    publish_kind(heap, index, CHUNK_NORMAL);
+}
+
 bool heap_grow(struct heap *heap)
 {
     uint32_t index = heap->chunk_count;
     if (index >= heap->chunk_capacity || heap_chunk_data_blocks(heap, index) == 0) {
         return false;
     }
-    heap_chunk_format(heap, index, 1);
-    bool described = heap_chunk_describe(heap, index);
-    PH_CHECK(described); /* an empty chunk needs no volatile memory */
+    heap_chunk_start(heap, index);
     commit_to(heap, index + 1);
     return true;
 }

@@ -35,7 +35,7 @@ static void push(struct collector *collector, pvm_object_t o)
 {
     if (collector->depth == collector->capacity) {
         size_t capacity = collector->capacity == 0 ? FIRST_STACK_ENTRIES : collector->capacity * 2;
-        pvm_object_t *stack = ph_realloc(collector->stack, capacity * sizeof *stack);
+        pvm_object_t *stack = ph_realloc(collector->stack, capacity * sizeof(pvm_object_t));
         if (stack == NULL) {
             collector->out_of_memory = true;
             return;
@@ -278,9 +278,7 @@ static void release_body(struct collector *collector, uint32_t index)
         }
     }
     heap_lock(heap);
-    heap_chunk_format(heap, index, 1);
-    bool described = heap_chunk_describe(heap, index);
-    PH_CHECK(described); /* no small blocks in it: needs no volatile memory */
+    heap_chunk_start(heap, index);
     heap_unlock(heap);
 }
 

@@ -146,8 +146,9 @@ void heap_unlock(const struct heap *heap);
 
 /* ---- blocks (heap_blocks.c); all with the lock held, or the world stopped ------------------- */
 
-/** Write the header of a chunk whose table and bitmaps are zero, or hold dirty free blocks. */
-void heap_chunk_format(struct heap *heap, uint32_t index, uint32_t span);
+/** Begin a chunk with metadata whose blocks are all free and whose bitmaps are zero. Reads nothing:
+ *  the pages of its tables stay untouched. */
+void heap_chunk_start(struct heap *heap, uint32_t index);
 /** Make the volatile description of a chunk with metadata from its block table.
  *  @return false: out of volatile memory */
 bool heap_chunk_describe(struct heap *heap, uint32_t index);

@@ -145,15 +145,33 @@ bool fixture_is_zero(const void *start, uint64_t bytes)
     return bytes == 0 || (p[0] == 0 && memcmp(p, p + 1, bytes - 1) == 0);
 }
 
-uint64_t fixture_nonzero_pages(const struct fixture *f)
+struct page_counts {
+    uint64_t resident, nonzero;
+};
+
+static struct page_counts count_pages(const struct fixture *f)
 {
-    uint64_t pages = f->size / PAGE, count = 0;
+    uint64_t pages = f->size / PAGE;
+    struct page_counts counts = {0, 0};
     unsigned char *resident = ph_alloc(pages);
     assert_non_null(resident);
     assert_int_equal(mincore(f->base, f->size, resident), 0);
     for (uint64_t i = 0; i < pages; i++) {
-        count += (resident[i] & 1) != 0 && !fixture_is_zero(f->base + i * PAGE, PAGE);
+        if ((resident[i] & 1) != 0) {
+            counts.resident++;
+            counts.nonzero += !fixture_is_zero(f->base + i * PAGE, PAGE);
+        }
     }
     ph_free(resident);
-    return count;
+    return counts;
+}
+
+uint64_t fixture_nonzero_pages(const struct fixture *f)
+{
+    return count_pages(f).nonzero;
+}
+
+uint64_t fixture_resident_pages(const struct fixture *f)
+{
+    return count_pages(f).resident;
 }

@@ -48,6 +48,8 @@ void fixture_audit(struct fixture *f);
 uint64_t fixture_count_objects(struct fixture *f);
 /** Pages of the range that hold anything but zeros (only pages in memory are looked at). */
 uint64_t fixture_nonzero_pages(const struct fixture *f);
+/** Pages of the range that were written, or even read. */
+uint64_t fixture_resident_pages(const struct fixture *f);
 bool fixture_is_zero(const void *start, uint64_t bytes);
 
 #endif /* HEAP_FIXTURE_H */

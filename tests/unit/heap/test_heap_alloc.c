@@ -102,15 +102,17 @@ static void one_object_in_a_fresh_heap_dirties_four_pages(void **state)
     struct fixture f;
     fixture_map(&f, GIB, true);
     assert_int_equal(heap_create(&f.params, &f.heap, NULL), 0);
-    assert_int_equal(fixture_nonzero_pages(&f), 1);
+    assert_int_equal(fixture_resident_pages(&f), 1);
     assert_int_equal(heap_allocator_create(f.heap, &f.allocator), 0);
     assert_non_null(fixture_leaf(&f, 8));
     /* header, block table, bitmap, object */
     assert_int_equal(fixture_nonzero_pages(&f), 4);
+    assert_int_equal(fixture_resident_pages(&f), 4);
     for (int i = 1; i < 1000; i++) {
         assert_non_null(fixture_leaf(&f, 8));
     }
     assert_int_equal(fixture_nonzero_pages(&f), 3 + 8);
+    assert_int_equal(fixture_resident_pages(&f), 3 + 8);
     fixture_close(&f);
 }
 
