@@ -417,11 +417,15 @@ static int restore_page(void *context, uint64_t page, const void *data)
     return 0;
 }
 
-static int refuse_resident(void *context, struct snap_range range)
+static int refuse_data(void *context, struct snap_range range)
 {
-    (void)range;
-    (void)context;
-    return PHANTOM_EINVALID;
+    const struct snap_engine *engine = context;
+    for (uint64_t page = range.first; page < range.first + range.count; page++) {
+        if (!page_sums_is_zero(snap_engine_page(engine, page))) {
+            return PHANTOM_EINVALID;
+        }
+    }
+    return 0;
 }
 
 /** Put the current generation into the memory, which must be empty: the result is exactly it. */
@@ -431,7 +435,7 @@ static int restore_heap(struct snap_engine *engine, struct phantom_diag *diag)
     if (current->number == 0) {
         return 0; /* what is in the memory is the beginning of the first generation */
     }
-    int rc = snap_engine_each_resident(engine, engine->memory->page_count, refuse_resident, NULL);
+    int rc = snap_engine_each_resident(engine, engine->memory->page_count, refuse_data, engine);
     if (rc != 0) {
         return ph_fail(diag, rc, "the memory to restore generation %" PRIu64 " into is not empty",
                        current->number);
