@@ -59,6 +59,9 @@ struct snap_io_ops {
      *  another process holds it, or -errno. Dropped at close. */
     int (*lock)(struct snap_io *io, uint64_t byte, enum snap_io_lock kind);
     void (*close)(struct snap_io *io);
+    /** Fill the buffer with random bytes: a writer's incarnation number. 0 or -errno. May be NULL:
+     *  the store then derives a number from its own state, which keeps tests repeatable. */
+    int (*random)(struct snap_io *io, void *buffer, uint32_t length);
 };
 
 /** First member of every back end's own structure. */

@@ -44,6 +44,8 @@ struct snap_store_params {
     uint64_t heap_size;       /* bytes of the reserved range, a multiple of the page size */
     uint8_t uuid[16];
     uint64_t retain_bytes;    /* budget for retained generations; 0: max(2 x live, 1 GiB) */
+    uint64_t segment_bytes;   /* the file grows by this much; 0: 16 MiB. Least 64 KiB */
+    uint32_t ring_slots;      /* commit records in the ring, 16..256, times 4; 0: 256 */
 };
 
 /** What the host says about the heap's content; stored in every commit record. */
@@ -62,7 +64,7 @@ struct snap_generation {
     int64_t time_ns;          /* wall clock at the cut */
     uint64_t pause_ns;        /* how long the world was stopped, as the engine reported it */
     uint64_t incarnation;     /* random number of the writer's opening */
-    struct snap_sum root_sum; /* of the page map: equal memory <=> equal sum */
+    struct snap_sum root_sum; /* of the content: equal memory (in stores of one UUID) <=> equal sum */
     struct snap_sum record_sum;
     struct snap_heap_version version;
     bool sealed;
@@ -79,7 +81,7 @@ struct snap_recovery {
 
 enum snap_open_flags { SNAP_OPEN_READ_ONLY = 1 };
 
-/** Is this file a store? Reads one block. 1 yes, 0 no (also for an empty file), or -errno. */
+/** Is this file a store? Reads the superblock or its copy. 1 yes, 0 no (also for an empty file), or -errno. */
 int snap_store_probe(struct snap_io *io);
 
 /** Write an empty store into an empty file: superblocks, cleared record ring, first segment, flush. */

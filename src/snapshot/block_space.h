@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * block_space.h - which blocks of the data area are in use, and since which generation.
+ *
+ * Nothing of this is in the file: it is derived by walking the retained generations when a store is
+ * opened for writing (store_accounting.c) and kept up to date while it runs. True between calls:
+ * bit b of the map is set <=> birth[b] != 0 <=> block b belongs to a retained generation or to the
+ * transaction under way; `used` counts those blocks; blocks below data_start are never given out.
+ */
+#ifndef SNAP_BLOCK_SPACE_H
+#define SNAP_BLOCK_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct block_space {
+    uint64_t *bitmap;
+    uint64_t *birth; /* generation that wrote the block; 0: free */
+    uint64_t block_count;
+    uint64_t data_start;
+    uint64_t used;
+    uint64_t cursor; /* next-fit: where the last run ended */
+};
+
+struct block_list {
+    uint64_t *block;
+    size_t count, capacity;
+};
+
+int block_space_init(struct block_space *space, uint64_t data_start, uint64_t block_count);
+void block_space_finish(struct block_space *space);
+/** The file has grown. 0 or -ENOMEM (nothing changed). */
+int block_space_grow(struct block_space *space, uint64_t block_count);
+
+static inline uint64_t block_space_free_count(const struct block_space *space)
+{
+    return space->block_count - space->data_start - space->used;
+}
+
+static inline bool block_space_is_used(const struct block_space *space, uint64_t block)
+{
+    return space->birth[block] != 0;
+}
+
+/** Take a block by number (when deriving). False if it is taken already. */
+bool block_space_take(struct block_space *space, uint64_t block, uint64_t generation);
+
+/**
+ * Allocate a contiguous run of at most `want` blocks: the whole of it if there is such a run, else
+ * the best of what a second look finds. Returns the count; 0: no block is free.
+ */
+uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t generation,
+                              uint64_t *first);
+void block_space_release(struct block_space *space, uint64_t block);
+
+int block_list_reserve(struct block_list *list, size_t capacity);
+int block_list_add(struct block_list *list, uint64_t block);
+void block_list_finish(struct block_list *list);
+
+#endif /* SNAP_BLOCK_SPACE_H */

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_store.c - the store's life: create, open, close, and what it says about itself.
+ *
+ * Owns struct snap_store. Lock order (advisory locks of the file): the writer's byte, then the byte
+ * of a generation. See store_internal.h for what is true between calls.
+ */
+#include "ph_check.h"
+#include "ph_memory.h"
+#include "ph_mutant.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* ---- create -------------------------------------------------------------------------------- */
+
+static int write_ring(struct snap_io *io, const struct store_file *file, struct store_record *record)
+{
+    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
+        store_tombstone_make(file, slot, 0, &record[slot]);
+    }
+    return io->ops->write(io, file->ring_start * STORE_BLOCK_SIZE, record,
+                          file->ring_slots * STORE_BLOCK_SIZE);
+}
+
+int snap_store_create(struct snap_io *io, const struct snap_store_params *params,
+                      struct phantom_diag *diag)
+{
+    struct store_file file = {.io = io};
+    struct store_superblock *superblock = ph_alloc_aligned(STORE_BLOCK_SIZE, 2 * STORE_BLOCK_SIZE);
+    struct store_record *ring = NULL;
+    uint64_t size = 0;
+    if (superblock == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&file));
+    }
+    int error = store_superblock_make(params, &superblock[0], diag);
+    if (error != 0) {
+        goto out;
+    }
+    superblock[1] = superblock[0];
+    error = io->ops->size(io, &size);
+    if (error == 0 && size != 0) {
+        error = ph_fail(diag, PHANTOM_EINVALID, "%s: the file is not empty", store_file_name(&file));
+        goto out;
+    }
+    file.ring_start = superblock->ring_start;
+    file.ring_slots = superblock->ring_slots;
+    memcpy(file.uuid, params->uuid, sizeof file.uuid);
+    ring = ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)file.ring_slots * STORE_BLOCK_SIZE);
+    error = error != 0 ? error : ring == NULL ? -ENOMEM : 0;
+    if (error == 0) {
+        error = io->ops->allocate(io, superblock->data_start * STORE_BLOCK_SIZE +
+                                          superblock->segment_bytes);
+        error = error == -ENOSPC ? PHANTOM_ENOSPACE : error;
+    }
+    error = error != 0 ? error : write_ring(io, &file, ring);
+    /* The superblock makes it a store, so everything else is durable before it. */
+    error = error != 0 ? error : io->ops->flush(io);
+    error = error != 0 ? error
+                       : io->ops->write(io, STORE_SUPERBLOCK * STORE_BLOCK_SIZE, superblock,
+                                        2 * STORE_BLOCK_SIZE);
+    error = error != 0 ? error : io->ops->flush(io);
+    if (error != 0) {
+        ph_fail(diag, error, "%s: cannot create the store: %s", store_file_name(&file),
+                phantom_strerror(error));
+    }
+out:
+    ph_free(ring);
+    ph_free(superblock);
+    return error;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+int store_flush(struct snap_store *store)
+{
+    int error = store->io->ops->flush(store->io);
+    if (error != 0 && PH_MUTANT(FLUSH_RETRIED)) {
+        error = store->io->ops->flush(store->io);
+    }
+    return error;
+}
+
+static int lock_writer(struct snap_store *store, struct phantom_diag *diag)
+{
+    int error = store->io->ops->lock(store->io, SNAP_LOCK_WRITER, SNAP_IO_LOCK_EXCLUSIVE);
+    if (error == -EAGAIN) {
+        return ph_fail(diag, PHANTOM_EBUSY, "%s: in use by another writer",
+                       store_file_name(&store->file));
+    }
+    if (error != 0) {
+        return ph_fail(diag, error, "%s: cannot lock: %s", store_file_name(&store->file),
+                       phantom_strerror(error));
+    }
+    store->writer_locked = true;
+    return 0;
+}
+
+/* Random if the back end can; else something that at least differs whenever the store does. */
+static int choose_incarnation(struct snap_store *store, struct phantom_diag *diag)
+{
+    if (store->io->ops->random != NULL) {
+        int error =
+            store->io->ops->random(store->io, &store->incarnation, sizeof store->incarnation);
+        return error == 0 ? 0 : ph_fail(diag, error, "%s: no random numbers: %s",
+                                        store_file_name(&store->file), phantom_strerror(error));
+    }
+    const struct store_generation *current = store_current(store);
+    struct {
+        uint8_t uuid[16];
+        uint64_t next;
+        struct snap_sum record;
+    } seed = {.next = store->next_generation};
+    memcpy(seed.uuid, store->params.uuid, sizeof seed.uuid);
+    if (current != NULL) {
+        seed.record = current->info.record_sum;
+    }
+    store->incarnation = XXH3_64bits(&seed, sizeof seed);
+    return 0;
+}
+
+static int open_for_writing(struct snap_store *store, struct snap_recovery *recovery,
+                            struct phantom_diag *diag)
+{
+    int error = lock_writer(store, diag);
+    if (error != 0) {
+        return error;
+    }
+    /* What the last writer left in the page cache may not be on the disk. */
+    error = store_flush(store);
+    if (error != 0) {
+        return ph_fail(diag, error, "%s: flush at open failed: %s", store_file_name(&store->file),
+                       phantom_strerror(error));
+    }
+    error = store_recover(store, recovery, diag);
+    error = error != 0 ? error : store_account(store, diag);
+    error = error != 0 ? error : choose_incarnation(store, diag);
+    if (error != 0) {
+        return error;
+    }
+    if (page_map_init(&store->map, &store->file) != 0) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&store->file));
+    }
+    const struct store_generation *current = store_current(store);
+    if (current != NULL) {
+        page_map_reset(&store->map, current->root_block, current->root_sum,
+                       current->info.live_pages, current->memory_sum);
+    }
+    return 0;
+}
+
+enum { READER_ATTEMPTS = 50 };
+
+/*
+ * A reader may look while a writer writes: it locks the generation it found, then looks again
+ * whether that is still retained. What seems damaged while the ring changes is looked at again too.
+ */
+static int open_for_reading(struct snap_store *store, struct snap_recovery *recovery,
+                            struct phantom_diag *diag)
+{
+    int error = 0;
+    for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
+        *recovery = (struct snap_recovery){0};
+        error = store_recover(store, recovery, diag);
+        if (error == PHANTOM_ECORRUPT && attempt < READER_ATTEMPTS / 10) {
+            continue;
+        }
+        const struct store_generation *current = store_current(store);
+        if (error != 0 || current == NULL) {
+            return error;
+        }
+        uint64_t byte = SNAP_LOCK_GENERATION(current->info.number);
+        error = store->io->ops->lock(store->io, byte, SNAP_IO_LOCK_SHARED);
+        if (error == -EAGAIN) {
+            continue; /* the writer is dropping it at this moment */
+        }
+        if (error != 0) {
+            return ph_fail(diag, error, "%s: cannot lock generation %" PRIu64 ": %s",
+                           store_file_name(&store->file), current->info.number,
+                           phantom_strerror(error));
+        }
+        int retained = store_recheck(store, diag);
+        if (retained == 1) {
+            store->reader_lock = byte;
+            return 0;
+        }
+        (void)store->io->ops->lock(store->io, byte, SNAP_IO_UNLOCK);
+        error = retained < 0 ? retained : -EAGAIN;
+    }
+    return error == -EAGAIN ? ph_fail(diag, PHANTOM_EBUSY,
+                                      "%s: the writer is faster than this reader",
+                                      store_file_name(&store->file))
+                            : error;
+}
+
+int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,
+                    struct snap_recovery *recovery, struct phantom_diag *diag)
+{
+    struct snap_recovery unwanted = {0};
+    recovery = recovery != NULL ? recovery : &unwanted;
+    *recovery = (struct snap_recovery){0};
+    struct snap_store *store = ph_zalloc(1, sizeof *store);
+    if (store == NULL) {
+        return ph_fail(diag, -ENOMEM, "no memory to open a store");
+    }
+    store->io = io;
+    store->file.io = io;
+    store->read_only = (flags & SNAP_OPEN_READ_ONLY) != 0 || io->read_only;
+    store->block = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
+    uint64_t size = 0;
+    int error = store->block == NULL ? -ENOMEM : io->ops->size(io, &size);
+    if (error != 0) {
+        ph_fail(diag, error, "%s: %s", store_file_name(&store->file), phantom_strerror(error));
+        goto fail;
+    }
+    store->file.block_count = size / STORE_BLOCK_SIZE;
+    error = store_superblock_load(store, diag);
+    if (error == 0) {
+        error = store->read_only ? open_for_reading(store, recovery, diag)
+                                 : open_for_writing(store, recovery, diag);
+    }
+    if (error == 0) {
+        *out = store;
+        return 0;
+    }
+    store->poison = error; /* close() must not write a seal for a store that did not open */
+fail:
+    snap_store_close(store);
+    return error;
+}
+
+void snap_store_close(struct snap_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    PH_CHECK(!store->txn_active);
+    if (store->block != NULL) {
+        (void)snap_store_seal(store); /* a seal is a help, not a duty */
+    }
+    if (store->reader_lock != 0) {
+        (void)store->io->ops->lock(store->io, store->reader_lock, SNAP_IO_UNLOCK);
+    }
+    if (store->writer_locked) {
+        (void)store->io->ops->lock(store->io, SNAP_LOCK_WRITER, SNAP_IO_UNLOCK);
+    }
+    store_txn_free(store);
+    page_map_finish(&store->map);
+    block_space_finish(&store->space);
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        block_list_finish(&store->generation[i].dead);
+    }
+    ph_free(store->cache.node);
+    ph_free(store->block);
+    ph_free(store);
+}
+
+/* ---- seal ---------------------------------------------------------------------------------- */
+
+int snap_store_seal(struct snap_store *store)
+{
+    struct store_generation *current = store_current(store);
+    if (store->read_only || current == NULL || current->info.sealed) {
+        return 0;
+    }
+    if (store->poison != 0) {
+        return PHANTOM_EPOISONED;
+    }
+    struct store_seal *seal = (struct store_seal *)store->block;
+    memset(seal, 0, sizeof *seal);
+    seal->magic = STORE_SEAL_MAGIC;
+    seal->generation = current->info.number;
+    seal->record_sum.low = current->info.record_sum.low;
+    seal->record_sum.high = current->info.record_sum.high;
+    store_seal_seal(store->file.uuid, seal);
+    int error = store->io->ops->write(store->io, store->file.seal_block * STORE_BLOCK_SIZE, seal,
+                                      STORE_BLOCK_SIZE);
+    if (error != 0) {
+        store->poison = error;
+        return PHANTOM_EPOISONED;
+    }
+    current->info.sealed = true;
+    return 0;
+}
+
+/* ---- what it says about itself ------------------------------------------------------------- */
+
+int store_poisoned(const struct snap_store *store, struct phantom_diag *diag)
+{
+    return ph_fail(diag, PHANTOM_EPOISONED, "%s: an earlier write or flush failed: %s",
+                   store_file_name(&store->file), phantom_strerror(store->poison));
+}
+
+struct store_generation *store_find(struct snap_store *store, uint64_t generation)
+{
+    for (unsigned i = store->generation_count; i > 0; i--) {
+        if (store->generation[i - 1].info.number == generation) {
+            return &store->generation[i - 1];
+        }
+    }
+    return NULL;
+}
+
+const struct snap_store_params *snap_store_params(const struct snap_store *store)
+{
+    return &store->params;
+}
+
+const struct snap_generation *snap_store_current(const struct snap_store *store)
+{
+    unsigned count = store->generation_count;
+    return count != 0 ? &store->generation[count - 1].info : &store->nothing;
+}
+
+size_t snap_store_list(const struct snap_store *store, struct snap_generation *out, size_t capacity)
+{
+    for (unsigned i = 0; i < store->generation_count && i < capacity; i++) {
+        out[i] = store->generation[i].info;
+    }
+    return store->generation_count;
+}
+
+void snap_store_usage(const struct snap_store *store, struct snap_store_usage *out)
+{
+    const struct store_file *file = &store->file;
+    uint64_t used = store->read_only ? store->blocks_used_hint : store->space.used;
+    uint64_t data = file->block_count - file->data_start;
+    used = used < data ? used : data;
+    *out = (struct snap_store_usage){
+        .file_bytes = file->block_count * STORE_BLOCK_SIZE,
+        .data_bytes_used = used * STORE_BLOCK_SIZE,
+        .data_bytes_free = (data - used) * STORE_BLOCK_SIZE,
+        .metadata_bytes = file->data_start * STORE_BLOCK_SIZE,
+        .poisoned = store->poison != 0,
+    };
+}

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snap_txn.c - a transaction: staging, writing, commit.
+ *
+ * Owns the staging arena (kept from one transaction to the next), the index from page to slot, and
+ * everything that is undecided until commit: blocks taken, blocks replaced. True between calls:
+ *  - a slot whose block has been handed to the output does not change until the output is drained,
+ *    and every call drains it before it returns;
+ *  - no block of a retained generation has been written;
+ *  - error != 0: the map is in an undefined state, only abort (or a commit that fails) may follow.
+ *
+ * Order inside commit(): copy of a page < its sum < completion of its write < completion of the
+ * flush < publish. Nothing is freed or reused before publish.
+ */
+#include "ph_check.h"
+#include "ph_memory.h"
+#include "ph_mutant.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    NODE_SLOTS = 64, /* arena slots beyond the staging capacity, for map nodes on their way out */
+    ARENA_ALIGNMENT = 2 << 20,
+    RUN_WANTED = 1024, /* blocks asked for at a time by large commits */
+};
+
+struct slot {
+    uint64_t page;
+    uint32_t bucket;
+    bool hole;
+};
+
+struct snap_txn {
+    struct snap_store *store;
+    uint64_t number; /* of the generation it will be */
+    uint32_t capacity;
+    uint32_t used; /* slots staged and not yet written */
+    uint8_t *arena;
+    struct slot *slot;
+    uint32_t *bucket; /* open addressing: slot + 1, or 0 */
+    uint32_t bucket_mask;
+    struct block_list holes;      /* page numbers; applied before the slots */
+    struct block_list dead;       /* blocks of the current generation that this one replaces */
+    struct block_list superseded; /* blocks taken and given up in this transaction */
+    struct store_extent *taken;   /* every block taken, as extents */
+    size_t taken_count, taken_capacity;
+    uint64_t blocks_taken;
+    uint64_t pages_written;
+    uint64_t run_block, run_left; /* taken and not yet handed out */
+    uint32_t node_slot;           /* next arena slot for a map node */
+    int error;
+    struct store_output output;
+    struct phantom_diag *diag; /* of the call under way, for the map's callbacks */
+};
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+void store_txn_free(struct snap_store *store)
+{
+    struct snap_txn *txn = store->txn;
+    if (txn == NULL) {
+        return;
+    }
+    store->txn = NULL;
+    block_list_finish(&txn->holes);
+    block_list_finish(&txn->dead);
+    block_list_finish(&txn->superseded);
+    ph_free(txn->taken);
+    ph_free(txn->slot);
+    ph_free(txn->bucket);
+    if (!txn->output.lost) { /* else the kernel may still read from it: leak rather than corrupt */
+        ph_free(txn->arena);
+        ph_free(txn);
+    }
+}
+
+static int make_memory(struct snap_store *store, uint32_t capacity)
+{
+    if (store->txn != NULL && store->txn->capacity == capacity) {
+        return 0;
+    }
+    store_txn_free(store);
+    struct snap_txn *txn = ph_zalloc(1, sizeof *txn);
+    if (txn == NULL) {
+        return -ENOMEM;
+    }
+    store->txn = txn;
+    uint32_t buckets = 1024;
+    while (buckets < 2 * capacity) {
+        buckets *= 2;
+    }
+    txn->store = store;
+    txn->capacity = capacity;
+    txn->bucket_mask = buckets - 1;
+    txn->slot = ph_zalloc(capacity, sizeof *txn->slot);
+    txn->bucket = ph_zalloc(buckets, sizeof *txn->bucket);
+    size_t bytes = ((size_t)capacity + NODE_SLOTS) * SNAP_PAGE_SIZE;
+    txn->arena =
+        ph_alloc_aligned(bytes >= ARENA_ALIGNMENT ? ARENA_ALIGNMENT : SNAP_PAGE_SIZE, bytes);
+    if (txn->slot == NULL || txn->bucket == NULL || txn->arena == NULL) {
+        store_txn_free(store);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static uint8_t *slot_data(const struct snap_txn *txn, uint32_t slot)
+{
+    return txn->arena + (size_t)slot * SNAP_PAGE_SIZE;
+}
+
+static void empty_index(struct snap_txn *txn)
+{
+    for (uint32_t i = 0; i < txn->used; i++) {
+        txn->bucket[txn->slot[i].bucket] = 0;
+    }
+    txn->used = 0;
+    txn->node_slot = 0;
+    txn->holes.count = 0;
+}
+
+/* ---- blocks -------------------------------------------------------------------------------- */
+
+static int no_memory(const struct snap_txn *txn, struct phantom_diag *diag)
+{
+    return ph_fail(diag, -ENOMEM, "%s: no memory for the transaction",
+                   store_file_name(&txn->store->file));
+}
+
+/* Make the file longer so that `blocks` blocks are free. */
+static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_diag *diag)
+{
+    struct store_file *file = &store->file;
+    uint64_t missing = blocks - block_space_free_count(&store->space);
+    uint64_t segments = (missing + file->segment_blocks - 1) / file->segment_blocks;
+    uint64_t count = file->block_count + segments * file->segment_blocks;
+    int error = store->io->ops->allocate(store->io, count * STORE_BLOCK_SIZE);
+    if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG) {
+        return ph_fail(diag, PHANTOM_ENOSPACE, "%s: cannot grow to %" PRIu64 " bytes: %s",
+                       store_file_name(file), count * STORE_BLOCK_SIZE, phantom_strerror(error));
+    }
+    if (error != 0) {
+        return ph_fail(diag, error, "%s: cannot grow to %" PRIu64 " bytes: %s",
+                       store_file_name(file), count * STORE_BLOCK_SIZE, phantom_strerror(error));
+    }
+    if (block_space_grow(&store->space, count) != 0) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
+    }
+    file->block_count = count;
+    return 0;
+}
+
+/* Remember that blocks were taken; the memory for one more extent is there already. */
+static void note_taken(struct snap_txn *txn, uint64_t first, uint64_t count)
+{
+    struct store_extent *last = txn->taken_count != 0 ? &txn->taken[txn->taken_count - 1] : NULL;
+    if (last != NULL && last->first + last->count == first) {
+        last->count += count;
+    } else {
+        PH_CHECK(txn->taken_count < txn->taken_capacity);
+        txn->taken[txn->taken_count++] = (struct store_extent){first, count};
+    }
+    txn->blocks_taken += count;
+}
+
+static int reserve_taken(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    if (txn->taken_count < txn->taken_capacity) {
+        return 0;
+    }
+    size_t capacity = txn->taken_capacity != 0 ? 2 * txn->taken_capacity : 64;
+    struct store_extent *taken = ph_realloc(txn->taken, capacity * sizeof *taken);
+    if (taken == NULL) {
+        return no_memory(txn, diag);
+    }
+    txn->taken = taken;
+    txn->taken_capacity = capacity;
+    return 0;
+}
+
+/* The next block to write to. `want`: how many the caller is going to ask for from here on. */
+static int take_block(struct snap_txn *txn, uint64_t want, uint64_t *block,
+                      struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    if (txn->run_left == 0) {
+        int error = reserve_taken(txn, diag);
+        want = want < RUN_WANTED ? want : RUN_WANTED;
+        if (error == 0 && block_space_free_count(&store->space) < want) {
+            error = grow_file(store, want, diag);
+            if (error == PHANTOM_ENOSPACE && block_space_free_count(&store->space) != 0) {
+                error = 0; /* what is left may be enough in the end */
+            }
+        }
+        if (error != 0) {
+            return error;
+        }
+        txn->run_left = block_space_allocate(&store->space, want, txn->number, &txn->run_block);
+        if (txn->run_left == 0) {
+            return ph_fail(diag, PHANTOM_ENOSPACE, "%s: full", store_file_name(&store->file));
+        }
+        note_taken(txn, txn->run_block, txn->run_left);
+    }
+    *block = txn->run_block++;
+    txn->run_left--;
+    return 0;
+}
+
+/* Give back what the last run holds beyond what was used, so that extents say what was written. */
+static void return_run(struct snap_txn *txn)
+{
+    if (txn->run_left == 0) {
+        return;
+    }
+    for (uint64_t i = 0; i < txn->run_left; i++) {
+        block_space_release(&txn->store->space, txn->run_block + i);
+    }
+    struct store_extent *last = &txn->taken[txn->taken_count - 1];
+    last->count -= txn->run_left;
+    txn->taken_count -= last->count == 0;
+    txn->blocks_taken -= txn->run_left;
+    txn->store->space.cursor = txn->run_block;
+    txn->run_left = 0;
+}
+
+/* page_map callback: a block leaves the map. */
+static int replaced(void *context, uint64_t block)
+{
+    struct snap_txn *txn = context;
+    bool own = txn->store->space.birth[block] == txn->number;
+    return block_list_add(own ? &txn->superseded : &txn->dead, block);
+}
+
+/* page_map callback: a node gets a block. It goes out from the arena, next to the pages if it can. */
+static int place(void *context, const struct store_node *node, uint64_t *block)
+{
+    struct snap_txn *txn = context;
+    if (txn->node_slot == txn->capacity + NODE_SLOTS) {
+        int error = store_output_drain(&txn->output);
+        if (error != 0) {
+            return error;
+        }
+        txn->node_slot = 0; /* every page staged has been written by now */
+    }
+    int error = take_block(txn, txn->store->map.dirty_nodes, block, txn->diag);
+    if (error != 0) {
+        return error;
+    }
+    uint8_t *data = slot_data(txn, txn->node_slot++);
+    memcpy(data, node, SNAP_PAGE_SIZE);
+    store_output_put(&txn->output, *block, data);
+    return 0;
+}
+
+/* ---- begin, reserve, stage ----------------------------------------------------------------- */
+
+int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
+                   struct phantom_diag *diag)
+{
+    if (store->read_only) {
+        return ph_fail(diag, PHANTOM_EREADONLY, "%s: opened read-only",
+                       store_file_name(&store->file));
+    }
+    if (store->poison != 0) {
+        return store_poisoned(store, diag);
+    }
+    if (store->txn_active) {
+        return ph_fail(diag, PHANTOM_EINVALID, "%s: a transaction is under way",
+                       store_file_name(&store->file));
+    }
+    if (staging_pages < SNAP_SMALL_COMMIT_PAGES) {
+        staging_pages = SNAP_SMALL_COMMIT_PAGES;
+    }
+    if (staging_pages > 1U << 28 || make_memory(store, staging_pages) != 0) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory for %" PRIu32 " staging pages",
+                       store_file_name(&store->file), staging_pages);
+    }
+    struct snap_txn *txn = store->txn;
+    txn->number = store->next_generation;
+    txn->dead = (struct block_list){0};
+    txn->superseded.count = 0;
+    txn->taken_count = 0;
+    txn->blocks_taken = txn->pages_written = txn->run_left = 0;
+    txn->error = 0;
+    store_output_init(&txn->output, store->io);
+    empty_index(txn);
+    store->map.replaced = replaced;
+    store->map.place = place;
+    store->map.context = txn;
+    store->txn_active = true;
+    *out = txn;
+    return 0;
+}
+
+/* Blocks that a commit of `pages` pages can need at most: the pages, and every node above them. */
+static uint64_t blocks_for(const struct store_file *file, uint64_t pages)
+{
+    uint64_t blocks = pages;
+    for (uint32_t level = 0; level < file->height; level++) {
+        uint64_t nodes = store_level_nodes(file, level);
+        blocks += nodes < pages ? nodes : pages;
+    }
+    return blocks + file->height;
+}
+
+int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    if (store->poison != 0) {
+        return store_poisoned(store, diag);
+    }
+    if (pages > 4 * store->file.page_count) {
+        return ph_fail(diag, PHANTOM_ENOSPACE, "%s: %" PRIu64 " pages are more than a commit can be",
+                       store_file_name(&store->file), pages);
+    }
+    uint64_t blocks = blocks_for(&store->file, pages);
+    uint64_t used = txn->blocks_taken - txn->run_left;
+    blocks = blocks > used ? blocks - used : 0;
+    return blocks <= block_space_free_count(&store->space) ? 0 : grow_file(store, blocks, diag);
+}
+
+/* The bucket of a page: where its slot is entered, or where it would be. */
+static uint32_t find_bucket(const struct snap_txn *txn, uint64_t page)
+{
+    uint32_t bucket =
+        (uint32_t)(page * UINT64_C(0x9E3779B97F4A7C15) >> 32) & txn->bucket_mask;
+    while (txn->bucket[bucket] != 0 && txn->slot[txn->bucket[bucket] - 1].page != page) {
+        bucket = (bucket + 1) & txn->bucket_mask;
+    }
+    return bucket;
+}
+
+void *snap_txn_stage(struct snap_txn *txn, uint64_t page)
+{
+    PH_CHECK(page < txn->store->file.page_count);
+    uint32_t bucket = find_bucket(txn, page);
+    if (txn->bucket[bucket] != 0) {
+        uint32_t slot = txn->bucket[bucket] - 1;
+        txn->slot[slot].hole = false;
+        return slot_data(txn, slot);
+    }
+    if (txn->used == txn->capacity) {
+        return NULL;
+    }
+    uint32_t slot = txn->used++;
+    txn->slot[slot] = (struct slot){.page = page, .bucket = bucket};
+    txn->bucket[bucket] = slot + 1;
+    return slot_data(txn, slot);
+}
+
+int snap_txn_hole(struct snap_txn *txn, uint64_t page)
+{
+    if (page >= txn->store->file.page_count) {
+        return PHANTOM_EINVALID;
+    }
+    uint32_t bucket = find_bucket(txn, page);
+    if (txn->bucket[bucket] != 0) {
+        txn->slot[txn->bucket[bucket] - 1].hole = true;
+        return 0;
+    }
+    return block_list_add(&txn->holes, page);
+}
+
+/* ---- write --------------------------------------------------------------------------------- */
+
+/* Enter holes and staged pages into the map and hand the pages to the output. */
+static int enter_staged(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    const struct store_sum none = {0};
+    uint32_t pages = 0;
+    for (size_t i = 0; i < txn->holes.count; i++) {
+        int error = page_map_set(&store->map, txn->holes.block[i], 0, none, diag);
+        if (error != 0) {
+            return error;
+        }
+    }
+    for (uint32_t i = 0; i < txn->used; i++) {
+        txn->slot[i].hole = txn->slot[i].hole || store_block_is_zero(slot_data(txn, i));
+        pages += !txn->slot[i].hole;
+    }
+    for (uint32_t i = 0; i < txn->used; i++) {
+        uint64_t page = txn->slot[i].page, block = 0;
+        struct store_sum sum = none;
+        if (!txn->slot[i].hole) {
+            int error = take_block(txn, pages--, &block, diag);
+            if (error != 0) {
+                return error;
+            }
+            sum = store_sum_block(store->file.uuid, STORE_SUM_PAGE, page, slot_data(txn, i));
+            store_output_put(&txn->output, block, slot_data(txn, i));
+            txn->pages_written++;
+        }
+        int error = page_map_set(&store->map, page, block, sum, diag);
+        if (error != 0) {
+            return error;
+        }
+    }
+    txn->node_slot = txn->used;
+    return 0;
+}
+
+/* Nothing may be in flight when a call returns. A failed write is final: poison. */
+static int settle(struct snap_txn *txn, int error, struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    int failed = store_output_drain(&txn->output);
+    if (failed != 0) {
+        store->poison = store->poison != 0 ? store->poison : failed;
+        error = store_poisoned(store, diag);
+    }
+    txn->error = txn->error != 0 ? txn->error : error;
+    return error;
+}
+
+static int refuse(const struct snap_txn *txn, struct phantom_diag *diag)
+{
+    if (txn->store->poison != 0) {
+        return store_poisoned(txn->store, diag);
+    }
+    return txn->error == 0 ? 0 : ph_fail(diag, txn->error,
+                                         "%s: the transaction has failed already: %s",
+                                         store_file_name(&txn->store->file),
+                                         phantom_strerror(txn->error));
+}
+
+int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    int error = refuse(txn, diag);
+    if (error != 0) {
+        return error;
+    }
+    txn->diag = diag;
+    error = settle(txn, enter_staged(txn, diag), diag);
+    return_run(txn);
+    empty_index(txn);
+    return error;
+}
+
+/* ---- commit -------------------------------------------------------------------------------- */
+
+/* A small commit's record goes out with the data, if its extents fit into the record. */
+static bool is_small(const struct snap_txn *txn)
+{
+    return txn->pages_written <= SNAP_SMALL_COMMIT_PAGES && txn->taken_count <= STORE_EXTENTS &&
+           txn->blocks_taken <= STORE_SMALL_BLOCKS;
+}
+
+static void retained_bits(const struct snap_store *store, uint64_t number, uint64_t *bits)
+{
+    uint32_t slot = store_slot_of(&store->file, number);
+    bits[slot / 64] |= UINT64_C(1) << slot % 64;
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        if (!store->generation[i].drop) {
+            slot = store_slot_of(&store->file, store->generation[i].info.number);
+            bits[slot / 64] |= UINT64_C(1) << slot % 64;
+        }
+    }
+}
+
+static void make_record(const struct snap_txn *txn, const struct snap_commit *commit, bool small,
+                        struct store_record *record)
+{
+    struct snap_store *store = txn->store;
+    const struct store_generation *parent = store_current(store);
+    memset(record, 0, sizeof *record);
+    record->stamp.generation = txn->number;
+    record->kind = STORE_RECORD_COMMIT;
+    record->flags = small ? 0 : STORE_RECORD_FLUSHED_FIRST;
+    record->record_version = STORE_FORMAT_VERSION;
+    record->tree_height = store->file.height;
+    memcpy(record->uuid, store->file.uuid, sizeof record->uuid);
+    if (parent != NULL) {
+        record->parent = parent->info.number;
+        record->parent_sum =
+            (struct store_sum){parent->info.record_sum.low, parent->info.record_sum.high};
+    }
+    record->incarnation = store->incarnation;
+    record->time_ns = commit->time_ns;
+    record->pause_ns = commit->pause_ns;
+    record->heap_pages = commit->heap_pages;
+    record->live_pages = store->map.live_pages;
+    record->root_block = store->map.root_block;
+    record->root_sum = store->map.root_sum;
+    record->memory_sum = store->map.memory_sum;
+    record->pages_written = txn->pages_written;
+    record->blocks_written = txn->blocks_taken;
+    record->blocks_used = store->space.used;
+    record->heap_layout = commit->version.heap_layout;
+    record->native_classes = commit->version.native_classes;
+    if (small) {
+        record->extent_count = (uint32_t)txn->taken_count;
+        for (size_t i = 0; i < txn->taken_count; i++) {
+            record->extents[i / STORE_EXTENTS_PER_SECTOR].extent[i % STORE_EXTENTS_PER_SECTOR] =
+                txn->taken[i];
+        }
+    }
+    retained_bits(store, txn->number, record->retained);
+    store_record_seal(store->file.uuid, store_slot_of(&store->file, txn->number), record);
+}
+
+/* Reap, then flush. Any failure is final. */
+static int make_durable(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    int error = 0;
+    if (PH_MUTANT(FLUSH_BEFORE_REAP)) {
+        (void)store_flush(store);
+        return settle(txn, 0, diag);
+    }
+    error = settle(txn, 0, diag);
+    if (error != 0) {
+        return error;
+    }
+    error = store_flush(store);
+    if (error != 0) {
+        store->poison = error;
+        return store_poisoned(store, diag);
+    }
+    return 0;
+}
+
+/* Bring data, nodes and record to the disk in the order that makes them a generation. */
+static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
+                         struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    bool small = is_small(txn);
+    struct store_record *record = (struct store_record *)store->block;
+    if (!small && !PH_MUTANT(LARGE_COMMIT_NOT_FLUSHED)) {
+        int error = make_durable(txn, diag);
+        if (error != 0) {
+            return error;
+        }
+    }
+    make_record(txn, commit, small, record);
+    uint64_t block = store->file.ring_start + store_slot_of(&store->file, txn->number);
+    store_output_put(&txn->output, block, store->block);
+    if (PH_MUTANT(ACK_BEFORE_FLUSH)) {
+        return settle(txn, 0, diag);
+    }
+    if (PH_MUTANT(SEAL_BEFORE_FLUSH)) {
+        int error = settle(txn, 0, diag);
+        struct store_seal seal = {.magic = STORE_SEAL_MAGIC,
+                                  .generation = txn->number,
+                                  .record_sum = record->sum};
+        store_seal_seal(store->file.uuid, &seal);
+        memcpy(slot_data(txn, 0), &seal, sizeof seal);
+        store_output_put(&txn->output, store->file.seal_block, slot_data(txn, 0));
+        error = error != 0 ? error : make_durable(txn, diag);
+        return error;
+    }
+    return make_durable(txn, diag);
+}
+
+/* The generation is durable: it is the current one from here on. Cannot fail. */
+static void publish(struct snap_txn *txn, struct snap_generation *out)
+{
+    struct snap_store *store = txn->store;
+    const struct store_record *record = (const struct store_record *)store->block;
+    store_retention_apply(store);
+    for (size_t i = 0; i < txn->superseded.count; i++) {
+        block_space_release(&store->space, txn->superseded.block[i]);
+    }
+    if (PH_MUTANT(REUSE_TOO_EARLY)) {
+        for (size_t i = 0; i < txn->dead.count; i++) {
+            block_space_release(&store->space, txn->dead.block[i]);
+        }
+        txn->dead.count = 0;
+        store->space.cursor = store->space.data_start;
+    }
+    PH_CHECK(store->generation_count < STORE_RING_SLOTS);
+    store->generation[store->generation_count++] =
+        (struct store_generation){.info = store_generation_info(record),
+                                  .root_block = record->root_block,
+                                  .root_sum = record->root_sum,
+                                  .memory_sum = record->memory_sum,
+                                  .dead = txn->dead};
+    txn->dead = (struct block_list){0};
+    store->blocks_used_hint = record->blocks_used;
+    store->next_generation = store_next_number(store, txn->number);
+    struct store_generation *parent =
+        store->generation_count > 1 ? store_current(store) - 1 : NULL;
+    if (parent != NULL) {
+        parent->info.sealed = true;
+    }
+    if (out != NULL) {
+        *out = store_current(store)->info;
+    }
+    empty_index(txn);
+    store->txn_active = false;
+}
+
+/* Everything up to the point where only I/O can fail. */
+static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
+                   struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    if (commit->heap_pages > store->file.page_count) {
+        return ph_fail(diag, PHANTOM_EINVALID, "%s: more pages in use than the range has",
+                       store_file_name(&store->file));
+    }
+    if (txn->number >= STORE_GENERATION_LIMIT - STORE_RING_SLOTS) {
+        return ph_fail(diag, PHANTOM_EINVALID, "%s: generation numbers are used up",
+                       store_file_name(&store->file));
+    }
+    int error = enter_staged(txn, diag);
+    if (error == 0) {
+        error = page_map_emit(&store->map, txn->number);
+        if (error == -ENOMEM) {
+            error = no_memory(txn, diag);
+        }
+    }
+    return_run(txn);
+    if (error == 0) {
+        error = store_retention_plan(store, commit->time_ns, txn->dead.count,
+                                     store->map.live_pages * SNAP_PAGE_SIZE, diag);
+    }
+    return error;
+}
+
+int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
+                    struct snap_generation *out, struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    txn->diag = diag;
+    int error = refuse(txn, diag);
+    error = error != 0 ? error : prepare(txn, commit, diag);
+    error = error != 0 ? settle(txn, error, diag) : write_durably(txn, commit, diag);
+    if (error != 0) {
+        store_retention_cancel(store);
+        snap_txn_abort(txn);
+        return error;
+    }
+    publish(txn, out);
+    return 0;
+}
+
+void snap_txn_abort(struct snap_txn *txn)
+{
+    if (txn == NULL) {
+        return;
+    }
+    struct snap_store *store = txn->store;
+    return_run(txn);
+    for (size_t i = 0; i < txn->taken_count; i++) {
+        for (uint64_t k = 0; k < txn->taken[i].count; k++) {
+            block_space_release(&store->space, txn->taken[i].first + k);
+        }
+    }
+    txn->taken_count = 0;
+    block_list_finish(&txn->dead);
+    empty_index(txn);
+    const struct store_generation *current = store_current(store);
+    if (current != NULL) {
+        page_map_reset(&store->map, current->root_block, current->root_sum,
+                       current->info.live_pages, current->memory_sum);
+    } else {
+        page_map_reset(&store->map, 0, (struct store_sum){0}, 0, (struct store_sum){0});
+    }
+    store->txn_active = false;
+}

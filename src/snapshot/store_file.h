@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_file.h - the file as blocks: its shape, reading with checks, writing in large requests.
+ *
+ * struct store_file says what the superblock fixed; every block number that comes from the file is
+ * held against it before it is used. struct store_output gathers neighbouring blocks into runs of
+ * up to 1 MiB and keeps several in flight.
+ */
+#ifndef SNAP_STORE_FILE_H
+#define SNAP_STORE_FILE_H
+
+#include "ph_error.h"
+#include "snap_io.h"
+#include "store_format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store_file {
+    struct snap_io *io;
+    uint8_t uuid[16];
+    uint64_t page_count;  /* of the heap's range */
+    uint64_t data_start;  /* first block of the data area */
+    uint64_t block_count; /* of the file, whole blocks */
+    uint64_t segment_blocks;
+    uint64_t ring_start, seal_block;
+    uint32_t ring_slots;
+    uint32_t height;
+};
+
+/** For messages; never NULL. */
+const char *store_file_name(const struct store_file *file);
+
+static inline bool store_file_has_data_block(const struct store_file *file, uint64_t block)
+{
+    return block >= file->data_start && block < file->block_count;
+}
+
+/** Pages (level 0) or nodes that one entry of a node at `level` covers, as a shift of page numbers. */
+static inline unsigned store_level_shift(uint32_t level)
+{
+    return STORE_FANOUT_BITS * level;
+}
+
+/** Nodes that level `level` of a full map has. */
+uint64_t store_level_nodes(const struct store_file *file, uint32_t level);
+/** Levels that a map of so many pages needs; at least 1. */
+uint32_t store_height_for(uint64_t page_count);
+
+/** Read whole blocks into an aligned buffer. 0, PHANTOM_ECORRUPT (out of the file) or -errno. */
+int store_file_read(const struct store_file *file, uint64_t block, uint32_t count, void *buffer,
+                    struct phantom_diag *diag);
+
+struct store_run { /* one read request of whole blocks */
+    uint64_t block;
+    uint32_t count;
+    void *buffer;
+};
+enum { STORE_READ_RUNS = 64 };
+/** Read several runs, a few at a time in flight. At most STORE_READ_RUNS. */
+int store_file_read_runs(const struct store_file *file, const struct store_run *runs,
+                         unsigned run_count, struct phantom_diag *diag);
+
+/** Read a map node and check everything about it but what it points to. `sum` is its parent's word. */
+int store_file_read_node(const struct store_file *file, uint32_t level, uint64_t index,
+                         uint64_t block, struct store_sum sum, struct store_node *node,
+                         struct phantom_diag *diag);
+/** The same for a node that is in memory already. */
+int store_file_check_node(const struct store_file *file, uint32_t level, uint64_t index,
+                          uint64_t block, struct store_sum sum, const struct store_node *node,
+                          struct phantom_diag *diag);
+/** Check the content of a page against its sum. */
+int store_file_check_page(const struct store_file *file, uint64_t generation, uint64_t page,
+                          uint64_t block, struct store_sum sum, const void *data,
+                          struct phantom_diag *diag);
+
+enum { STORE_RUN_BLOCKS = 256, STORE_OUTPUT_REQUESTS = 8 };
+
+/* True between calls: at most one run is being gathered, the others are in flight. After an error
+ * nothing new is sent. */
+struct store_output {
+    struct snap_io *io;
+    struct snap_io_request request[STORE_OUTPUT_REQUESTS];
+    struct snap_io_request *idle;
+    unsigned in_flight;
+    int error;      /* the first */
+    bool lost;      /* reap() failed: requests may be in flight for ever, buffers must not be freed */
+    uint64_t block; /* the run being gathered */
+    uint8_t *buffer;
+    uint32_t count;
+};
+
+void store_output_init(struct store_output *output, struct snap_io *io);
+/** Write one block some time before the next drain. The buffer must stay as it is until then. */
+void store_output_put(struct store_output *output, uint64_t block, void *buffer);
+/** Send what is gathered, take back every completion. 0 or the first error since init. */
+int store_output_drain(struct store_output *output);
+
+#endif /* SNAP_STORE_FILE_H */

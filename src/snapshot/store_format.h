@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_format.h - what is in the store file, format version 1 (docs/formats/store.md has the
+ * pictures). Everything is little-endian and in blocks of 4096 bytes.
+ *
+ *     block 0      superblock      written once, at birth
+ *     block 1      its copy
+ *     block 2      seal            overwritten in place, a torn one is no seal
+ *     blocks 3-15  zero, reserved
+ *     block 16...  record ring     ring_slots blocks, contiguous
+ *     data_start...                pages and map nodes, copy on write
+ *
+ * A structure here is exactly one block. Each ends up on disk with a 128-bit sum over the whole
+ * block in which the sum itself counts as zeros (superblock, seal, record) or with its sum kept by
+ * its parent (map node, page).
+ */
+#ifndef SNAP_STORE_FORMAT_H
+#define SNAP_STORE_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_BLOCK_SIZE = 4096,
+    STORE_SECTOR_SIZE = 512,
+    STORE_SECTORS = STORE_BLOCK_SIZE / STORE_SECTOR_SIZE,
+    STORE_FORMAT_VERSION = 1,
+    STORE_SUPERBLOCK = 0, /* block numbers */
+    STORE_SUPERBLOCK_COPY = 1,
+    STORE_SEAL = 2,
+    STORE_RING_START = 16,
+    STORE_RING_SLOTS = 256, /* default and most */
+    STORE_RING_SLOTS_LEAST = 16,
+    STORE_SEGMENT_BYTES = 16 << 20,
+    STORE_SEGMENT_BYTES_LEAST = 64 << 10,
+    STORE_FANOUT_BITS = 7,
+    STORE_FANOUT = 1 << STORE_FANOUT_BITS,
+    STORE_LEVELS_MOST = 6, /* 128^6 pages are 16 PiB: more than an address space */
+    STORE_EXTENTS_PER_SECTOR = 31,
+    STORE_EXTENT_SECTORS = 6,
+    STORE_EXTENTS = STORE_EXTENTS_PER_SECTOR * STORE_EXTENT_SECTORS,
+    STORE_SMALL_BLOCKS = 2048, /* most blocks that a commit with one flush writes */
+};
+
+#define STORE_SUPERBLOCK_MAGIC UINT64_C(0x31454d4f544e4850)   /* "PHNTOME1" */
+#define STORE_SEAL_MAGIC       UINT64_C(0x314c4145534e4850)   /* "PHNSEAL1" */
+#define STORE_RECORD_MAGIC     UINT64_C(0x3144524f434e4850)   /* "PHNCORD1" */
+#define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850)   /* "PHNNODE1" */
+
+/* Generations are numbered below this, so that lock bytes and sums of numbers never overflow. */
+#define STORE_GENERATION_LIMIT (UINT64_C(1) << 60)
+
+/* Incompatible features: a reader that does not know one must refuse. None is defined in version 1;
+ * three bits are reserved by name. */
+#define STORE_FEATURE_COMPRESSION UINT64_C(1)
+#define STORE_FEATURE_PAGE_DELTAS UINT64_C(2)
+#define STORE_FEATURE_ENCRYPTION  UINT64_C(4)
+#define STORE_FEATURES_KNOWN      UINT64_C(0)
+
+struct store_sum {
+    uint64_t low, high;
+};
+
+struct store_superblock {
+    uint64_t magic;
+    uint32_t format_version;
+    uint32_t block_size;
+    uint64_t features_compatible; /* unknown bits may be ignored */
+    uint64_t features_read_only;  /* unknown bits: open read-only */
+    uint64_t features_incompatible;
+    uint8_t uuid[16];
+    uint64_t heap_base;
+    uint64_t heap_size;
+    uint32_t map_height; /* levels of nodes, from heap_size */
+    uint32_t ring_slots;
+    uint64_t ring_start; /* block */
+    uint64_t seal_block;
+    uint64_t data_start; /* block */
+    uint64_t segment_bytes;
+    uint64_t retain_bytes;
+    struct store_sum sum;
+    uint8_t zero[STORE_BLOCK_SIZE - 136];
+};
+
+struct store_seal {
+    uint64_t magic;
+    uint64_t generation;
+    struct store_sum record_sum;
+    struct store_sum sum;
+    uint8_t zero[STORE_BLOCK_SIZE - 48];
+};
+
+/* Begins every sector of a record, so that a torn one is recognised whichever sector survived. */
+struct store_stamp {
+    uint64_t magic;
+    uint64_t generation;
+};
+
+struct store_extent {
+    uint64_t first, count; /* blocks */
+};
+
+enum store_record_kind { STORE_RECORD_COMMIT = 1, STORE_RECORD_TOMBSTONE = 2 };
+
+enum store_record_flags {
+    STORE_RECORD_FLUSHED_FIRST = 1 /* all else was durable before this record was written */
+};
+
+struct store_record_sector { /* of extents */
+    struct store_stamp stamp;
+    struct store_extent extent[STORE_EXTENTS_PER_SECTOR];
+};
+
+/*
+ * A generation. In slot `generation mod ring_slots` of the ring. A tombstone says "no record of this
+ * number or a smaller one belongs here"; it has number 0 when nothing was ever here, and nothing
+ * but kind, number, version and UUID filled in.
+ */
+struct store_record {
+    /* sector 0 */
+    struct store_stamp stamp;
+    uint32_t kind;
+    uint32_t flags;
+    uint32_t record_version;
+    uint32_t tree_height;
+    uint8_t uuid[16];
+    uint64_t parent;
+    struct store_sum parent_sum; /* of the parent's record */
+    uint64_t incarnation;
+    int64_t time_ns;
+    uint64_t pause_ns;
+    uint64_t heap_pages;
+    uint64_t live_pages;
+    uint64_t root_block; /* 0: the memory is all holes */
+    struct store_sum root_sum;
+    struct store_sum memory_sum; /* of the content: sum of the sums of all pages that are not holes */
+    uint64_t pages_written;
+    uint64_t blocks_written; /* pages and nodes */
+    uint64_t blocks_used;    /* in the data area, with this generation and all it retains */
+    uint32_t heap_layout;
+    uint32_t native_classes;
+    uint64_t catalog_block; /* reserved: a catalog of generations, 0 for now */
+    struct store_sum catalog_sum;
+    uint64_t delta_bytes; /* reserved: packed map deltas, 0 for now */
+    uint32_t extent_count;
+    uint32_t zero0;
+    struct store_sum sum;
+    uint8_t zero1[STORE_SECTOR_SIZE - 240];
+    /* sector 1 */
+    struct store_stamp stamp1;
+    uint64_t retained[STORE_RING_SLOTS / 64]; /* bit s: the record in slot s is still retained */
+    uint8_t zero2[STORE_SECTOR_SIZE - 48];
+    /* sectors 2 to 7; used only if not FLUSHED_FIRST */
+    struct store_record_sector extents[STORE_EXTENT_SECTORS];
+};
+
+/*
+ * A node of the page map. Level 0 points to pages, level n to nodes of level n-1; node `index` of
+ * level n covers the pages [index << 7(n+1), (index+1) << 7(n+1)). An entry is a hole when its block
+ * is 0; its sum is then 0 as well. A node without any entry is never written: its parent has a hole.
+ */
+struct store_node {
+    uint64_t magic;
+    uint32_t level;
+    uint32_t used; /* entries that are not holes */
+    uint64_t index;
+    uint64_t generation; /* that wrote it */
+    uint8_t zero[STORE_BLOCK_SIZE - 32 - STORE_FANOUT * 24];
+    uint64_t block[STORE_FANOUT];
+    struct store_sum sum[STORE_FANOUT];
+};
+
+/** The i-th extent of a record. */
+static inline const struct store_extent *store_record_extent(const struct store_record *record,
+                                                             uint32_t i)
+{
+    return &record->extents[i / STORE_EXTENTS_PER_SECTOR].extent[i % STORE_EXTENTS_PER_SECTOR];
+}
+
+_Static_assert(sizeof(struct store_superblock) == STORE_BLOCK_SIZE, "superblock is one block");
+_Static_assert(offsetof(struct store_superblock, sum) == 120, "superblock layout");
+_Static_assert(sizeof(struct store_seal) == STORE_BLOCK_SIZE, "seal is one block");
+_Static_assert(sizeof(struct store_record) == STORE_BLOCK_SIZE, "record is one block");
+_Static_assert(offsetof(struct store_record, sum) == 224, "record layout, sector 0");
+_Static_assert(offsetof(struct store_record, stamp1) == 512, "record layout, sector 1");
+_Static_assert(offsetof(struct store_record, extents) == 1024, "record layout, sector 2");
+_Static_assert(sizeof(struct store_record_sector) == STORE_SECTOR_SIZE, "a sector of extents");
+_Static_assert(sizeof(struct store_node) == STORE_BLOCK_SIZE, "node is one block");
+_Static_assert(offsetof(struct store_node, block) == 1024, "node layout: blocks");
+_Static_assert(offsetof(struct store_node, sum) == 2048, "node layout: sums");
+
+#endif /* SNAP_STORE_FORMAT_H */

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_recovery.c - what an open finds in the record ring, and which generation it believes.
+ *
+ * The one idea: at any instant at most one record is being written, and its number - hence its slot
+ * - is known from all the others. So a crash can leave exactly one slot torn, the *expected* one.
+ * A torn record anywhere else is damage. In order:
+ *
+ *  1. classify every slot: commit, tombstone, torn;
+ *  2. V = the commit with the highest number; expected = the number that the writer of V would have
+ *     used next;
+ *  3. V is sealed if the seal block names it or if the expected slot is torn (its record is written
+ *     only after V is durable). Unsealed and not flushed first: V's own nodes and pages are verified;
+ *     if they are not all there V is incomplete and its parent, sealed by V, is chosen instead;
+ *  4. anything that cannot come from a crash is PHANTOM_ECORRUPT;
+ *  5. writers overwrite every record that is newer than the chosen one, and every torn one, with a
+ *     tombstone that keeps its number, and flush, before anything else is written;
+ *  6. the next generation's number is above every number seen, valid, torn or tombstone.
+ */
+#include "ph_memory.h"
+#include "ph_mutant.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum slot_kind { SLOT_TOMBSTONE, SLOT_COMMIT, SLOT_TORN };
+
+struct ring {
+    struct store_record *record; /* ring_slots of them */
+    enum slot_kind kind[STORE_RING_SLOTS];
+    uint64_t number[STORE_RING_SLOTS]; /* 0: none known */
+    int newest;                        /* slot of V, or -1 */
+    uint64_t highest_whole;            /* number in any commit or tombstone */
+    uint64_t expected;                 /* number of the one record that may be torn */
+    bool expected_is_torn;
+    int chosen;                        /* slot, or -1: the empty store */
+};
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+void store_tombstone_make(const struct store_file *file, uint32_t slot, uint64_t number,
+                          struct store_record *record)
+{
+    memset(record, 0, sizeof *record);
+    record->stamp.generation = number;
+    record->kind = STORE_RECORD_TOMBSTONE;
+    record->record_version = STORE_FORMAT_VERSION;
+    memcpy(record->uuid, file->uuid, sizeof record->uuid);
+    store_record_seal(file->uuid, slot, record);
+}
+
+struct snap_generation store_generation_info(const struct store_record *record)
+{
+    return (struct snap_generation){
+        .number = record->stamp.generation,
+        .parent = record->parent,
+        .heap_pages = record->heap_pages,
+        .live_pages = record->live_pages,
+        .pages_written = record->pages_written,
+        .bytes_written = (record->blocks_written + 1) * STORE_BLOCK_SIZE,
+        .time_ns = record->time_ns,
+        .pause_ns = record->pause_ns,
+        .incarnation = record->incarnation,
+        .root_sum = snap_sum_of(record->memory_sum),
+        .record_sum = snap_sum_of(record->sum),
+        .version = {record->heap_layout, record->native_classes},
+    };
+}
+
+uint64_t store_next_number(const struct snap_store *store, uint64_t after)
+{
+    uint64_t number = after + 1;
+    for (bool clash = true; clash;) { /* ends: fewer are retained than there are slots */
+        clash = false;
+        for (unsigned i = 0; i < store->generation_count; i++) {
+            clash = clash || store_slot_of(&store->file, store->generation[i].info.number) ==
+                                 store_slot_of(&store->file, number);
+        }
+        number += clash;
+    }
+    return number;
+}
+
+/* A record whose sum holds was written by a store; this refuses what no store of ours writes. */
+static bool is_possible(const struct store_file *file, uint32_t slot,
+                        const struct store_record *record)
+{
+    uint64_t number = record->stamp.generation;
+    if (record->record_version != STORE_FORMAT_VERSION || number >= STORE_GENERATION_LIMIT ||
+        memcmp(record->uuid, file->uuid, sizeof file->uuid) != 0 ||
+        (number != 0 && store_slot_of(file, number) != slot)) {
+        return false;
+    }
+    if (record->kind == STORE_RECORD_TOMBSTONE) {
+        return true;
+    }
+    if (record->kind != STORE_RECORD_COMMIT || number == 0 || record->parent >= number ||
+        (record->parent == 0) != store_sum_is_zero(record->parent_sum) ||
+        (record->root_block == 0) != store_sum_is_zero(record->root_sum) ||
+        record->tree_height != file->height || record->heap_pages > file->page_count ||
+        record->live_pages > file->page_count || record->extent_count > STORE_EXTENTS ||
+        (record->retained[slot / 64] >> slot % 64 & 1) == 0) {
+        return false;
+    }
+    uint64_t own_blocks = 0;
+    for (uint32_t i = 0; i < record->extent_count; i++) {
+        uint64_t count = store_record_extent(record, i)->count;
+        if (count == 0 || count > STORE_SMALL_BLOCKS - own_blocks) {
+            return false;
+        }
+        own_blocks += count;
+    }
+    unsigned retained = 0;
+    for (unsigned i = 0; i < STORE_RING_SLOTS / 64; i++) {
+        retained += (unsigned)__builtin_popcountll(record->retained[i]);
+    }
+    for (unsigned i = file->ring_slots; i < STORE_RING_SLOTS; i++) {
+        if ((record->retained[i / 64] >> i % 64 & 1) != 0) {
+            return false;
+        }
+    }
+    return retained <= store_retained_most(file);
+}
+
+/* The highest number in any sector's stamp that fits this slot; 0: none. */
+static uint64_t torn_number(const struct store_file *file, uint32_t slot,
+                            const struct store_record *record)
+{
+    uint64_t highest = 0;
+    for (unsigned i = 0; i < STORE_SECTORS; i++) {
+        struct store_stamp stamp;
+        memcpy(&stamp, (const uint8_t *)record + (size_t)i * STORE_SECTOR_SIZE, sizeof stamp);
+        if (stamp.magic == STORE_RECORD_MAGIC && stamp.generation < STORE_GENERATION_LIMIT &&
+            store_slot_of(file, stamp.generation) == slot && stamp.generation > highest) {
+            highest = stamp.generation;
+        }
+    }
+    return highest;
+}
+
+static int classify(const struct store_file *file, struct ring *ring, struct phantom_diag *diag)
+{
+    ring->newest = -1;
+    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
+        const struct store_record *record = &ring->record[slot];
+        if (!store_record_holds(file->uuid, slot, record)) {
+            ring->kind[slot] = SLOT_TORN;
+            ring->number[slot] = torn_number(file, slot, record);
+            continue;
+        }
+        if (!is_possible(file, slot, record)) {
+            return ph_fail(diag, PHANTOM_ECORRUPT,
+                           "%s: the record in slot %" PRIu32
+                           " has a good sum but impossible content",
+                           store_file_name(file), slot);
+        }
+        uint64_t number = record->stamp.generation;
+        ring->number[slot] = number;
+        ring->kind[slot] = record->kind == STORE_RECORD_COMMIT ? SLOT_COMMIT : SLOT_TOMBSTONE;
+        ring->highest_whole = number > ring->highest_whole ? number : ring->highest_whole;
+        if (ring->kind[slot] == SLOT_COMMIT &&
+            (ring->newest < 0 || number > ring->number[ring->newest])) {
+            ring->newest = (int)slot;
+        }
+    }
+    return 0;
+}
+
+static bool retains(const struct store_record *record, uint32_t slot)
+{
+    return (record->retained[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+/* As store_next_number(), from the bitmap of the newest record. */
+static uint64_t expected_number(const struct store_file *file, const struct ring *ring)
+{
+    uint64_t number = ring->highest_whole + 1;
+    while (ring->newest >= 0 &&
+           retains(&ring->record[ring->newest], store_slot_of(file, number))) {
+        number++;
+    }
+    return number;
+}
+
+/* ---- damage and seals ---------------------------------------------------------------------- */
+
+/* Which torn slots can a crash explain? Only the expected one; others only if nobody needs them. */
+static int judge_torn(const struct snap_store *store, struct ring *ring, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    uint64_t newest = ring->newest >= 0 ? ring->number[ring->newest] : 0;
+    ring->expected = expected_number(file, ring);
+    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
+        if (ring->kind[slot] != SLOT_TORN) {
+            continue;
+        }
+        if (slot == store_slot_of(file, ring->expected) &&
+            ring->number[slot] <= ring->expected) {
+            ring->expected_is_torn = true;
+            ring->number[slot] = ring->expected;
+        } else if (ring->number[slot] > newest || ring->newest < 0) {
+            return ph_fail(diag, PHANTOM_ECORRUPT,
+                           "%s: the record of a committed generation is damaged (slot %" PRIu32
+                           ", number %" PRIu64 ", newest good one %" PRIu64 ")",
+                           store_file_name(file), slot, ring->number[slot], newest);
+        }
+    }
+    return 0;
+}
+
+/* Does the seal block name the newest commit? A seal of a newer one means that its record is lost. */
+static int read_seal(const struct snap_store *store, const struct ring *ring, bool *sealed,
+                     struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    int error = store_file_read(file, file->seal_block, 1, store->block, diag);
+    if (error != 0) {
+        return error;
+    }
+    const struct store_seal *seal = (const struct store_seal *)store->block;
+    if (!store_seal_holds(file->uuid, seal)) {
+        return 0; /* torn, or never written */
+    }
+    uint64_t newest = ring->newest >= 0 ? ring->number[ring->newest] : 0;
+    if (seal->generation > newest) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "%s: generation %" PRIu64 " was committed and sealed, but the newest record "
+                       "is that of %" PRIu64,
+                       store_file_name(file), seal->generation, newest);
+    }
+    if (seal->generation == newest && newest != 0) {
+        if (!store_sum_equal(seal->record_sum, ring->record[ring->newest].sum)) {
+            return ph_fail(diag, PHANTOM_ECORRUPT,
+                           "%s: generation %" PRIu64 " is not the one that was sealed",
+                           store_file_name(file), newest);
+        }
+        *sealed = true;
+    }
+    return 0;
+}
+
+/* ---- the newest commit's own pages --------------------------------------------------------- */
+
+/* The blocks that an unflushed commit wrote, read in a few large requests. */
+struct own {
+    const struct store_file *file;
+    const struct store_record *record;
+    uint8_t *data;
+    uint64_t count;
+};
+
+/* Where own block `block` is in memory; NULL: it is older than this commit. */
+static const void *own_block(const struct own *own, uint64_t block)
+{
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < own->record->extent_count; i++) {
+        const struct store_extent *extent = store_record_extent(own->record, i);
+        if (block >= extent->first && block - extent->first < extent->count) {
+            return own->data + (before + block - extent->first) * STORE_BLOCK_SIZE;
+        }
+        before += extent->count;
+    }
+    return NULL;
+}
+
+/* 1 read; 0 they are not all in the file; or an error. */
+static int read_own(struct own *own, struct phantom_diag *diag)
+{
+    const struct store_record *record = own->record;
+    for (uint32_t i = 0; i < record->extent_count; i++) {
+        const struct store_extent *extent = store_record_extent(record, i);
+        if (!store_file_has_data_block(own->file, extent->first) ||
+            extent->count > own->file->block_count - extent->first) {
+            return 0; /* the file's new length was not durable */
+        }
+        own->count += extent->count;
+    }
+    own->data = ph_alloc_aligned(STORE_BLOCK_SIZE, (own->count + 1) * STORE_BLOCK_SIZE);
+    if (own->data == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory for recovery", store_file_name(own->file));
+    }
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < record->extent_count;) {
+        struct store_run run[STORE_READ_RUNS];
+        unsigned runs = 0;
+        for (; i < record->extent_count && runs < STORE_READ_RUNS; i++, runs++) {
+            const struct store_extent *extent = store_record_extent(record, i);
+            run[runs] = (struct store_run){extent->first, (uint32_t)extent->count,
+                                           own->data + before * STORE_BLOCK_SIZE};
+            before += extent->count;
+        }
+        int error = store_file_read_runs(own->file, run, runs, diag);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 1;
+}
+
+/* Everything below this place of the map that this commit wrote: all there? Old nodes point to old
+ * blocks only, so the walk stops at them. */
+static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, uint64_t block,
+                         struct store_sum sum)
+{
+    const struct store_node *node = own_block(own, block);
+    if (node == NULL) {
+        return true;
+    }
+    if (store_file_check_node(own->file, level, index, block, sum, node, NULL) != 0 ||
+        node->generation != own->record->stamp.generation) {
+        return false;
+    }
+    for (unsigned i = 0; i < STORE_FANOUT; i++) {
+        if (node->block[i] == 0) {
+            continue;
+        }
+        uint64_t child = (index << STORE_FANOUT_BITS) + i;
+        if (level != 0) {
+            if (!own_is_whole(own, level - 1, child, node->block[i], node->sum[i])) {
+                return false;
+            }
+            continue;
+        }
+        const void *page = own_block(own, node->block[i]);
+        if (page != NULL &&
+            !store_sum_equal(store_sum_block(own->file->uuid, STORE_SUM_PAGE, child, page),
+                             node->sum[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* 1 the newest commit is complete, 0 it is not, or an error. */
+static int check_own(const struct snap_store *store, const struct store_record *record,
+                     struct phantom_diag *diag)
+{
+    if (PH_MUTANT(NO_OWN_PAGE_CHECK)) {
+        return 1;
+    }
+    struct own own = {.file = &store->file, .record = record};
+    int whole = read_own(&own, diag);
+    if (whole == 1) {
+        whole = record->root_block == 0 || own_is_whole(&own, store->file.height - 1, 0,
+                                                        record->root_block, record->root_sum);
+    }
+    ph_free(own.data);
+    return whole;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------ */
+
+static int choose_parent(const struct snap_store *store, struct ring *ring,
+                         struct phantom_diag *diag)
+{
+    const struct store_record *child = &ring->record[ring->newest];
+    if (child->parent == 0) {
+        ring->chosen = -1;
+        return 0;
+    }
+    uint32_t slot = store_slot_of(&store->file, child->parent);
+    if (ring->kind[slot] != SLOT_COMMIT || ring->number[slot] != child->parent ||
+        (!store_sum_equal(ring->record[slot].sum, child->parent_sum) &&
+         !PH_MUTANT(PARENT_NOT_CHECKED))) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "%s: generation %" PRIu64 " is incomplete and the record of its parent %" PRIu64
+                       " is damaged",
+                       store_file_name(&store->file), child->stamp.generation, child->parent);
+    }
+    ring->chosen = (int)slot;
+    return 0;
+}
+
+static int choose(const struct snap_store *store, struct ring *ring,
+                  struct snap_recovery *recovery, bool *sealed, struct phantom_diag *diag)
+{
+    int error = judge_torn(store, ring, diag);
+    if (error == 0) {
+        error = read_seal(store, ring, sealed, diag);
+    }
+    ring->chosen = ring->newest;
+    if (error != 0 || ring->newest < 0) {
+        return error;
+    }
+    const struct store_record *record = &ring->record[ring->newest];
+    *sealed = *sealed || ring->expected_is_torn;
+    if (*sealed || (record->flags & STORE_RECORD_FLUSHED_FIRST) != 0) {
+        return 0;
+    }
+    int whole = check_own(store, record, diag);
+    if (whole != 0) {
+        return whole < 0 ? whole : 0;
+    }
+    recovery->incomplete = record->stamp.generation;
+    *sealed = true; /* the parent, by its successor */
+    return choose_parent(store, ring, diag);
+}
+
+/* ---- the retained generations -------------------------------------------------------------- */
+
+static void add_generation(struct snap_store *store, const struct store_record *record)
+{
+    unsigned at = store->generation_count++;
+    while (at != 0 && store->generation[at - 1].info.number > record->stamp.generation) {
+        store->generation[at] = store->generation[at - 1];
+        at--;
+    }
+    store->generation[at] = (struct store_generation){
+        .info = store_generation_info(record),
+        .root_block = record->root_block,
+        .root_sum = record->root_sum,
+        .memory_sum = record->memory_sum,
+    };
+    store->generation[at].info.sealed = true;
+}
+
+/* Every retained generation must have its record, and name the record before it as its parent. */
+static int list_retained(struct snap_store *store, const struct ring *ring,
+                         struct phantom_diag *diag)
+{
+    store->generation_count = 0;
+    if (ring->chosen < 0) {
+        return 0;
+    }
+    const struct store_record *chosen = &ring->record[ring->chosen];
+    bool parent_found = chosen->parent == 0;
+    for (uint32_t slot = 0; slot < store->file.ring_slots; slot++) {
+        if (!retains(chosen, slot)) {
+            continue;
+        }
+        const struct store_record *record = &ring->record[slot];
+        if (ring->kind[slot] != SLOT_COMMIT || ring->number[slot] > ring->number[ring->chosen]) {
+            if (store->read_only) {
+                continue; /* it cannot be shown, the others can */
+            }
+            return ph_fail(diag, PHANTOM_ECORRUPT,
+                           "%s: the record of a retained generation is damaged (slot %" PRIu32
+                           "); the current generation %" PRIu64 " can be read and copied",
+                           store_file_name(&store->file), slot, ring->number[ring->chosen]);
+        }
+        if (record->stamp.generation == chosen->parent) {
+            parent_found = store_sum_equal(record->sum, chosen->parent_sum);
+        }
+        add_generation(store, record);
+    }
+    if (!parent_found && !PH_MUTANT(PARENT_NOT_CHECKED)) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "%s: generation %" PRIu64 " does not follow the record of its parent %" PRIu64,
+                       store_file_name(&store->file), ring->number[ring->chosen], chosen->parent);
+    }
+    return 0;
+}
+
+/* ---- retiring ------------------------------------------------------------------------------ */
+
+static bool must_retire(const struct ring *ring, uint32_t slot)
+{
+    uint64_t chosen = ring->chosen >= 0 ? ring->number[ring->chosen] : 0;
+    return ring->kind[slot] == SLOT_TORN ||
+           (ring->kind[slot] == SLOT_COMMIT && ring->number[slot] > chosen);
+}
+
+/* Durably overwrite what was not chosen, before anything else is written to this file. */
+static int retire(struct snap_store *store, const struct ring *ring,
+                  struct snap_recovery *recovery, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
+        if (!must_retire(ring, slot) || PH_MUTANT(NO_RETIRE)) {
+            continue;
+        }
+        store_tombstone_make(file, slot, ring->number[slot], (struct store_record *)store->block);
+        int error = store->io->ops->write(store->io, (file->ring_start + slot) * STORE_BLOCK_SIZE,
+                                          store->block, STORE_BLOCK_SIZE);
+        if (error != 0) {
+            return ph_fail(diag, error, "%s: cannot retire the record in slot %" PRIu32 ": %s",
+                           store_file_name(file), slot, phantom_strerror(error));
+        }
+        recovery->records_retired++;
+    }
+    if (recovery->records_retired != 0) {
+        int error = store_flush(store);
+        if (error != 0) {
+            return ph_fail(diag, error, "%s: cannot make recovery durable: %s",
+                           store_file_name(file), phantom_strerror(error));
+        }
+    }
+    return 0;
+}
+
+static uint64_t next_generation(const struct snap_store *store, const struct ring *ring)
+{
+    uint64_t highest = ring->chosen >= 0 ? ring->number[ring->chosen] : 0;
+    for (uint32_t slot = 0; slot < store->file.ring_slots; slot++) {
+        if (!PH_MUTANT(STALE_GENERATION_NUMBER) && ring->number[slot] > highest) {
+            highest = ring->number[slot];
+        }
+    }
+    return store_next_number(store, highest);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static int ring_load(const struct snap_store *store, struct ring **out, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    struct ring *ring = ph_zalloc(1, sizeof *ring);
+    if (ring != NULL) {
+        ring->record =
+            ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)file->ring_slots * STORE_BLOCK_SIZE);
+    }
+    *out = ring;
+    if (ring == NULL || ring->record == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory for recovery", store_file_name(file));
+    }
+    int error = store_file_read(file, file->ring_start, file->ring_slots, ring->record, diag);
+    return error != 0 ? error : classify(file, ring, diag);
+}
+
+static void ring_free(struct ring *ring)
+{
+    if (ring != NULL) {
+        ph_free(ring->record);
+        ph_free(ring);
+    }
+}
+
+int store_recover(struct snap_store *store, struct snap_recovery *recovery,
+                  struct phantom_diag *diag)
+{
+    struct ring *ring = NULL;
+    bool sealed = false;
+    int error = ring_load(store, &ring, diag);
+    if (error == 0) {
+        error = choose(store, ring, recovery, &sealed, diag);
+    }
+    if (error == 0) {
+        error = list_retained(store, ring, diag);
+    }
+    if (error != 0) {
+        goto out;
+    }
+    for (uint32_t slot = 0; slot < store->file.ring_slots; slot++) {
+        recovery->records_torn += ring->kind[slot] == SLOT_TORN;
+    }
+    struct store_generation *current = store_current(store);
+    if (current != NULL) {
+        current->info.sealed = sealed;
+        recovery->opened = current->info.number;
+        store->blocks_used_hint = ring->record[ring->chosen].blocks_used;
+    }
+    store->next_generation = next_generation(store, ring);
+    recovery->next_generation = store->next_generation;
+    if (store->next_generation >= STORE_GENERATION_LIMIT - STORE_RING_SLOTS) {
+        error = ph_fail(diag, PHANTOM_ECORRUPT, "%s: generation numbers are used up",
+                        store_file_name(&store->file));
+    }
+    if (error == 0 && !store->read_only) {
+        error = retire(store, ring, recovery, diag);
+    }
+out:
+    ring_free(ring);
+    return error;
+}
+
+int store_recheck(struct snap_store *store, struct phantom_diag *diag)
+{
+    struct store_generation *current = store_current(store);
+    if (current == NULL) {
+        return 1;
+    }
+    struct ring *ring = NULL;
+    int result = ring_load(store, &ring, diag);
+    if (result == 0 && ring->newest >= 0) {
+        uint32_t slot = store_slot_of(&store->file, current->info.number);
+        result = retains(&ring->record[ring->newest], slot) && ring->kind[slot] == SLOT_COMMIT &&
+                 ring->record[slot].sum.low == current->info.record_sum.low &&
+                 ring->record[slot].sum.high == current->info.record_sum.high;
+    }
+    ring_free(ring);
+    return result;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_verify.c - check every byte that something reachable depends on.
+ *
+ * Unlike reading, it does not stop at the first damage: each bad superblock, record, node and page
+ * is counted and reported, and the walk goes on beside it. A subtree that an earlier walk has seen
+ * (same block, so same content) is not walked again.
+ */
+#include "ph_memory.h"
+#include "store_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct verify {
+    struct snap_store *store;
+    struct snap_verify_report *report;
+    void (*damage)(void *context, const char *what);
+    void *context;
+    const struct store_generation *generation;
+    struct store_node *nodes; /* one for each level */
+    uint8_t *pages;           /* STORE_FANOUT pages */
+    uint64_t *seen;           /* bitmap of blocks */
+    struct store_sum memory_sum;
+    uint64_t live_pages;
+    bool complete; /* every page of this generation was counted, none was seen before */
+};
+
+static void report(struct verify *verify, uint64_t page, const char *what)
+{
+    uint64_t generation = verify->generation != NULL ? verify->generation->info.number : 0;
+    if (verify->report->damaged++ == 0) {
+        verify->report->first_damaged_page = page;
+        verify->report->first_damaged_generation = generation;
+    }
+    if (verify->damage != NULL) {
+        verify->damage(verify->context, what);
+    }
+}
+
+static bool see(struct verify *verify, uint64_t block)
+{
+    uint64_t bit = UINT64_C(1) << block % 64;
+    bool before = (verify->seen[block / 64] & bit) != 0;
+    verify->seen[block / 64] |= bit;
+    return before;
+}
+
+/* The pages of one leaf: neighbouring blocks in one read; a read that fails is tried page by page. */
+static int verify_pages(struct verify *verify, const struct store_node *leaf)
+{
+    const struct store_file *file = &verify->store->file;
+    for (unsigned i = 0; i < STORE_FANOUT; i++) {
+        if (leaf->block[i] == 0) {
+            continue;
+        }
+        uint64_t page = (leaf->index << STORE_FANOUT_BITS) + i;
+        verify->memory_sum = store_sum_add(verify->memory_sum, leaf->sum[i]);
+        verify->live_pages++;
+        if (see(verify, leaf->block[i])) {
+            continue;
+        }
+        verify->report->pages++;
+        struct phantom_diag diag = PHANTOM_DIAG_INIT;
+        int error = store_file_read(file, leaf->block[i], 1, verify->pages, &diag);
+        error = error != 0 ? error
+                           : store_file_check_page(file, verify->generation->info.number, page,
+                                                   leaf->block[i], leaf->sum[i], verify->pages,
+                                                   &diag);
+        if (error == -ENOMEM) {
+            return error;
+        }
+        if (error != 0) {
+            report(verify, page, diag.text);
+        }
+    }
+    return 0;
+}
+
+static int verify_node(struct verify *verify, uint32_t level, uint64_t index, uint64_t block,
+                       struct store_sum sum)
+{
+    const struct store_file *file = &verify->store->file;
+    if (store_file_has_data_block(file, block) && see(verify, block)) {
+        verify->complete = false;
+        return 0;
+    }
+    verify->report->nodes++;
+    struct store_node *node = &verify->nodes[level];
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    int error = store_file_read_node(file, level, index, block, sum, node, &diag);
+    if (error != 0) {
+        verify->complete = false;
+        if (error != -ENOMEM) {
+            report(verify, index << store_level_shift(level + 1), diag.text);
+            error = 0;
+        }
+        return error;
+    }
+    if (level == 0) {
+        return verify_pages(verify, node);
+    }
+    for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
+        if (node->block[i] != 0) {
+            error = verify_node(verify, level - 1, (index << STORE_FANOUT_BITS) + i, node->block[i],
+                                node->sum[i]);
+        }
+    }
+    return error;
+}
+
+static int verify_generation(struct verify *verify, const struct store_generation *generation)
+{
+    const struct store_file *file = &verify->store->file;
+    verify->generation = generation;
+    verify->memory_sum = (struct store_sum){0};
+    verify->live_pages = 0;
+    verify->complete = true;
+    verify->report->generations++;
+    int error = generation->root_block == 0
+                    ? 0
+                    : verify_node(verify, file->height - 1, 0, generation->root_block,
+                                  generation->root_sum);
+    if (error == 0 && verify->complete &&
+        (!store_sum_equal(verify->memory_sum, generation->memory_sum) ||
+         verify->live_pages != generation->info.live_pages)) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "%s: generation %" PRIu64 ": the record counts %" PRIu64
+                 " pages, the map has %" PRIu64 ", or their sums do not add up",
+                 store_file_name(file), generation->info.number, generation->info.live_pages,
+                 verify->live_pages);
+        report(verify, 0, text);
+    }
+    return error;
+}
+
+/* Superblocks and the records of the retained generations, read again. */
+static int verify_metadata(struct verify *verify)
+{
+    struct snap_store *store = verify->store;
+    const struct store_file *file = &store->file;
+    char text[256];
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    for (uint64_t block = STORE_SUPERBLOCK; block <= STORE_SUPERBLOCK_COPY; block++) {
+        int error = store_file_read(file, block, 1, verify->pages, &diag);
+        if (error != 0 || !store_superblock_holds((struct store_superblock *)verify->pages)) {
+            snprintf(text, sizeof text, "%s: superblock in block %" PRIu64 " is damaged",
+                     store_file_name(file), block);
+            report(verify, 0, text);
+        }
+    }
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        const struct store_generation *generation = &store->generation[i];
+        uint32_t slot = store_slot_of(file, generation->info.number);
+        const struct store_record *record = (const struct store_record *)verify->pages;
+        int error = store_file_read(file, file->ring_start + slot, 1, verify->pages, &diag);
+        if (error != 0 || !store_record_holds(file->uuid, slot, record) ||
+            record->sum.low != generation->info.record_sum.low ||
+            record->sum.high != generation->info.record_sum.high) {
+            verify->generation = generation;
+            snprintf(text, sizeof text, "%s: the record of generation %" PRIu64 " is damaged",
+                     store_file_name(file), generation->info.number);
+            report(verify, 0, text);
+        }
+    }
+    return 0;
+}
+
+int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_report *out,
+                      void (*damage)(void *context, const char *what), void *context,
+                      struct phantom_diag *diag)
+{
+    struct snap_verify_report unwanted;
+    out = out != NULL ? out : &unwanted;
+    *out = (struct snap_verify_report){0};
+    struct verify verify = {.store = store, .report = out, .damage = damage, .context = context};
+    verify.nodes =
+        ph_alloc_aligned(STORE_BLOCK_SIZE, store->file.height * sizeof(struct store_node));
+    verify.pages = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
+    verify.seen = ph_zalloc((size_t)(store->file.block_count / 64 + 1), sizeof *verify.seen);
+    int error = 0;
+    if (verify.nodes == NULL || verify.pages == NULL || verify.seen == NULL) {
+        error = ph_fail(diag, -ENOMEM, "%s: no memory to verify", store_file_name(&store->file));
+        goto out;
+    }
+    error = verify_metadata(&verify);
+    for (unsigned i = store->generation_count; error == 0 && i > 0; i--) {
+        error = verify_generation(&verify, &store->generation[i - 1]);
+        if (!deep) {
+            break;
+        }
+    }
+    if (error == 0 && out->damaged != 0) {
+        error = ph_fail(diag, PHANTOM_ECORRUPT, "%s: %" PRIu64 " damaged blocks",
+                        store_file_name(&store->file), out->damaged);
+    }
+out:
+    ph_free(verify.nodes);
+    ph_free(verify.pages);
+    ph_free(verify.seen);
+    return error;
+}
