@@ -96,7 +96,7 @@ const char *page_tracker_explain(enum page_tracker_step step, int error)
     switch (step) {
     case PAGE_TRACKER_USERFAULTFD:
         return error == -ENOSYS   ? "not in this kernel, or hidden by a seccomp filter"
-               : error == -EPERM  ? "denied by a seccomp filter or security module"
+               : error == -EPERM  ? "a seccomp filter or security module forbids it"
                : error == -EINVAL ? "kernel too old: unprivileged use needs Linux 5.11"
                                   : "the kernel refused it";
     case PAGE_TRACKER_WP_ASYNC:
