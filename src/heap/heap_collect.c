@@ -23,7 +23,7 @@ enum { FIRST_STACK_ENTRIES = 1024 };
 struct collector {
     struct heap_visitor visitor; /* first: the visitor handed to trace is this struct */
     struct heap *heap;
-    pvm_object_t *stack; /* marked, not yet traced */
+    pvm_object_t *stack; /* marked, not yet traced; none is CHILDFREE */
     size_t depth, capacity;
     bool out_of_memory;
     struct heap_collect_report report;
@@ -57,13 +57,9 @@ static uint64_t *need_marks(struct collector *collector, uint32_t index)
     return info->marks;
 }
 
-/** Mark one object and remember to trace it. */
-static void mark(struct heap_visitor *visitor, pvm_object_t o)
+/** Set the mark of one object; true: it was not marked before. */
+static bool set_mark(struct collector *collector, pvm_object_t o)
 {
-    struct collector *collector = (struct collector *)visitor;
-    if (collector->out_of_memory) {
-        return;
-    }
     struct heap *heap = collector->heap;
     uint64_t offset = (uintptr_t)o - (uintptr_t)heap->base;
     uint32_t index = (uint32_t)(offset / HEAP_CHUNK_BYTES);
@@ -75,22 +71,34 @@ static void mark(struct heap_visitor *visitor, pvm_object_t o)
     PH_CHECK(heap->chunks[index].kind == CHUNK_NORMAL);
     PH_CHECK((heap_chunk_at(heap, index)->bitmap[unit / 64] & bit) != 0);
     uint64_t *marks = need_marks(collector, index);
-    if (marks != NULL && (marks[unit / 64] & bit) == 0) {
-        marks[unit / 64] |= bit;
-        push(collector, o);
+    if (marks == NULL || (marks[unit / 64] & bit) != 0) {
+        return false;
+    }
+    marks[unit / 64] |= bit;
+    return true;
+}
+
+/** Mark an object that something refers to. Only what can hold references goes on the stack: the
+ *  numbers and strings of a large array need no room there. */
+static void mark(struct heap_visitor *visitor, pvm_object_t o)
+{
+    struct collector *collector = (struct collector *)visitor;
+    while (o != NULL && !collector->out_of_memory && set_mark(collector, o)) {
+        if ((o->_flags & PHANTOM_OBJECT_STORAGE_FLAG_IS_CHILDFREE) == 0) {
+            push(collector, o);
+            return;
+        }
+        o = heap_load_ref(&o->_class);
     }
 }
 
 static int mark_all(struct collector *collector, heap_trace_fn trace, void *context)
 {
-    pvm_object_t root = heap_root(collector->heap);
-    heap_visit(&collector->visitor, root);
+    mark(&collector->visitor, heap_root(collector->heap));
     while (collector->depth != 0 && !collector->out_of_memory) {
         pvm_object_t o = collector->stack[--collector->depth];
-        heap_visit(&collector->visitor, heap_load_ref(&o->_class));
-        if ((o->_flags & PHANTOM_OBJECT_STORAGE_FLAG_IS_CHILDFREE) == 0) {
-            trace(context, o, &collector->visitor);
-        }
+        mark(&collector->visitor, heap_load_ref(&o->_class));
+        trace(context, o, &collector->visitor);
     }
     return collector->out_of_memory ? -ENOMEM : 0;
 }

@@ -264,7 +264,7 @@ static void without_memory_nothing_is_freed(void **state)
         pvm_object_t o = fixture_node(&f, 55 * MIB / 8);
         fixture_slots(f.root)[i] = o;
         for (int k = 0; k < 3000; k++) {
-            fixture_slots(o)[k] = fixture_leaf(&f, 1000);
+            fixture_slots(o)[k] = fixture_node(&f, 100); /* the stack has to grow, too */
             fixture_leaf(&f, 1000);
         }
     }
