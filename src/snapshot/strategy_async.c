@@ -256,17 +256,24 @@ static void take_discards(struct async_state *async)
     page_set_move(&async->holes, discarded);
 }
 
+static int record_hole(struct snap_txn *txn, uint64_t page, struct phantom_diag *diag)
+{
+    int rc = snap_txn_hole(txn, page);
+    return rc == 0 ? 0 : ph_fail(diag, rc, "recording a discarded page: %s", phantom_strerror(rc));
+}
+
 /**
  * Pages that a live round staged although they turned out to lie beyond what the heap uses: they
  * are not part of this generation, and stay pending for the one in which they are.
  */
-static int drop_beyond_heap(struct async_state *async, struct snap_txn *txn)
+static int drop_beyond_heap(struct async_state *async, struct snap_txn *txn,
+                            struct phantom_diag *diag)
 {
     uint64_t end = async->staged.page_count;
     uint64_t from = async->engine->round.heap_pages;
     for (uint64_t page = page_set_next(&async->staged, from, end); page != PAGE_SET_END;
          page = page_set_next(&async->staged, page + 1, end)) {
-        int rc = snap_txn_hole(txn, page);
+        int rc = record_hole(txn, page, diag);
         if (rc != 0) {
             return rc;
         }
@@ -287,7 +294,7 @@ static int async_cut(void *state, struct snap_txn *txn, struct snap_report *repo
         return rc;
     }
     take_discards(async);
-    rc = drop_beyond_heap(async, txn);
+    rc = drop_beyond_heap(async, txn, diag);
     round->cut_pages = page_set_count(&async->pending, 0, round->heap_pages);
     round->cut_holes = async->holes.members;
     return rc;
@@ -303,7 +310,7 @@ static int async_capture(void *state, struct snap_txn *txn, struct snap_report *
     uint64_t end = async->holes.page_count;
     for (uint64_t page = page_set_next(&async->holes, 0, end); rc == 0 && page != PAGE_SET_END;
          page = page_set_next(&async->holes, page + 1, end)) {
-        rc = snap_txn_hole(txn, page);
+        rc = record_hole(txn, page, diag);
     }
     return rc;
 }
