@@ -101,10 +101,11 @@ errno_t hal_mutex_destroy(hal_mutex_t *m)
     if (m->impl == NULL) {
         return 0;
     }
-    int rc = pthread_mutex_destroy(&m->impl->mutex);
-    if (rc != 0) {
-        return rc; /* EBUSY: still locked; the handle stays valid */
+    if (pthread_mutex_trylock(&m->impl->mutex) != 0) {
+        return EBUSY; /* still locked, by whomever; the handle stays valid */
     }
+    (void)pthread_mutex_unlock(&m->impl->mutex);
+    (void)pthread_mutex_destroy(&m->impl->mutex); /* fails only when locked */
     ph_free(m->impl);
     m->impl = NULL;
     return 0;
