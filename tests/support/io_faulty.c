@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io_faulty.c - see io_faulty.h.
+ *
+ * Completions are held back in a list of our own, so that their order is ours to choose: every
+ * request that the io below completed is in `ready`, newest first, until reap() hands it out.
+ * True between calls: in_flight = requests accepted and not yet handed out.
+ */
+#include "io_faulty.h"
+
+#include "ph_check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct io_faulty {
+    struct snap_io io;
+    struct snap_io *inner;
+    struct io_fault fault;
+    uint64_t seen, fired;
+    enum io_order order;
+    unsigned depth;
+    unsigned in_flight, below; /* below: of those, still in the io below */
+    struct snap_io_request *ready;
+};
+
+enum { BLOCK = 4096 };
+
+static struct io_faulty *faulty_of(struct snap_io *io)
+{
+    return (struct io_faulty *)io;
+}
+
+/** Does this operation fail? */
+static bool strikes(struct io_faulty *faulty, enum io_op op)
+{
+    const struct io_fault *fault = &faulty->fault;
+    if ((fault->ops & (unsigned)op) == 0) {
+        return false;
+    }
+    faulty->seen++;
+    if (fault->at == 0 || faulty->seen < fault->at ||
+        (faulty->seen > fault->at && !fault->sticky)) {
+        return false;
+    }
+    faulty->fired++;
+    return true;
+}
+
+/** What a failed or short write leaves: its first half, in whole blocks. */
+static uint32_t half(uint32_t length)
+{
+    return length / 2 / BLOCK * BLOCK;
+}
+
+static void write_half(struct io_faulty *faulty, uint64_t offset, const void *buffer,
+                       uint32_t length)
+{
+    if (half(length) > 0) {
+        (void)faulty->inner->ops->write(faulty->inner, offset, buffer, half(length));
+    }
+}
+
+static int op_read(struct snap_io *io, uint64_t offset, void *buffer, uint32_t length)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    bool strike = strikes(faulty, IO_OP_READ);
+    if (strike && faulty->fault.kind != IO_FAULT_FLIP) {
+        return -faulty->fault.error;
+    }
+    int rc = faulty->inner->ops->read(faulty->inner, offset, buffer, length);
+    if (strike && rc == 0) {
+        ((uint8_t *)buffer)[length / 3] ^= 4;
+    }
+    return rc;
+}
+
+static void hold(struct io_faulty *faulty, struct snap_io_request *request)
+{
+    request->next = faulty->ready;
+    faulty->ready = request;
+}
+
+/** The fault as the result of a submitted transfer. */
+static void complete_with_fault(struct io_faulty *faulty, struct snap_io_request *request)
+{
+    bool flip = faulty->fault.kind == IO_FAULT_FLIP;
+    uint32_t done = flip ? request->length : half(request->length);
+    if (request->direction == SNAP_IO_WRITE) {
+        write_half(faulty, request->offset, request->buffer, request->length);
+    } else if (done > 0 && faulty->inner->ops->read(faulty->inner, request->offset, request->buffer,
+                                                    done) < 0) {
+        done = 0;
+    }
+    if (flip && done > 0) {
+        ((uint8_t *)request->buffer)[done / 3] ^= 4;
+        request->result = (int32_t)done;
+    } else if (faulty->fault.kind == IO_FAULT_SHORT) {
+        request->result = (int32_t)done;
+    } else {
+        request->result = -faulty->fault.error;
+    }
+    faulty->in_flight++;
+    hold(faulty, request);
+}
+
+static int op_submit(struct snap_io *io, struct snap_io_request *request)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    if (faulty->depth != 0 && faulty->in_flight >= faulty->depth) {
+        return -EAGAIN;
+    }
+    if (strikes(faulty, IO_OP_SUBMIT)) {
+        return -faulty->fault.error;
+    }
+    enum io_op op = request->direction == SNAP_IO_WRITE ? IO_OP_WRITE : IO_OP_READ;
+    bool may_flip = request->direction == SNAP_IO_READ;
+    if (strikes(faulty, op) && (may_flip || faulty->fault.kind != IO_FAULT_FLIP)) {
+        complete_with_fault(faulty, request);
+        return 0;
+    }
+    int rc = faulty->inner->ops->submit(faulty->inner, request);
+    if (rc == 0) {
+        faulty->in_flight++;
+        faulty->below++;
+    }
+    return rc;
+}
+
+/** Take what the io below has; at least enough to have `minimum` ready. */
+static int collect(struct io_faulty *faulty, unsigned minimum)
+{
+    unsigned ready = faulty->in_flight - faulty->below;
+    unsigned want = minimum > ready ? minimum - ready : 0;
+    if (faulty->order != IO_ORDER_FORWARD) {
+        want = faulty->below; /* all, so that the last can come first */
+    }
+    if (want > faulty->below) {
+        want = faulty->below;
+    }
+    struct snap_io_request *done = NULL;
+    int count = faulty->inner->ops->reap(faulty->inner, want, &done);
+    if (count < 0) {
+        return count;
+    }
+    while (count > 0 && done != NULL) {
+        struct snap_io_request *next = done->next;
+        hold(faulty, done);
+        faulty->below--;
+        done = next;
+    }
+    return 0;
+}
+
+static int op_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    int rc = collect(faulty, minimum);
+    if (rc < 0) {
+        return rc;
+    }
+    unsigned limit = faulty->order == IO_ORDER_LATE ? (minimum > 0 ? minimum : 1) : ~0u;
+    struct snap_io_request *first = NULL, **last = &first;
+    int count = 0;
+    while (faulty->ready != NULL && (unsigned)count < limit) {
+        struct snap_io_request *request = faulty->ready; /* newest first: reversed */
+        faulty->ready = request->next;
+        if (faulty->order == IO_ORDER_FORWARD) {
+            request->next = first;
+            first = request;
+        } else {
+            request->next = NULL;
+            *last = request;
+            last = &request->next;
+        }
+        count++;
+        faulty->in_flight--;
+    }
+    *done = first;
+    return count;
+}
+
+static int op_flush(struct snap_io *io)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    if (strikes(faulty, IO_OP_FLUSH)) {
+        return -faulty->fault.error;
+    }
+    return faulty->inner->ops->flush(faulty->inner);
+}
+
+static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    if (strikes(faulty, IO_OP_WRITE) && faulty->fault.kind != IO_FAULT_FLIP) {
+        write_half(faulty, offset, buffer, length);
+        return -faulty->fault.error;
+    }
+    return faulty->inner->ops->write(faulty->inner, offset, buffer, length);
+}
+
+static int op_size(struct snap_io *io, uint64_t *bytes)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    return faulty->inner->ops->size(faulty->inner, bytes);
+}
+
+static int op_allocate(struct snap_io *io, uint64_t bytes)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    if (strikes(faulty, IO_OP_ALLOCATE)) {
+        return -faulty->fault.error;
+    }
+    return faulty->inner->ops->allocate(faulty->inner, bytes);
+}
+
+static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    return faulty->inner->ops->lock(faulty->inner, byte, kind);
+}
+
+static void op_close(struct snap_io *io)
+{
+    (void)io; /* io_faulty_destroy ends the life */
+}
+
+static const struct snap_io_ops faulty_ops = {
+    .name = "faulty",
+    .read = op_read,
+    .submit = op_submit,
+    .reap = op_reap,
+    .flush = op_flush,
+    .write = op_write,
+    .size = op_size,
+    .allocate = op_allocate,
+    .lock = op_lock,
+    .close = op_close,
+};
+
+struct snap_io *io_faulty_create(struct snap_io *inner)
+{
+    struct io_faulty *faulty = calloc(1, sizeof(*faulty));
+    if (faulty == NULL) {
+        return NULL;
+    }
+    faulty->io =
+        (struct snap_io){.ops = &faulty_ops, .path = inner->path, .read_only = inner->read_only};
+    faulty->inner = inner;
+    return &faulty->io;
+}
+
+void io_faulty_destroy(struct snap_io *io)
+{
+    free(io);
+}
+
+void io_faulty_set(struct snap_io *io, const struct io_fault *fault)
+{
+    struct io_faulty *faulty = faulty_of(io);
+    faulty->fault = *fault;
+    faulty->seen = faulty->fired = 0;
+}
+
+void io_faulty_set_order(struct snap_io *io, enum io_order order)
+{
+    faulty_of(io)->order = order;
+}
+
+void io_faulty_set_depth(struct snap_io *io, unsigned depth)
+{
+    faulty_of(io)->depth = depth;
+}
+
+uint64_t io_faulty_seen(const struct snap_io *io)
+{
+    return ((const struct io_faulty *)io)->seen;
+}
+
+uint64_t io_faulty_fired(const struct snap_io *io)
+{
+    return ((const struct io_faulty *)io)->fired;
+}
