@@ -259,6 +259,51 @@ static void statistics_count_cells_exactly(void **state)
     fixture_close(&f);
 }
 
+static void runs_fit_again_where_runs_were_freed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 64 * MIB, true);
+    for (int i = 0; i < 60; i++) {
+        pvm_object_t o = fixture_leaf(&f, MIB - 24);
+        assert_non_null(o);
+        fixture_slots(f.root)[i] = o;
+    }
+    /* Too few blocks are left for this; later enough, but not one after the other. */
+    assert_null(fixture_leaf(&f, 5 * MIB));
+    for (int i = 20; i < 30; i += 2) {
+        fixture_slots(f.root)[i] = NULL;
+    }
+    fixture_collect(&f);
+    assert_null(fixture_leaf(&f, 5 * MIB - 24)); /* five holes, none large enough */
+    fixture_slots(f.root)[21] = NULL;
+    fixture_slots(f.root)[23] = NULL;
+    fixture_collect(&f);
+    pvm_object_t o = fixture_leaf(&f, 5 * MIB - 24);
+    assert_non_null(o);
+    assert_ptr_equal(o, (uint8_t *)fixture_slots(f.root)[19] + MIB);
+    fixture_audit(&f);
+    fixture_close(&f);
+}
+
+static void what_a_destroyed_allocator_allocated_still_counts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, 64 * MIB, true);
+    uint64_t before = heap_allocated_since_collect(f.heap);
+    struct heap_allocator *other;
+    assert_int_equal(heap_allocator_create(f.heap, &other), 0);
+    assert_non_null(heap_alloc(other, f.class, 0, 8));
+    heap_allocator_destroy(other);
+    assert_int_equal(heap_allocated_since_collect(f.heap), before + 32);
+    assert_int_equal(heap_used_bytes(f.heap), before + 32);
+    fixture_collect(&f);
+    assert_int_equal(heap_allocated_since_collect(f.heap), 0);
+    assert_int_equal(heap_used_bytes(f.heap), before);
+    fixture_close(&f);
+}
+
 static void only_starts_of_objects_are_objects(void **state)
 {
     (void)state;
@@ -363,6 +408,8 @@ int main(void)
         cmocka_unit_test(sizes_beyond_the_limit_are_refused),
         cmocka_unit_test(a_full_heap_says_so_and_works_again_after_a_collection),
         cmocka_unit_test(statistics_count_cells_exactly),
+        cmocka_unit_test(runs_fit_again_where_runs_were_freed),
+        cmocka_unit_test(what_a_destroyed_allocator_allocated_still_counts),
         cmocka_unit_test(only_starts_of_objects_are_objects),
         cmocka_unit_test(every_allocation_failure_is_survived),
         cmocka_unit_test(one_seed_gives_one_heap),
