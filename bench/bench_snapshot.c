@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_snapshot.c - what a snapshot costs: heaps of 64 MiB, 1 GiB and 4 GiB, prefilled densely,
+ * 1000 dirty pages strewn over the heap before each snapshot.
+ *
+ * Every figure stands beside the thing it is compared with, measured in the same run:
+ *   - the first snapshot (the whole heap) beside fio's sequential direct write on the same file
+ *     system;
+ *   - the pause beside a bare stop, scan and copy of the same pages with the same parked threads.
+ *
+ * Modes: `once` - each page is written once, then the mutators only read until the next snapshot;
+ * `hot` - the mutators never stop writing the same 1000 pages.
+ *
+ * The store is a temporary file in --dir, without a name from the moment it is open, so nothing is
+ * left behind.
+ */
+#include "hal_posix.h"
+#include "ph_memory.h"
+#include "ph_rng.h"
+#include "snap_engine.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    PAGE = SNAP_PAGE_SIZE,
+    DIRTY_PAGES = 1000,
+    THREADS_MOST = 8,
+    SIZES_MOST = 8,
+    SNAPSHOTS_MOST = 1000,
+    RANGES = 1024,
+    FIO_BYTES_MOST = 1 << 30
+};
+
+static const uint64_t HEAP_BASE = UINT64_C(0x200000000000);
+
+struct settings {
+    const char *directory;
+    const char *json_path;
+    uint64_t heap_mib[SIZES_MOST];
+    unsigned sizes;
+    unsigned snapshots;
+    unsigned threads;
+    bool fio;
+};
+
+/** Mutators and the handshake that parks them. The lock is a leaf. */
+struct herd {
+    struct snap_memory *memory;
+    unsigned threads;
+    bool hot;
+    pthread_t thread[THREADS_MOST];
+    uint64_t page[DIRTY_PAGES]; /* thread t owns those with index % threads == t */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;   /* under lock */
+    unsigned parked; /* under lock */
+    atomic_bool please_park, quit;
+    atomic_uint wanted_passes;
+    atomic_uint passes[THREADS_MOST];
+    _Atomic uint64_t sink;
+};
+
+struct herd_member {
+    struct herd *herd;
+    unsigned number;
+};
+
+struct series {
+    uint64_t *value;
+    unsigned count;
+};
+
+struct measurement {
+    uint64_t heap_mib;
+    const char *mode;
+    struct series pause, bare, stop_wait, total, bytes, live, stopped;
+};
+
+struct first_snapshot {
+    uint64_t bytes, total_ns, pause_ns;
+    double mb_per_s, fio_mb_per_s;
+};
+
+/** One heap size: everything that must be closed again. */
+struct bench {
+    const struct settings *settings;
+    struct snap_memory *memory;
+    struct snap_io *io;
+    struct snap_store *store;
+    struct snap_engine *engine;
+    struct herd herd;
+    struct herd_member members[THREADS_MOST];
+    uint8_t *copy; /* where the bare copy goes */
+    struct ph_rng rng;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- series -------------------------------------------------------------------------------- */
+
+static void series_add(struct series *series, uint64_t value)
+{
+    if (series->value == NULL) {
+        series->value = calloc(SNAPSHOTS_MOST, sizeof(uint64_t));
+    }
+    if (series->value != NULL && series->count < SNAPSHOTS_MOST) {
+        series->value[series->count++] = value;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/** The smallest value that `percent` of the values do not exceed. */
+static uint64_t series_percentile(struct series *series, unsigned percent)
+{
+    if (series->count == 0) {
+        return 0;
+    }
+    qsort(series->value, series->count, sizeof(uint64_t), by_value);
+    unsigned rank = (series->count * percent + 99) / 100;
+    return series->value[rank > 0 ? rank - 1 : 0];
+}
+
+static void measurement_finish(struct measurement *m)
+{
+    struct series *all[] = {&m->pause, &m->bare, &m->stop_wait, &m->total,
+                            &m->bytes, &m->live, &m->stopped};
+    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        free(all[i]->value);
+    }
+}
+
+/* ---- mutators ------------------------------------------------------------------------------ */
+
+static void herd_park(struct herd *herd)
+{
+    pthread_mutex_lock(&herd->lock);
+    if (herd->stopping) {
+        herd->parked++;
+        pthread_cond_broadcast(&herd->changed);
+        while (herd->stopping) {
+            pthread_cond_wait(&herd->changed, &herd->lock);
+        }
+        herd->parked--;
+    }
+    pthread_mutex_unlock(&herd->lock);
+}
+
+static void *herd_run(void *argument)
+{
+    struct herd_member *self = argument;
+    struct herd *herd = self->herd;
+    uint64_t value = self->number + 1;
+    while (!atomic_load_explicit(&herd->quit, memory_order_relaxed)) {
+        bool writes = herd->hot ||
+                      atomic_load(&herd->passes[self->number]) != atomic_load(&herd->wanted_passes);
+        for (unsigned i = self->number; i < DIRTY_PAGES; i += herd->threads) {
+            uint64_t *word =
+                (uint64_t *)(void *)(herd->memory->base + herd->page[i] * PAGE + (i % 64) * 8);
+            if (writes) {
+                __atomic_store_n(word, value++, __ATOMIC_RELAXED);
+            } else {
+                value += __atomic_load_n(word, __ATOMIC_RELAXED);
+            }
+            if (atomic_load_explicit(&herd->please_park, memory_order_relaxed)) {
+                herd_park(herd);
+            }
+        }
+        if (writes) {
+            atomic_fetch_add(&herd->passes[self->number], 1);
+        }
+    }
+    atomic_fetch_add(&herd->sink, value);
+    return NULL;
+}
+
+static int herd_stop(void *context, int timeout_ms)
+{
+    struct herd *herd = context;
+    (void)timeout_ms;
+    pthread_mutex_lock(&herd->lock);
+    herd->stopping = true;
+    atomic_store(&herd->please_park, true);
+    while (herd->parked < herd->threads) {
+        pthread_cond_wait(&herd->changed, &herd->lock);
+    }
+    pthread_mutex_unlock(&herd->lock);
+    return 0;
+}
+
+static void herd_resume(void *context)
+{
+    struct herd *herd = context;
+    pthread_mutex_lock(&herd->lock);
+    herd->stopping = false;
+    atomic_store(&herd->please_park, false);
+    pthread_cond_broadcast(&herd->changed);
+    pthread_mutex_unlock(&herd->lock);
+}
+
+static uint64_t herd_heap_pages(void *context)
+{
+    struct herd *herd = context;
+    return herd->memory->page_count;
+}
+
+/** Wait until every thread has written all of its pages once more. */
+static void herd_dirty(struct herd *herd)
+{
+    unsigned seen[THREADS_MOST];
+    for (unsigned i = 0; i < herd->threads; i++) {
+        seen[i] = atomic_load(&herd->passes[i]);
+    }
+    atomic_fetch_add(&herd->wanted_passes, 1);
+    for (unsigned i = 0; i < herd->threads; i++) {
+        /* hot: the pass under way had begun already, so one more. */
+        unsigned passes = herd->hot ? 2 : 1;
+        while (atomic_load(&herd->passes[i]) - seen[i] < passes) {
+            usleep(50);
+        }
+    }
+}
+
+static int herd_start(struct bench *bench, bool hot)
+{
+    struct herd *herd = &bench->herd;
+    herd->hot = hot;
+    atomic_store(&herd->quit, false);
+    atomic_store(&herd->wanted_passes, 0);
+    for (unsigned i = 0; i < herd->threads; i++) {
+        atomic_store(&herd->passes[i], 0);
+        bench->members[i] = (struct herd_member){.herd = herd, .number = i};
+        int rc = pthread_create(&herd->thread[i], NULL, herd_run, &bench->members[i]);
+        if (rc != 0) {
+            herd->threads = i;
+            return -rc;
+        }
+    }
+    return 0;
+}
+
+static void herd_join(struct herd *herd)
+{
+    atomic_store(&herd->quit, true);
+    for (unsigned i = 0; i < herd->threads; i++) {
+        pthread_join(herd->thread[i], NULL);
+    }
+}
+
+/** Other pages, strewn over the whole heap. With the herd parked or not started. */
+static void choose_pages(struct bench *bench)
+{
+    for (unsigned i = 0; i < DIRTY_PAGES; i++) {
+        bench->herd.page[i] = ph_rng_below(&bench->rng, bench->memory->page_count);
+    }
+}
+
+/* ---- one heap ------------------------------------------------------------------------------ */
+
+/** Stop, scan with protection, copy what is dirty, resume: the least that a cut can be. */
+static int bare_pause(struct bench *bench, uint64_t *pause_ns)
+{
+    struct snap_memory *memory = bench->memory;
+    static struct snap_range ranges[RANGES];
+    herd_stop(&bench->herd, 0);
+    uint64_t start = now_ns();
+    uint64_t copied = 0;
+    int n = 0;
+    for (uint64_t at = 0; at < memory->page_count && n >= 0;) {
+        uint64_t resume = at;
+        n = memory->ops->scan(memory, at, memory->page_count - at, SNAP_SCAN_PROTECT, ranges,
+                              RANGES, &resume);
+        for (int i = 0; i < n; i++) {
+            for (uint64_t k = 0; k < ranges[i].count && copied < 2 * DIRTY_PAGES; k++) {
+                memcpy(bench->copy + copied++ * PAGE, memory->base + (ranges[i].first + k) * PAGE,
+                       PAGE);
+            }
+        }
+        at = resume;
+    }
+    *pause_ns = now_ns() - start;
+    herd_resume(&bench->herd);
+    return n < 0 ? n : 0;
+}
+
+static int measure_once(struct bench *bench, struct measurement *m, struct phantom_diag *diag)
+{
+    uint64_t bare = 0;
+    struct snap_report report;
+    if (!bench->herd.hot) {
+        herd_stop(&bench->herd, 0);
+        choose_pages(bench);
+        herd_resume(&bench->herd);
+    }
+    herd_dirty(&bench->herd);
+    int rc = bare_pause(bench, &bare);
+    if (rc != 0) {
+        return rc;
+    }
+    herd_dirty(&bench->herd); /* the bare scan has consumed them behind the engine's back */
+    rc = snap_engine_snapshot(bench->engine, &report, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    series_add(&m->bare, bare);
+    series_add(&m->pause, report.pause_ns);
+    series_add(&m->stop_wait, report.stop_wait_ns);
+    series_add(&m->total, report.total_ns);
+    series_add(&m->bytes, report.generation.bytes_written);
+    series_add(&m->live, report.pages_live);
+    series_add(&m->stopped, report.pages_stopped);
+    return 0;
+}
+
+static int measure_mode(struct bench *bench, struct measurement *m, bool hot,
+                        struct phantom_diag *diag)
+{
+    m->heap_mib = bench->memory->page_count * PAGE >> 20;
+    m->mode = hot ? "hot" : "once";
+    choose_pages(bench);
+    int rc = herd_start(bench, hot);
+    /* One that does not count: buffers and slots are touched for the first time. */
+    struct measurement warm = {0};
+    if (rc == 0) {
+        rc = measure_once(bench, &warm, diag);
+    }
+    measurement_finish(&warm);
+    for (unsigned i = 0; rc == 0 && i < bench->settings->snapshots; i++) {
+        rc = measure_once(bench, m, diag);
+    }
+    herd_join(&bench->herd);
+    return rc;
+}
+
+static void prefill(struct bench *bench)
+{
+    uint64_t *word = (uint64_t *)(void *)bench->memory->base;
+    uint64_t words = bench->memory->page_count * (PAGE / sizeof(uint64_t));
+    uint64_t value = ph_rng_next(&bench->rng);
+    for (uint64_t i = 0; i < words; i++) {
+        value = value * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        word[i] = value;
+    }
+}
+
+static int open_store(struct bench *bench, struct phantom_diag *diag)
+{
+    char path[4096];
+    struct snap_recovery recovery;
+    snprintf(path, sizeof(path), "%s/bench-snapshot-%d.phantom", bench->settings->directory,
+             (int)getpid());
+    int rc = hal_file_open(path, HAL_FILE_CREATE, &bench->io, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    if (unlink(path) != 0) {
+        return ph_fail(diag, -errno, "%s: %s", path, strerror(errno));
+    }
+    struct snap_store_params params = {
+        .heap_base = HEAP_BASE,
+        .heap_size = bench->memory->page_count * PAGE,
+        .uuid = {'b', 'e', 'n', 'c', 'h'},
+        .retain_bytes = 1,
+    };
+    rc = snap_store_create(bench->io, &params, diag);
+    return rc != 0 ? rc : snap_store_open(bench->io, 0, &bench->store, &recovery, diag);
+}
+
+static int bench_open(struct bench *bench, uint64_t heap_mib, struct phantom_diag *diag)
+{
+    struct herd *herd = &bench->herd;
+    int rc = hal_memory_reserve(HEAP_BASE, heap_mib << 20, true, &bench->memory, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    herd->memory = bench->memory;
+    herd->threads = bench->settings->threads;
+    bench->copy = ph_alloc_aligned(PAGE, 2 * DIRTY_PAGES * PAGE);
+    if (bench->copy == NULL) {
+        return -ENOMEM;
+    }
+    memset(bench->copy, 1, 2 * DIRTY_PAGES * PAGE);
+    ph_rng_init(&bench->rng, ph_rng_seed_from_environment(1));
+    prefill(bench);
+    rc = open_store(bench, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    struct snap_world world = {herd, herd_stop, herd_resume, herd_heap_pages};
+    struct snap_engine_options options = {.strategy = "async"};
+    return snap_engine_open(bench->memory, bench->store, &world, &options, &bench->engine, diag);
+}
+
+static void bench_close(struct bench *bench)
+{
+    snap_engine_close(bench->engine);
+    snap_store_close(bench->store);
+    if (bench->io != NULL) {
+        bench->io->ops->close(bench->io);
+    }
+    if (bench->memory != NULL) {
+        bench->memory->ops->close(bench->memory);
+    }
+    ph_free(bench->copy);
+    pthread_cond_destroy(&bench->herd.changed);
+    pthread_mutex_destroy(&bench->herd.lock);
+}
+
+static int first_snapshot(struct bench *bench, struct first_snapshot *first,
+                          struct phantom_diag *diag)
+{
+    struct snap_report report;
+    choose_pages(bench);
+    int rc = herd_start(bench, false);
+    if (rc == 0) {
+        rc = snap_engine_snapshot(bench->engine, &report, diag);
+    }
+    herd_join(&bench->herd);
+    if (rc == 0) {
+        first->bytes = report.generation.bytes_written;
+        first->total_ns = report.total_ns;
+        first->pause_ns = report.pause_ns;
+        first->mb_per_s = (double)first->bytes * 1000.0 / (double)first->total_ns;
+    }
+    return rc;
+}
+
+/* ---- fio ----------------------------------------------------------------------------------- */
+
+extern char **environ;
+
+/** Sequential direct write of `bytes` on the same file system; MB/s, 0 when fio is not there. */
+static double fio_write(const char *directory, uint64_t bytes)
+{
+    char filename[4200], output[4200], output_arg[4300], filename_arg[4300], size_arg[64];
+    snprintf(filename, sizeof(filename), "%s/bench-fio-%d.data", directory, (int)getpid());
+    snprintf(output, sizeof(output), "%s/bench-fio-%d.json", directory, (int)getpid());
+    snprintf(filename_arg, sizeof(filename_arg), "--filename=%s", filename);
+    snprintf(output_arg, sizeof(output_arg), "--output=%s", output);
+    snprintf(size_arg, sizeof(size_arg), "--size=%" PRIu64, bytes);
+    char *arguments[] = {(char[]){"fio"},
+                         (char[]){"--name=sequential"},
+                         (char[]){"--rw=write"},
+                         (char[]){"--direct=1"},
+                         (char[]){"--bs=1M"},
+                         (char[]){"--iodepth=4"},
+                         (char[]){"--ioengine=io_uring"},
+                         (char[]){"--end_fsync=1"},
+                         (char[]){"--output-format=json"},
+                         filename_arg,
+                         size_arg,
+                         output_arg,
+                         NULL};
+    pid_t child = 0;
+    int status = 0;
+    double mb_per_s = 0;
+    if (posix_spawnp(&child, "fio", NULL, NULL, arguments, environ) != 0 ||
+        waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "fio did not run: no comparison of bandwidth\n");
+    } else {
+        json_t *root = json_load_file(output, 0, NULL);
+        json_t *write = json_object_get(json_array_get(json_object_get(root, "jobs"), 0), "write");
+        mb_per_s = json_number_value(json_object_get(write, "bw_bytes")) / 1e6;
+        json_decref(root);
+    }
+    unlink(filename);
+    unlink(output);
+    return mb_per_s;
+}
+
+/* ---- report -------------------------------------------------------------------------------- */
+
+static json_t *percentiles(struct series *series)
+{
+    return json_pack("{s:I, s:I, s:I}", "p50", (json_int_t)series_percentile(series, 50), "p99",
+                     (json_int_t)series_percentile(series, 99), "max",
+                     (json_int_t)series_percentile(series, 100));
+}
+
+static double us(uint64_t ns)
+{
+    return (double)ns / 1000.0;
+}
+
+static void print_head(void)
+{
+    printf("%8s %5s %4s | %19s | %19s | %6s | %15s | %17s | %9s | %s\n", "heap MiB", "mode", "n",
+           "pause us p50 / p99", "bare us p50 / p99", "ratio", "stop wait us", "total us p50/p99",
+           "KiB/snap", "pages live+stopped");
+}
+
+static json_t *report_measurement(struct measurement *m)
+{
+    uint64_t pause = series_percentile(&m->pause, 50), bare = series_percentile(&m->bare, 50);
+    double ratio = bare != 0 ? (double)pause / (double)bare : 0;
+    printf("%8" PRIu64 " %5s %4u | %8.0f / %8.0f | %8.0f / %8.0f | %6.2f | %6.0f / %6.0f |"
+           " %7.0f / %7.0f | %9.0f | %" PRIu64 "+%" PRIu64 "\n",
+           m->heap_mib, m->mode, m->pause.count, us(pause), us(series_percentile(&m->pause, 99)),
+           us(bare), us(series_percentile(&m->bare, 99)), ratio,
+           us(series_percentile(&m->stop_wait, 50)), us(series_percentile(&m->stop_wait, 99)),
+           us(series_percentile(&m->total, 50)), us(series_percentile(&m->total, 99)),
+           (double)series_percentile(&m->bytes, 50) / 1024.0, series_percentile(&m->live, 50),
+           series_percentile(&m->stopped, 50));
+    return json_pack("{s:I, s:s, s:I, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o}", "heap_mib",
+                     (json_int_t)m->heap_mib, "mode", m->mode, "dirty_pages",
+                     (json_int_t)DIRTY_PAGES, "snapshots", (json_int_t)m->pause.count, "pause_ns",
+                     percentiles(&m->pause), "bare_scan_and_copy_ns", percentiles(&m->bare),
+                     "pause_ratio_p50", ratio, "stop_wait_ns", percentiles(&m->stop_wait),
+                     "total_ns", percentiles(&m->total), "bytes_written", percentiles(&m->bytes),
+                     "pages_live", percentiles(&m->live), "pages_stopped",
+                     percentiles(&m->stopped));
+}
+
+static json_t *report_first(uint64_t heap_mib, const struct first_snapshot *first)
+{
+    double ratio = first->fio_mb_per_s > 0 ? first->mb_per_s / first->fio_mb_per_s : 0;
+    printf("%8" PRIu64 " first snapshot: %.0f MB in %.3f s, %.0f MB/s, pause %.0f us; ", heap_mib,
+           (double)first->bytes / 1e6, (double)first->total_ns / 1e9, first->mb_per_s,
+           us(first->pause_ns));
+    if (first->fio_mb_per_s > 0) {
+        printf("fio %.0f MB/s, ratio %.2f\n", first->fio_mb_per_s, ratio);
+    } else {
+        printf("fio was not run\n");
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "heap_mib", (json_int_t)heap_mib,
+                     "bytes_written", (json_int_t)first->bytes, "total_ns",
+                     (json_int_t)first->total_ns, "pause_ns", (json_int_t)first->pause_ns,
+                     "mb_per_s", first->mb_per_s, "fio_mb_per_s", first->fio_mb_per_s, "ratio",
+                     ratio);
+}
+
+static int run_heap(const struct settings *settings, uint64_t heap_mib, json_t *firsts,
+                    json_t *rows)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    struct first_snapshot first = {0};
+    struct bench bench = {.settings = settings};
+    pthread_mutex_init(&bench.herd.lock, NULL);
+    pthread_cond_init(&bench.herd.changed, NULL);
+    uint64_t fio_bytes = heap_mib << 20 < FIO_BYTES_MOST ? heap_mib << 20 : FIO_BYTES_MOST;
+    if (settings->fio) {
+        first.fio_mb_per_s = fio_write(settings->directory, fio_bytes);
+    }
+    int rc = bench_open(&bench, heap_mib, &diag);
+    if (rc == 0) {
+        rc = first_snapshot(&bench, &first, &diag);
+    }
+    if (rc == 0) {
+        json_array_append_new(firsts, report_first(heap_mib, &first));
+        print_head();
+    }
+    for (int hot = 0; rc == 0 && hot < 2; hot++) {
+        struct measurement m = {0};
+        rc = measure_mode(&bench, &m, hot != 0, &diag);
+        if (rc == 0) {
+            json_array_append_new(rows, report_measurement(&m));
+        }
+        measurement_finish(&m);
+    }
+    bench_close(&bench);
+    if (rc != 0) {
+        fprintf(stderr, "%" PRIu64 " MiB: %s: %s\n", heap_mib, phantom_err_name(rc), diag.text);
+    }
+    fflush(stdout);
+    return rc;
+}
+
+static int write_json(const struct settings *settings, json_t *firsts, json_t *rows)
+{
+    struct utsname host;
+    uname(&host);
+    host.release[strcspn(host.release, "-")] = '\0'; /* the version, not whose build it is */
+    json_t *root =
+        json_pack("{s:s, s:s, s:I, s:I, s:O, s:O}", "bench", "snapshot", "kernel", host.release,
+                  "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "mutator_threads",
+                  (json_int_t)settings->threads, "first_snapshot", firsts, "snapshots", rows);
+    if (root == NULL) {
+        return -ENOMEM;
+    }
+    int rc = json_dump_file(root, settings->json_path, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    if (rc != 0) {
+        fprintf(stderr, "%s: cannot be written\n", settings->json_path);
+    }
+    return rc;
+}
+
+static void usage(void)
+{
+    puts("usage: bench_snapshot [--quick] [--heap MIB]... [--snapshots N] [--threads N]\n"
+         "                      [--dir DIR] [--json FILE] [--no-fio]\n"
+         "  --quick      64 MiB, 5 snapshots, no fio\n"
+         "  --heap MIB   size of a heap; may be given again (default 64, 1024, 4096)\n"
+         "  --dir DIR    where the temporary store goes (default .)");
+}
+
+static int parse(int argc, char **argv, struct settings *settings)
+{
+    static const struct option options[] = {{"quick", no_argument, NULL, 'q'},
+                                            {"heap", required_argument, NULL, 'h'},
+                                            {"snapshots", required_argument, NULL, 'n'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"dir", required_argument, NULL, 'd'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"no-fio", no_argument, NULL, 'f'},
+                                            {"help", no_argument, NULL, '?'},
+                                            {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        unsigned long number = optarg != NULL ? strtoul(optarg, NULL, 10) : 0;
+        switch (c) {
+        case 'q':
+            settings->heap_mib[settings->sizes++ % SIZES_MOST] = 64;
+            settings->snapshots = 5;
+            settings->fio = false;
+            break;
+        case 'h': settings->heap_mib[settings->sizes++ % SIZES_MOST] = number; break;
+        case 'n': settings->snapshots = (unsigned)number; break;
+        case 't': settings->threads = (unsigned)number; break;
+        case 'd': settings->directory = optarg; break;
+        case 'j': settings->json_path = optarg; break;
+        case 'f': settings->fio = false; break;
+        default: usage(); return -1;
+        }
+    }
+    if (settings->sizes == 0) {
+        settings->heap_mib[0] = 64;
+        settings->heap_mib[1] = 1024;
+        settings->heap_mib[2] = 4096;
+        settings->sizes = 3;
+    }
+    bool good = settings->sizes <= SIZES_MOST && settings->threads >= 1 &&
+                settings->threads <= THREADS_MOST && settings->snapshots >= 1 &&
+                settings->snapshots <= SNAPSHOTS_MOST;
+    for (unsigned i = 0; good && i < settings->sizes; i++) {
+        good = settings->heap_mib[i] >= 4 && settings->heap_mib[i] <= 65536;
+    }
+    if (!good) {
+        usage();
+    }
+    return good ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.directory = ".", .snapshots = 100, .threads = 1, .fio = true};
+    if (parse(argc, argv, &settings) != 0) {
+        return 2;
+    }
+    struct hal_probe probe;
+    hal_probe(NULL, &probe);
+    if (!probe.userfaultfd || !probe.wp_async || !probe.pagemap_scan) {
+        printf("SKIP: this kernel (%s) does not track written pages for us\n", probe.kernel);
+        return 77;
+    }
+    json_t *firsts = json_array(), *rows = json_array();
+    int rc = firsts != NULL && rows != NULL ? 0 : -ENOMEM;
+    for (unsigned i = 0; rc == 0 && i < settings.sizes; i++) {
+        rc = run_heap(&settings, settings.heap_mib[i], firsts, rows);
+    }
+    if (rc == 0 && settings.json_path != NULL) {
+        rc = write_json(&settings, firsts, rows);
+    }
+    json_decref(firsts);
+    json_decref(rows);
+    return rc == 0 ? 0 : 1;
+}
