@@ -98,8 +98,9 @@ static int memory_reap(struct snap_io *io, unsigned minimum, struct snap_io_requ
     struct memory_io *memory = memory_of(io);
     int count = (int)memory->queued;
     for (struct snap_io_request *r = memory->queue_head; r != NULL; r = r->next) {
-        int error = r->direction == SNAP_IO_READ ? memory_read(io, r->offset, r->buffer, r->length)
-                                                 : memory_write(io, r->offset, r->buffer, r->length);
+        int error = r->direction == SNAP_IO_READ
+                        ? memory_read(io, r->offset, r->buffer, r->length)
+                        : memory_write(io, r->offset, r->buffer, r->length);
         r->result = error != 0 ? error : (int32_t)r->length;
     }
     *done = memory->queue_head;

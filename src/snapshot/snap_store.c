@@ -17,7 +17,8 @@
 
 /* ---- create -------------------------------------------------------------------------------- */
 
-static int write_ring(struct snap_io *io, const struct store_file *file, struct store_record *record)
+static int write_ring(struct snap_io *io, const struct store_file *file,
+                      struct store_record *record)
 {
     for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
         store_tombstone_make(file, slot, 0, &record[slot]);
@@ -43,7 +44,8 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
     superblock[1] = superblock[0];
     error = io->ops->size(io, &size);
     if (error == 0 && size != 0) {
-        error = ph_fail(diag, PHANTOM_EINVALID, "%s: the file is not empty", store_file_name(&file));
+        error =
+            ph_fail(diag, PHANTOM_EINVALID, "%s: the file is not empty", store_file_name(&file));
         goto out;
     }
     file.ring_start = superblock->ring_start;
@@ -105,8 +107,9 @@ static int choose_incarnation(struct snap_store *store, struct phantom_diag *dia
     if (store->io->ops->random != NULL) {
         int error =
             store->io->ops->random(store->io, &store->incarnation, sizeof store->incarnation);
-        return error == 0 ? 0 : ph_fail(diag, error, "%s: no random numbers: %s",
-                                        store_file_name(&store->file), phantom_strerror(error));
+        return error == 0 ? 0
+                          : ph_fail(diag, error, "%s: no random numbers: %s",
+                                    store_file_name(&store->file), phantom_strerror(error));
     }
     const struct store_generation *current = store_current(store);
     struct {
@@ -190,10 +193,10 @@ static int open_for_reading(struct snap_store *store, struct snap_recovery *reco
         (void)store->io->ops->lock(store->io, byte, SNAP_IO_UNLOCK);
         error = retained < 0 ? retained : -EAGAIN;
     }
-    return error == -EAGAIN ? ph_fail(diag, PHANTOM_EBUSY,
-                                      "%s: the writer is faster than this reader",
-                                      store_file_name(&store->file))
-                            : error;
+    return error == -EAGAIN
+               ? ph_fail(diag, PHANTOM_EBUSY, "%s: the writer is faster than this reader",
+                         store_file_name(&store->file))
+               : error;
 }
 
 int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,

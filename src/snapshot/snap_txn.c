@@ -234,7 +234,8 @@ static int replaced(void *context, uint64_t block)
     return block_list_add(own ? &txn->superseded : &txn->dead, block);
 }
 
-/* page_map callback: a node gets a block. It goes out from the arena, next to the pages if it can. */
+/* page_map callback: a node gets a block. It goes out from the arena, next to the pages if it can.
+ */
 static int place(void *context, const struct store_node *node, uint64_t *block)
 {
     struct snap_txn *txn = context;
@@ -313,7 +314,8 @@ int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *
         return store_poisoned(store, diag);
     }
     if (pages > 4 * store->file.page_count) {
-        return ph_fail(diag, PHANTOM_ENOSPACE, "%s: %" PRIu64 " pages are more than a commit can be",
+        return ph_fail(diag, PHANTOM_ENOSPACE,
+                       "%s: %" PRIu64 " pages are more than a commit can be",
                        store_file_name(&store->file), pages);
     }
     uint64_t blocks = blocks_for(&store->file, pages);
@@ -325,8 +327,7 @@ int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *
 /* The bucket of a page: where its slot is entered, or where it would be. */
 static uint32_t find_bucket(const struct snap_txn *txn, uint64_t page)
 {
-    uint32_t bucket =
-        (uint32_t)(page * UINT64_C(0x9E3779B97F4A7C15) >> 32) & txn->bucket_mask;
+    uint32_t bucket = (uint32_t)(page * UINT64_C(0x9E3779B97F4A7C15) >> 32) & txn->bucket_mask;
     while (txn->bucket[bucket] != 0 && txn->slot[txn->bucket[bucket] - 1].page != page) {
         bucket = (bucket + 1) & txn->bucket_mask;
     }
@@ -421,10 +422,10 @@ static int refuse(const struct snap_txn *txn, struct phantom_diag *diag)
     if (txn->store->poison != 0) {
         return store_poisoned(txn->store, diag);
     }
-    return txn->error == 0 ? 0 : ph_fail(diag, txn->error,
-                                         "%s: the transaction has failed already: %s",
-                                         store_file_name(&txn->store->file),
-                                         phantom_strerror(txn->error));
+    return txn->error == 0
+               ? 0
+               : ph_fail(diag, txn->error, "%s: the transaction has failed already: %s",
+                         store_file_name(&txn->store->file), phantom_strerror(txn->error));
 }
 
 int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
@@ -544,9 +545,8 @@ static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
     }
     if (PH_MUTANT(SEAL_BEFORE_FLUSH)) {
         int error = settle(txn, 0, diag);
-        struct store_seal seal = {.magic = STORE_SEAL_MAGIC,
-                                  .generation = txn->number,
-                                  .record_sum = record->sum};
+        struct store_seal seal = {
+            .magic = STORE_SEAL_MAGIC, .generation = txn->number, .record_sum = record->sum};
         store_seal_seal(store->file.uuid, &seal);
         memcpy(slot_data(txn, 0), &seal, sizeof seal);
         store_output_put(&txn->output, store->file.seal_block, slot_data(txn, 0));
@@ -582,8 +582,7 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     txn->dead = (struct block_list){0};
     store->blocks_used_hint = record->blocks_used;
     store->next_generation = store_next_number(store, txn->number);
-    struct store_generation *parent =
-        store->generation_count > 1 ? store_current(store) - 1 : NULL;
+    struct store_generation *parent = store->generation_count > 1 ? store_current(store) - 1 : NULL;
     if (parent != NULL) {
         parent->info.sealed = true;
     }

@@ -3,9 +3,9 @@
  * store_accounting.c - who owns which block: derived from the retained generations, never stored.
  *
  * The oldest generation is walked whole, each later one beside the one before it: where both have
- * the same block in the same place nothing below differs and the walk stops. What only the older one
- * has goes to the dead list of the newer one; what only the newer one has was born in it. A block
- * that is found twice belongs to two owners: damage, since we never write that.
+ * the same block in the same place nothing below differs and the walk stops. What only the older
+ * one has goes to the dead list of the newer one; what only the newer one has was born in it. A
+ * block that is found twice belongs to two owners: damage, since we never write that.
  */
 #include "ph_memory.h"
 #include "store_internal.h"
@@ -50,8 +50,9 @@ static int bury(struct walk *walk, uint64_t block)
         return 0;
     }
     int error = block_list_add(walk->dead, block);
-    return error == 0 ? 0 : ph_fail(walk->diag, error, "%s: no memory for accounting",
-                                    store_file_name(&walk->store->file));
+    return error == 0 ? 0
+                      : ph_fail(walk->diag, error, "%s: no memory for accounting",
+                                store_file_name(&walk->store->file));
 }
 
 static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
@@ -149,9 +150,9 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
             }
         }
         if (error == 0 && fresh.used != store->space.used) {
-            error = ph_fail(diag, PHANTOM_ECORRUPT,
-                            "%s: %" PRIu64 " blocks counted, %" PRIu64 " found",
-                            store_file_name(file), store->space.used, fresh.used);
+            error =
+                ph_fail(diag, PHANTOM_ECORRUPT, "%s: %" PRIu64 " blocks counted, %" PRIu64 " found",
+                        store_file_name(file), store->space.used, fresh.used);
         }
     }
     block_space_finish(&fresh);

@@ -37,7 +37,8 @@ static inline bool store_file_has_data_block(const struct store_file *file, uint
     return block >= file->data_start && block < file->block_count;
 }
 
-/** Pages (level 0) or nodes that one entry of a node at `level` covers, as a shift of page numbers. */
+/** Pages (level 0) or nodes that one entry of a node at `level` covers, as a shift of page numbers.
+ */
 static inline unsigned store_level_shift(uint32_t level)
 {
     return STORE_FANOUT_BITS * level;
@@ -62,7 +63,8 @@ enum { STORE_READ_RUNS = 64 };
 int store_file_read_runs(const struct store_file *file, const struct store_run *runs,
                          unsigned run_count, struct phantom_diag *diag);
 
-/** Read a map node and check everything about it but what it points to. `sum` is its parent's word. */
+/** Read a map node and check everything about it but what it points to. `sum` is its parent's word.
+ */
 int store_file_read_node(const struct store_file *file, uint32_t level, uint64_t index,
                          uint64_t block, struct store_sum sum, struct store_node *node,
                          struct phantom_diag *diag);
@@ -84,8 +86,8 @@ struct store_output {
     struct snap_io_request request[STORE_OUTPUT_REQUESTS];
     struct snap_io_request *idle;
     unsigned in_flight;
-    int error;      /* the first */
-    bool lost;      /* reap() failed: requests may be in flight for ever, buffers must not be freed */
+    int error; /* the first */
+    bool lost; /* reap() failed: requests may be in flight for ever, buffers must not be freed */
     uint64_t block; /* the run being gathered */
     uint8_t *buffer;
     uint32_t count;

@@ -42,10 +42,10 @@ enum {
     STORE_SMALL_BLOCKS = 2048, /* most blocks that a commit with one flush writes */
 };
 
-#define STORE_SUPERBLOCK_MAGIC UINT64_C(0x31454d4f544e4850)   /* "PHNTOME1" */
-#define STORE_SEAL_MAGIC       UINT64_C(0x314c4145534e4850)   /* "PHNSEAL1" */
-#define STORE_RECORD_MAGIC     UINT64_C(0x3144524f434e4850)   /* "PHNCORD1" */
-#define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850)   /* "PHNNODE1" */
+#define STORE_SUPERBLOCK_MAGIC UINT64_C(0x31454d4f544e4850) /* "PHNTOME1" */
+#define STORE_SEAL_MAGIC       UINT64_C(0x314c4145534e4850) /* "PHNSEAL1" */
+#define STORE_RECORD_MAGIC     UINT64_C(0x3144524f434e4850) /* "PHNCORD1" */
+#define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850) /* "PHNNODE1" */
 
 /* Generations are numbered below this, so that lock bytes and sums of numbers never overflow. */
 #define STORE_GENERATION_LIMIT (UINT64_C(1) << 60)
@@ -112,9 +112,9 @@ struct store_record_sector { /* of extents */
 };
 
 /*
- * A generation. In slot `generation mod ring_slots` of the ring. A tombstone says "no record of this
- * number or a smaller one belongs here"; it has number 0 when nothing was ever here, and nothing
- * but kind, number, version and UUID filled in.
+ * A generation. In slot `generation mod ring_slots` of the ring. A tombstone says "no record of
+ * this number or a smaller one belongs here"; it has number 0 when nothing was ever here, and
+ * nothing but kind, number, version and UUID filled in.
  */
 struct store_record {
     /* sector 0 */
@@ -133,7 +133,8 @@ struct store_record {
     uint64_t live_pages;
     uint64_t root_block; /* 0: the memory is all holes */
     struct store_sum root_sum;
-    struct store_sum memory_sum; /* of the content: sum of the sums of all pages that are not holes */
+    struct store_sum
+        memory_sum; /* of the content: sum of the sums of all pages that are not holes */
     uint64_t pages_written;
     uint64_t blocks_written; /* pages and nodes */
     uint64_t blocks_used;    /* in the data area, with this generation and all it retains */
@@ -156,8 +157,9 @@ struct store_record {
 
 /*
  * A node of the page map. Level 0 points to pages, level n to nodes of level n-1; node `index` of
- * level n covers the pages [index << 7(n+1), (index+1) << 7(n+1)). An entry is a hole when its block
- * is 0; its sum is then 0 as well. A node without any entry is never written: its parent has a hole.
+ * level n covers the pages [index << 7(n+1), (index+1) << 7(n+1)). An entry is a hole when its
+ * block is 0; its sum is then 0 as well. A node without any entry is never written: its parent has
+ * a hole.
  */
 struct store_node {
     uint64_t magic;

@@ -56,13 +56,13 @@ struct snap_store {
     struct snap_generation nothing; /* what current() shows before the first commit */
     uint64_t next_generation;
     uint64_t incarnation;
-    uint64_t reader_lock;       /* generation whose byte a read-only handle holds; 0: none */
-    uint64_t blocks_used_hint;  /* from the record: for handles that derive nothing */
-    struct block_space space;   /* writers only */
-    struct page_map map;        /* writers only */
+    uint64_t reader_lock;      /* generation whose byte a read-only handle holds; 0: none */
+    uint64_t blocks_used_hint; /* from the record: for handles that derive nothing */
+    struct block_space space;  /* writers only */
+    struct page_map map;       /* writers only */
     struct store_cache cache;
-    uint8_t *block;             /* one aligned block: record, seal, tombstone on their way out */
-    struct snap_txn *txn;       /* memory of transactions, kept from one to the next */
+    uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
+    struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
 };
 

@@ -131,9 +131,9 @@ static int show(struct batch *batch)
     }
     for (unsigned i = 0; i < batch->count; i++) {
         const uint8_t *data = batch->data + (size_t)i * SNAP_PAGE_SIZE;
-        int error = store_file_check_page(file, batch->generation, batch->entry[i].page,
-                                          batch->entry[i].block, batch->entry[i].sum, data,
-                                          batch->diag);
+        int error =
+            store_file_check_page(file, batch->generation, batch->entry[i].page,
+                                  batch->entry[i].block, batch->entry[i].sum, data, batch->diag);
         error = error != 0 ? error : batch->visit(batch->context, batch->entry[i].page, data);
         if (error != 0) {
             return error;
@@ -147,8 +147,8 @@ static int collect(struct batch *batch, uint32_t level, uint64_t index, uint64_t
                    struct store_sum sum)
 {
     struct store_node *node = &batch->nodes[level];
-    int error = store_file_read_node(&batch->store->file, level, index, block, sum, node,
-                                     batch->diag);
+    int error =
+        store_file_read_node(&batch->store->file, level, index, block, sum, node, batch->diag);
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
         uint64_t below = (index << STORE_FANOUT_BITS) + i;
         if (node->block[i] == 0) {
@@ -182,8 +182,8 @@ int snap_store_for_each_page(struct snap_store *store, uint64_t generation, snap
     struct batch *batch = ph_zalloc(1, sizeof *batch);
     int error = -ENOMEM;
     if (batch != NULL) {
-        batch->nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
-                                        store->file.height * sizeof(struct store_node));
+        batch->nodes =
+            ph_alloc_aligned(STORE_BLOCK_SIZE, store->file.height * sizeof(struct store_node));
         batch->data = ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)BATCH_PAGES * SNAP_PAGE_SIZE);
     }
     if (batch == NULL || batch->nodes == NULL || batch->data == NULL) {

@@ -10,8 +10,9 @@
  *  2. V = the commit with the highest number; expected = the number that the writer of V would have
  *     used next;
  *  3. V is sealed if the seal block names it or if the expected slot is torn (its record is written
- *     only after V is durable). Unsealed and not flushed first: V's own nodes and pages are verified;
- *     if they are not all there V is incomplete and its parent, sealed by V, is chosen instead;
+ *     only after V is durable). Unsealed and not flushed first: V's own nodes and pages are
+ * verified; if they are not all there V is incomplete and its parent, sealed by V, is chosen
+ * instead;
  *  4. anything that cannot come from a crash is PHANTOM_ECORRUPT;
  *  5. writers overwrite every record that is newer than the chosen one, and every torn one, with a
  *     tombstone that keeps its number, and flush, before anything else is written;
@@ -35,7 +36,7 @@ struct ring {
     uint64_t highest_whole;            /* number in any commit or tombstone */
     uint64_t expected;                 /* number of the one record that may be torn */
     bool expected_is_torn;
-    int chosen;                        /* slot, or -1: the empty store */
+    int chosen; /* slot, or -1: the empty store */
 };
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -177,8 +178,7 @@ static bool retains(const struct store_record *record, uint32_t slot)
 static uint64_t expected_number(const struct store_file *file, const struct ring *ring)
 {
     uint64_t number = ring->highest_whole + 1;
-    while (ring->newest >= 0 &&
-           retains(&ring->record[ring->newest], store_slot_of(file, number))) {
+    while (ring->newest >= 0 && retains(&ring->record[ring->newest], store_slot_of(file, number))) {
         number++;
     }
     return number;
@@ -196,8 +196,7 @@ static int judge_torn(const struct snap_store *store, struct ring *ring, struct 
         if (ring->kind[slot] != SLOT_TORN) {
             continue;
         }
-        if (slot == store_slot_of(file, ring->expected) &&
-            ring->number[slot] <= ring->expected) {
+        if (slot == store_slot_of(file, ring->expected) && ring->number[slot] <= ring->expected) {
             ring->expected_is_torn = true;
             ring->number[slot] = ring->expected;
         } else if (ring->number[slot] > newest || ring->newest < 0) {
@@ -210,7 +209,8 @@ static int judge_torn(const struct snap_store *store, struct ring *ring, struct 
     return 0;
 }
 
-/* Does the seal block name the newest commit? A seal of a newer one means that its record is lost. */
+/* Does the seal block name the newest commit? A seal of a newer one means that its record is lost.
+ */
 static int read_seal(const struct snap_store *store, const struct ring *ring, bool *sealed,
                      struct phantom_diag *diag)
 {
@@ -343,8 +343,8 @@ static int check_own(const struct snap_store *store, const struct store_record *
     struct own own = {.file = &store->file, .record = record};
     int whole = read_own(&own, diag);
     if (whole == 1) {
-        whole = record->root_block == 0 || own_is_whole(&own, store->file.height - 1, 0,
-                                                        record->root_block, record->root_sum);
+        whole = record->root_block == 0 ||
+                own_is_whole(&own, store->file.height - 1, 0, record->root_block, record->root_sum);
     }
     ph_free(own.data);
     return whole;
@@ -365,16 +365,16 @@ static int choose_parent(const struct snap_store *store, struct ring *ring,
         (!store_sum_equal(ring->record[slot].sum, child->parent_sum) &&
          !PH_MUTANT(PARENT_NOT_CHECKED))) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
-                       "%s: generation %" PRIu64 " is incomplete and the record of its parent %" PRIu64
-                       " is damaged",
+                       "%s: generation %" PRIu64
+                       " is incomplete and the record of its parent %" PRIu64 " is damaged",
                        store_file_name(&store->file), child->stamp.generation, child->parent);
     }
     ring->chosen = (int)slot;
     return 0;
 }
 
-static int choose(const struct snap_store *store, struct ring *ring,
-                  struct snap_recovery *recovery, bool *sealed, struct phantom_diag *diag)
+static int choose(const struct snap_store *store, struct ring *ring, struct snap_recovery *recovery,
+                  bool *sealed, struct phantom_diag *diag)
 {
     int error = judge_torn(store, ring, diag);
     if (error == 0) {
@@ -447,7 +447,8 @@ static int list_retained(struct snap_store *store, const struct ring *ring,
     }
     if (!parent_found && !PH_MUTANT(PARENT_NOT_CHECKED)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
-                       "%s: generation %" PRIu64 " does not follow the record of its parent %" PRIu64,
+                       "%s: generation %" PRIu64
+                       " does not follow the record of its parent %" PRIu64,
                        store_file_name(&store->file), ring->number[ring->chosen], chosen->parent);
     }
     return 0;
@@ -463,8 +464,8 @@ static bool must_retire(const struct ring *ring, uint32_t slot)
 }
 
 /* Durably overwrite what was not chosen, before anything else is written to this file. */
-static int retire(struct snap_store *store, const struct ring *ring,
-                  struct snap_recovery *recovery, struct phantom_diag *diag)
+static int retire(struct snap_store *store, const struct ring *ring, struct snap_recovery *recovery,
+                  struct phantom_diag *diag)
 {
     const struct store_file *file = &store->file;
     for (uint32_t slot = 0; slot < file->ring_slots; slot++) {

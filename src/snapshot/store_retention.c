@@ -8,8 +8,8 @@
  *    than a minute, 1 min within the hour, 1 h within the day, 1 day after that;
  *  - of what is left the oldest go, until their number fits the ring and the blocks that only
  *    history needs fit the budget;
- *  - a generation whose byte a reader has locked stays, whatever the policy says. While the commit is
- *    under way the writer holds the bytes of those it drops, so that no reader starts on them.
+ *  - a generation whose byte a reader has locked stays, whatever the policy says. While the commit
+ * is under way the writer holds the bytes of those it drops, so that no reader starts on them.
  *
  * A dropped generation's blocks are free when no other retained one has them. With the dead lists
  * that is local: of the blocks that died in its successor, those born after its predecessor were
@@ -36,7 +36,8 @@ static int64_t spacing_for(int64_t age_ns)
     return age_ns < 24 * 3600 * SECOND ? 3600 * SECOND : 24 * 3600 * SECOND;
 }
 
-/* Take a generation's reader lock, so that it can be dropped. 1 taken, 0 a reader has it, or an error. */
+/* Take a generation's reader lock, so that it can be dropped. 1 taken, 0 a reader has it, or an
+ * error. */
 static int lock_for_drop(struct snap_store *store, struct store_generation *generation,
                          struct phantom_diag *diag)
 {
@@ -75,7 +76,8 @@ static int thin(struct snap_store *store, int64_t now_ns, unsigned droppable,
     for (unsigned i = 0; i < droppable && i < sparse; i++) {
         struct store_generation *generation = &store->generation[i];
         int64_t time = generation->info.time_ns, age, gap;
-        if (__builtin_sub_overflow(now_ns, time, &age) || __builtin_sub_overflow(time, last, &gap)) {
+        if (__builtin_sub_overflow(now_ns, time, &age) ||
+            __builtin_sub_overflow(time, last, &gap)) {
             continue; /* absurd clocks thin nothing out */
         }
         if (any && gap >= 0 && gap < spacing_for(age)) {
@@ -165,7 +167,8 @@ int store_retention_plan(struct snap_store *store, int64_t now_ns, size_t dead_b
         error = cap(store, droppable, dead_blocks, live_bytes, diag);
     }
     if (error == 0 && make_room(store) != 0) {
-        error = ph_fail(diag, -ENOMEM, "%s: no memory for retention", store_file_name(&store->file));
+        error =
+            ph_fail(diag, -ENOMEM, "%s: no memory for retention", store_file_name(&store->file));
     }
     if (error != 0) {
         store_retention_cancel(store);

@@ -28,8 +28,7 @@ static uint64_t seed_of(const uint8_t uuid[16], unsigned kind, uint64_t index)
 struct store_sum store_sum_block(const uint8_t uuid[16], unsigned kind, uint64_t index,
                                  const void *block)
 {
-    XXH128_hash_t hash =
-        XXH3_128bits_withSeed(block, STORE_BLOCK_SIZE, seed_of(uuid, kind, index));
+    XXH128_hash_t hash = XXH3_128bits_withSeed(block, STORE_BLOCK_SIZE, seed_of(uuid, kind, index));
     struct store_sum sum = {hash.low64, hash.high64};
     if (store_sum_is_zero(sum)) {
         sum.low = 1; /* zero is the sum of a hole */

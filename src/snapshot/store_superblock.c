@@ -71,8 +71,9 @@ static int judge_version(struct snap_store *store, const struct store_superblock
     if (unknown != 0) {
         for (size_t i = 0; i < sizeof feature_names / sizeof feature_names[0]; i++) {
             if ((unknown & feature_names[i].bit) != 0) {
-                return ph_fail(diag, PHANTOM_EVERSION, "%s: uses %s, which this version cannot read",
-                               name, feature_names[i].name);
+                return ph_fail(diag, PHANTOM_EVERSION,
+                               "%s: uses %s, which this version cannot read", name,
+                               feature_names[i].name);
             }
         }
         return ph_fail(diag, PHANTOM_EVERSION,

@@ -48,7 +48,8 @@ static bool see(struct verify *verify, uint64_t block)
     return before;
 }
 
-/* The pages of one leaf: neighbouring blocks in one read; a read that fails is tried page by page. */
+/* The pages of one leaf: neighbouring blocks in one read; a read that fails is tried page by page.
+ */
 static int verify_pages(struct verify *verify, const struct store_node *leaf)
 {
     const struct store_file *file = &verify->store->file;
@@ -65,10 +66,10 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
         verify->report->pages++;
         struct phantom_diag diag = PHANTOM_DIAG_INIT;
         int error = store_file_read(file, leaf->block[i], 1, verify->pages, &diag);
-        error = error != 0 ? error
-                           : store_file_check_page(file, verify->generation->info.number, page,
-                                                   leaf->block[i], leaf->sum[i], verify->pages,
-                                                   &diag);
+        error = error != 0
+                    ? error
+                    : store_file_check_page(file, verify->generation->info.number, page,
+                                            leaf->block[i], leaf->sum[i], verify->pages, &diag);
         if (error == -ENOMEM) {
             return error;
         }

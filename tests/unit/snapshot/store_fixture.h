@@ -26,14 +26,14 @@ enum { FIXTURE_PAGES = 40000, FIXTURE_SLOTS = 16, FIXTURE_SEGMENT = 256 << 10 };
 struct trick_io {
     struct snap_io io; /* first */
     struct snap_io *base;
-    long writes, flushes, allocations, reads, submits; /* counted */
+    long writes, flushes, allocations, reads, submits;     /* counted */
     long fail_write, fail_flush, fail_allocate, fail_read; /* which one fails; 0: none */
-    bool sticky;                               /* and all that follow */
-    int error;                                 /* with what */
-    long short_write;                          /* this one is cut to one block */
-    uint64_t locked[8];                        /* bytes that "another process" holds shared */
+    bool sticky;                                           /* and all that follow */
+    int error;                                             /* with what */
+    long short_write;                                      /* this one is cut to one block */
+    uint64_t locked[16]; /* bytes that "another process" holds shared */
     uint64_t last_lock;
-    bool disordered; /* completions come back in reverse order */
+    bool disordered;      /* completions come back in reverse order */
     uint32_t queue_limit; /* submit says -EAGAIN beyond; 0: none */
     uint32_t in_flight;
 };
@@ -134,7 +134,7 @@ static inline int trick_lock(struct snap_io *io, uint64_t byte, enum snap_io_loc
 {
     struct trick_io *t = (struct trick_io *)io;
     t->last_lock = kind != SNAP_IO_UNLOCK ? byte : 0;
-    for (size_t i = 0; kind == SNAP_IO_LOCK_EXCLUSIVE && i < 8; i++) {
+    for (size_t i = 0; kind == SNAP_IO_LOCK_EXCLUSIVE && i < 16; i++) {
         if (t->locked[i] == byte) {
             return -EAGAIN;
         }
@@ -259,7 +259,8 @@ static inline void fixture_free(struct fixture *f)
     free(f);
 }
 
-static inline void fixture_stage(struct fixture *f, struct snap_txn *txn, uint64_t page, uint32_t tag)
+static inline void fixture_stage(struct fixture *f, struct snap_txn *txn, uint64_t page,
+                                 uint32_t tag)
 {
     void *slot = snap_txn_stage(txn, page);
     if (slot == NULL) {
@@ -296,8 +297,8 @@ static inline int fixture_try_commit(struct fixture *f, struct snap_txn *txn)
 {
     struct snap_generation made;
     f->clock += f->tick;
-    struct snap_commit commit = {.heap_pages = f->pages, .time_ns = f->clock, .pause_ns = 77,
-                                 .version = {5, 6}};
+    struct snap_commit commit = {
+        .heap_pages = f->pages, .time_ns = f->clock, .pause_ns = 77, .version = {5, 6}};
     int error = snap_txn_commit(txn, &commit, &made, &f->diag);
     if (error == 0) {
         fixture_remember(f, made.number);
@@ -341,6 +342,41 @@ static inline void fixture_crash(struct fixture *f)
     fixture_close(f);
     assert_int_equal(snap_io_memory_assign(f->io->base, copy, size), 0);
     free(copy);
+}
+
+/* ---- the file's bytes ------------------------------------------------------------------------ */
+
+static inline uint8_t *fixture_block(struct fixture *f, uint64_t block)
+{
+    uint64_t size = 0;
+    uint8_t *bytes = snap_io_memory_bytes(f->io->base, &size);
+    assert_true((block + 1) * STORE_BLOCK_SIZE <= size);
+    return bytes + block * STORE_BLOCK_SIZE;
+}
+
+static inline struct store_record *fixture_record(struct fixture *f, uint64_t generation)
+{
+    return (struct store_record *)fixture_block(f, STORE_RING_START + generation % FIXTURE_SLOTS);
+}
+
+/* Make the sum of a changed record right again. */
+static inline void fixture_reseal(struct fixture *f, struct store_record *record)
+{
+    struct snap_store_params params = fixture_params();
+    uint8_t *start = fixture_block(f, STORE_RING_START);
+    store_record_seal(params.uuid, (uint32_t)(((uint8_t *)record - start) / STORE_BLOCK_SIZE),
+                      record);
+}
+
+/* Open that must fail; returns the error. */
+static inline int fixture_refused(struct fixture *f, unsigned flags)
+{
+    struct snap_store *store = NULL;
+    f->diag.text[0] = '\0';
+    int error = snap_store_open(&f->io->io, flags, &store, &f->recovery, &f->diag);
+    assert_null(store);
+    assert_int_not_equal(f->diag.text[0], '\0');
+    return error;
 }
 
 struct expected {

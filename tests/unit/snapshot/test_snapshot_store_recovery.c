@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_snapshot_store_recovery.c - one test for each rule of docs/formats/store.md, "Recovery":
+ * what a crash or damage can leave in the file, made by hand, and what open does with it.
+ */
+#include "store_fixture.h"
+
+enum { LIMIT = 64 << 20, PAGES = 500 };
+
+/* Three generations, closed as by a crash: the third is not sealed. */
+static struct fixture *three_generations(void)
+{
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 30, 1);
+    fixture_put(f, 10, 30, 2);
+    fixture_put(f, 20, 30, 3);
+    fixture_crash(f);
+    return f;
+}
+
+static void zero_sectors(struct store_record *record, unsigned first, unsigned count)
+{
+    memset((uint8_t *)record + first * STORE_SECTOR_SIZE, 0, count * STORE_SECTOR_SIZE);
+}
+
+/* The block of a page in a generation, found through the map in the file. */
+static uint64_t block_of(struct fixture *f, uint64_t generation, uint64_t page)
+{
+    const struct store_record *record = fixture_record(f, generation);
+    uint64_t block = record->root_block;
+    for (uint32_t level = record->tree_height; level > 0 && block != 0; level--) {
+        const struct store_node *node = (const struct store_node *)fixture_block(f, block);
+        block = node->block[page >> store_level_shift(level - 1) & (STORE_FANOUT - 1)];
+    }
+    return block;
+}
+
+static void opens(struct fixture *f, uint64_t generation, uint64_t incomplete, uint32_t torn,
+                  uint32_t retired, uint64_t next)
+{
+    fixture_open(f);
+    assert_int_equal(f->recovery.opened, generation);
+    assert_int_equal(f->recovery.incomplete, incomplete);
+    assert_int_equal(f->recovery.records_torn, torn);
+    assert_int_equal(f->recovery.records_retired, retired);
+    assert_int_equal(f->recovery.next_generation, next);
+    fixture_check(f);
+}
+
+/* The next commit must work, survive a crash and be what is opened. */
+static void lives_on(struct fixture *f)
+{
+    uint64_t current = snap_store_current(f->store)->number;
+    memcpy(f->now, fixture_tags(f, current), f->pages * sizeof *f->now);
+    fixture_put(f, 3, 9, 1000);
+    current = snap_store_current(f->store)->number;
+    fixture_crash(f);
+    fixture_open(f);
+    assert_int_equal(f->recovery.opened, current);
+    assert_int_equal(f->recovery.incomplete, 0);
+    assert_int_equal(f->recovery.records_torn, 0);
+    fixture_check(f);
+}
+
+static void unsealed_newest_is_opened_when_its_pages_are_there(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    opens(f, 3, 0, 0, 0, 4);
+    assert_false(snap_store_current(f->store)->sealed);
+    lives_on(f);
+    fixture_free(f);
+}
+
+static void newest_without_its_pages_is_incomplete_and_its_parent_is_opened(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        struct fixture *f = three_generations();
+        uint64_t block = what == 0   ? block_of(f, 3, 20)
+                         : what == 1 ? block_of(f, 3, 49)
+                                     : fixture_record(f, 3)->root_block;
+        if (what == 3) {
+            memset(fixture_block(f, block), 0, STORE_BLOCK_SIZE);
+        } else {
+            fixture_block(f, block)[2000] ^= 1;
+        }
+        opens(f, 2, 3, 0, 1, 4);
+        assert_true(snap_store_current(f->store)->sealed);
+        lives_on(f);
+        fixture_free(f);
+    }
+}
+
+static void incomplete_generation_never_comes_back(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    uint64_t block = block_of(f, 3, 20);
+    uint8_t saved[STORE_BLOCK_SIZE];
+    memcpy(saved, fixture_block(f, block), sizeof saved);
+    memset(fixture_block(f, block), 0x55, sizeof saved);
+    opens(f, 2, 3, 0, 1, 4);
+    fixture_crash(f);
+    memcpy(fixture_block(f, block), saved, sizeof saved); /* "the same bytes written again" */
+    opens(f, 2, 0, 0, 0, 4);
+    fixture_free(f);
+}
+
+static void incomplete_first_generation_leaves_an_empty_store(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 5, 1);
+    fixture_crash(f);
+    fixture_block(f, block_of(f, 1, 2))[0] ^= 1;
+    fixture_open(f);
+    assert_int_equal(f->recovery.opened, 0);
+    assert_int_equal(f->recovery.incomplete, 1);
+    assert_int_equal(f->recovery.next_generation, 2);
+    memset(f->now, 0, f->pages * sizeof *f->now);
+    fixture_put(f, 4, 4, 7);
+    assert_int_equal(snap_store_current(f->store)->number, 2);
+    assert_int_equal(snap_store_current(f->store)->parent, 0);
+    fixture_reopen(f);
+    assert_int_equal(f->recovery.opened, 2);
+    fixture_check(f);
+    fixture_free(f);
+}
+
+static void only_its_own_pages_are_verified_at_open(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    uint64_t block = block_of(f, 3, 5); /* written by generation 1, still in use */
+    fixture_block(f, block)[7] ^= 0x80;
+    fixture_open(f);
+    assert_int_equal(f->recovery.opened, 3);
+    uint8_t page[SNAP_PAGE_SIZE];
+    assert_int_equal(snap_store_read_page(f->store, 3, 5, page, &f->diag), PHANTOM_ECORRUPT);
+    assert_non_null(strstr(f->diag.text, "page 5 in block"));
+    assert_non_null(strstr(f->diag.text, "generation 3"));
+    struct snap_verify_report report;
+    assert_int_equal(snap_store_verify(f->store, false, &report, NULL, NULL, &f->diag),
+                     PHANTOM_ECORRUPT);
+    assert_int_equal(report.damaged, 1);
+    assert_int_equal(report.first_damaged_page, 5);
+    fixture_free(f);
+}
+
+static void torn_record_is_recognised_whatever_sector_survived(void **state)
+{
+    (void)state;
+    for (unsigned sector = 0; sector < STORE_SECTORS; sector++) {
+        struct fixture *f = three_generations();
+        struct store_record *record = fixture_record(f, 3);
+        zero_sectors(record, 0, sector);
+        zero_sectors(record, sector + 1, STORE_SECTORS - sector - 1);
+        opens(f, 2, 0, 1, 1, 4);
+        lives_on(f);
+        fixture_free(f);
+    }
+}
+
+static void garbage_in_the_expected_slot_is_a_torn_record(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    memset(fixture_record(f, 4), 0xA5, STORE_BLOCK_SIZE);
+    opens(f, 3, 0, 1, 1, 5);
+    /* The tombstone keeps the number: it is not used again, opening as often as one likes. */
+    fixture_reopen(f);
+    assert_int_equal(f->recovery.next_generation, 5);
+    assert_int_equal(f->recovery.records_torn, 0);
+    lives_on(f);
+    assert_int_equal(snap_store_current(f->store)->number, 5);
+    fixture_free(f);
+}
+
+static void torn_successor_seals_its_parent(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    zero_sectors(fixture_record(f, 4), 2, 1);
+    /* Generation 4 was begun, so 3 was durable: a bad root of 3 is damage now, not a crash. */
+    fixture_block(f, fixture_record(f, 3)->root_block)[99] ^= 1;
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    fixture_free(f);
+}
+
+static void torn_record_elsewhere_is_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    zero_sectors(fixture_record(f, 2), 3, 1); /* the retained parent */
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    fixture_free(f);
+
+    f = three_generations();
+    fixture_record(f, 3)->stamp1.generation += FIXTURE_SLOTS; /* a number nobody was to use */
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    fixture_free(f);
+}
+
+static void torn_record_that_nobody_needs_is_only_retired(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    memset(fixture_record(f, 9), 0, STORE_BLOCK_SIZE);
+    opens(f, 3, 0, 1, 1, 4);
+    lives_on(f);
+    fixture_free(f);
+}
+
+static void lost_ring_is_damage_not_an_empty_store(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    for (uint64_t i = 0; i < FIXTURE_SLOTS; i++) {
+        memset(fixture_record(f, i), 0, STORE_BLOCK_SIZE);
+    }
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    assert_int_equal(fixture_refused(f, SNAP_OPEN_READ_ONLY), PHANTOM_ECORRUPT);
+    fixture_free(f);
+}
+
+static void sealed_generation_is_never_taken_for_incomplete(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 30, 1);
+    fixture_put(f, 10, 30, 2);
+    assert_int_equal(snap_store_seal(f->store), 0);
+    assert_true(snap_store_current(f->store)->sealed);
+    fixture_close(f);
+    fixture_block(f, fixture_record(f, 2)->root_block)[99] ^= 1;
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    assert_non_null(strstr(f->diag.text, "map node"));
+    fixture_free(f);
+}
+
+static void sealed_generation_whose_record_is_lost_is_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 30, 1);
+    fixture_put(f, 10, 30, 2);
+    fixture_close(f);
+    struct store_record *record = fixture_record(f, 2);
+    zero_sectors(record, 0, STORE_SECTORS);
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    assert_non_null(strstr(f->diag.text, "sealed"));
+    store_tombstone_make(&(struct store_file){.uuid = {0}}, 2, 2, record);
+    memcpy(record->uuid, fixture_params().uuid, 16);
+    fixture_reseal(f, record);
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    fixture_free(f);
+}
+
+static void torn_seal_is_no_seal(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 30, 1);
+    fixture_put(f, 10, 30, 2);
+    fixture_close(f);
+    fixture_block(f, STORE_SEAL)[20] ^= 1;
+    opens(f, 2, 0, 0, 0, 3);
+    fixture_crash(f);
+    fixture_block(f, block_of(f, 2, 10))[99] ^= 1;
+    opens(f, 1, 2, 0, 1, 3);
+    fixture_free(f);
+}
+
+static void flushed_first_generation_is_not_verified_at_open(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 30, 1);
+    fixture_put(f, 0, 300, 2);
+    fixture_crash(f);
+    assert_int_equal(fixture_record(f, 2)->flags, STORE_RECORD_FLUSHED_FIRST);
+    long reads = f->io->reads;
+    fixture_open(f);
+    assert_true(f->io->reads - reads < 40); /* nodes, not pages */
+    assert_int_equal(f->recovery.opened, 2);
+    fixture_crash(f);
+    fixture_block(f, fixture_record(f, 2)->root_block)[5] ^= 1;
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT); /* damage: it was durable */
+    fixture_free(f);
+}
+
+static void incomplete_generation_needs_an_intact_parent(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    fixture_block(f, block_of(f, 3, 20))[0] ^= 1;
+    fixture_record(f, 2)->pause_ns++;
+    fixture_reseal(f, fixture_record(f, 2)); /* a good record, but not the one 3 was made after */
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    assert_non_null(strstr(f->diag.text, "parent"));
+    fixture_free(f);
+}
+
+static void record_that_does_not_follow_its_parent_is_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    fixture_record(f, 2)->pause_ns++;
+    fixture_reseal(f, fixture_record(f, 2));
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    assert_non_null(strstr(f->diag.text, "parent"));
+    fixture_free(f);
+}
+
+static void crash_while_retiring_is_recovered_like_the_first(void **state)
+{
+    (void)state;
+    /* The tombstone of incomplete generation 3 is itself torn after each sector. */
+    for (unsigned sectors = 1; sectors < STORE_SECTORS; sectors++) {
+        struct fixture *f = three_generations();
+        fixture_block(f, block_of(f, 3, 20))[0] ^= 1;
+        struct store_record tombstone;
+        struct store_file file = {.ring_slots = FIXTURE_SLOTS};
+        memcpy(file.uuid, fixture_params().uuid, sizeof file.uuid);
+        store_tombstone_make(&file, 3, 3, &tombstone);
+        memcpy(fixture_record(f, 3), &tombstone, sectors * STORE_SECTOR_SIZE);
+        /* From some sector on the rest is equal in both, and the tombstone is whole. */
+        bool whole = memcmp(fixture_record(f, 3), &tombstone, sizeof tombstone) == 0;
+        opens(f, 2, 0, whole ? 0 : 1, whole ? 0 : 1, 4);
+        lives_on(f);
+        fixture_free(f);
+    }
+}
+
+static void crashes_again_and_again_never_reach_a_retained_slot(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    for (uint32_t i = 1; i <= 12; i++) {
+        fixture_put(f, i, 3, i);
+    }
+    fixture_crash(f);
+    uint64_t last = 12;
+    for (int i = 0; i < 60; i++) { /* each attempt to commit dies with a torn record */
+        fixture_open(f);
+        uint64_t next = f->recovery.next_generation;
+        assert_true(next > last);
+        last = next;
+        assert_int_equal(f->recovery.opened, 12);
+        assert_int_equal(snap_store_list(f->store, NULL, 0), 12);
+        fixture_close(f);
+        memset(fixture_record(f, next), 0x33, STORE_BLOCK_SIZE);
+    }
+    fixture_open(f);
+    fixture_check(f);
+    lives_on(f);
+    fixture_free(f);
+}
+
+static void opening_twice_gives_the_same(void **state)
+{
+    (void)state;
+    struct fixture *f = three_generations();
+    fixture_block(f, block_of(f, 3, 20))[0] ^= 1;
+    opens(f, 2, 3, 0, 1, 4);
+    fixture_crash(f);
+    opens(f, 2, 0, 0, 0, 4);
+    fixture_crash(f);
+    opens(f, 2, 0, 0, 0, 4);
+    fixture_free(f);
+}
+
+static void file_shorter_than_an_unflushed_commit_says_is_incomplete(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 10, 1);
+    uint64_t before = 0, after = 0;
+    snap_io_memory_bytes(f->io->base, &before);
+    uint32_t i = 2;
+    do { /* until a commit makes the file longer */
+        fixture_put(f, 0, 20, i++);
+        snap_io_memory_bytes(f->io->base, &after);
+    } while (after == before);
+    uint64_t current = snap_store_current(f->store)->number;
+    fixture_crash(f);
+    uint8_t *copy = malloc(before);
+    assert_non_null(copy);
+    memcpy(copy, snap_io_memory_bytes(f->io->base, &after), before);
+    assert_int_equal(snap_io_memory_assign(f->io->base, copy, before), 0);
+    free(copy);
+    fixture_open(f);
+    assert_int_equal(f->recovery.opened, current - 1);
+    assert_int_equal(f->recovery.incomplete, current);
+    fixture_check(f);
+    lives_on(f);
+    fixture_free(f);
+}
+
+static void superblock_copy_stands_in(void **state)
+{
+    (void)state;
+    for (uint64_t block = 0; block < 2; block++) {
+        struct fixture *f = three_generations();
+        memset(fixture_block(f, block), 0, STORE_BLOCK_SIZE);
+        assert_int_equal(snap_store_probe(&f->io->io), 1);
+        fixture_open(f);
+        struct snap_verify_report report;
+        assert_int_equal(snap_store_verify(f->store, true, &report, NULL, NULL, &f->diag),
+                         PHANTOM_ECORRUPT);
+        assert_int_equal(report.damaged, 1);
+        check_generation(f->store, 3, fixture_tags(f, 3), f->pages);
+        fixture_free(f);
+    }
+    struct fixture *f = three_generations();
+    fixture_block(f, 0)[60] ^= 1;
+    fixture_block(f, 1)[60] ^= 1;
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+    memset(fixture_block(f, 0), 'x', 2 * STORE_BLOCK_SIZE);
+    assert_int_equal(fixture_refused(f, 0), PHANTOM_EFORMAT);
+    assert_int_equal(snap_store_probe(&f->io->io), 0);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unsealed_newest_is_opened_when_its_pages_are_there),
+        cmocka_unit_test(newest_without_its_pages_is_incomplete_and_its_parent_is_opened),
+        cmocka_unit_test(incomplete_generation_never_comes_back),
+        cmocka_unit_test(incomplete_first_generation_leaves_an_empty_store),
+        cmocka_unit_test(only_its_own_pages_are_verified_at_open),
+        cmocka_unit_test(torn_record_is_recognised_whatever_sector_survived),
+        cmocka_unit_test(garbage_in_the_expected_slot_is_a_torn_record),
+        cmocka_unit_test(torn_successor_seals_its_parent),
+        cmocka_unit_test(torn_record_elsewhere_is_damage),
+        cmocka_unit_test(torn_record_that_nobody_needs_is_only_retired),
+        cmocka_unit_test(lost_ring_is_damage_not_an_empty_store),
+        cmocka_unit_test(sealed_generation_is_never_taken_for_incomplete),
+        cmocka_unit_test(sealed_generation_whose_record_is_lost_is_damage),
+        cmocka_unit_test(torn_seal_is_no_seal),
+        cmocka_unit_test(flushed_first_generation_is_not_verified_at_open),
+        cmocka_unit_test(incomplete_generation_needs_an_intact_parent),
+        cmocka_unit_test(record_that_does_not_follow_its_parent_is_damage),
+        cmocka_unit_test(crash_while_retiring_is_recovered_like_the_first),
+        cmocka_unit_test(crashes_again_and_again_never_reach_a_retained_slot),
+        cmocka_unit_test(opening_twice_gives_the_same),
+        cmocka_unit_test(file_shorter_than_an_unflushed_commit_says_is_incomplete),
+        cmocka_unit_test(superblock_copy_stands_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
