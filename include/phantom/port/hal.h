@@ -31,7 +31,7 @@ typedef uint64_t bigtime_t; /* microseconds */
 /** Start a detached thread. Returns tid >= 0, or a negative errno. All asynchronous signals are
  *  blocked in it. */
 tid_t hal_start_thread(void (*thread)(void *arg), void *arg, int flags);
-/** Copy at most 31 characters; also sets the OS thread name (15 characters). */
+/** Name the calling thread for debuggers and process listings; the kernel keeps 15 characters. */
 errno_t t_current_set_name(const char *name);
 
 /* ---- mutex, condition, semaphore ----------------------------------------------------------- */

@@ -3,17 +3,22 @@
  * test_hal_threads.c - threads, mutex, condition, semaphore, time, random of <hal.h>.
  */
 #include "ph_memory.h"
+#include "ph_rng.h"
 #include "ph_test.h"
 
 #include <hal.h>
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static bool
+    long_run; /* `test_hal_threads long`: enough rounds to find rare losses on a busy machine */
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
@@ -183,7 +188,7 @@ struct box {
     hal_mutex_t lock;
     hal_cond_t filled, emptied;
     hal_sem_t finished;
-    bool full;
+    atomic_bool full; /* changed under lock; atomic for the one who polls */
     int rounds;
     long taken;
 };
@@ -219,31 +224,61 @@ static void consume(void *argument)
     hal_sem_release(&box->finished);
 }
 
-static void signals_outside_the_mutex_lose_no_wake_up(void **state)
+/* Polls instead of sleeping and then waits a random moment, so that its signal comes while the
+ * consumer is on its way into sleep: between its look at the box, its unlock, and the kernel. */
+static void produce_at_bad_moments(void *argument)
 {
-    (void)state;
-    enum { PAIRS = 4, ROUNDS = 5000 };
-    struct box box = {.rounds = ROUNDS};
+    struct box *box = argument;
+    struct ph_rng rng;
+    ph_rng_init(&rng, ph_rng_seed_from_environment(8));
+    for (int i = 0; i < box->rounds; i++) {
+        for (unsigned polls = 1; atomic_load(&box->full); polls++) {
+            if (polls % 4096 == 0) {
+                (void)sched_yield(); /* a machine with one CPU */
+            }
+        }
+        for (uint64_t pause = ph_rng_below(&rng, 1500); pause > 0; pause--) {
+            __asm__ volatile("" ::: "memory");
+        }
+        (void)hal_mutex_lock(&box->lock);
+        box->full = true;
+        (void)hal_mutex_unlock(&box->lock);
+        (void)hal_cond_signal(&box->filled);
+    }
+    hal_sem_release(&box->finished);
+}
+
+static void pass_tokens(int pairs, int rounds, void (*producer)(void *argument))
+{
+    struct box box = {.rounds = rounds};
     assert_int_equal(hal_mutex_init(&box.lock, "box"), 0);
     assert_int_equal(hal_cond_init(&box.filled, "filled"), 0);
     assert_int_equal(hal_cond_init(&box.emptied, "emptied"), 0);
     assert_int_equal(hal_sem_init(&box.finished, "finished"), 0);
-    for (int i = 0; i < PAIRS; i++) {
-        assert_true(hal_start_thread(produce, &box, 0) >= 0);
+    for (int i = 0; i < pairs; i++) {
+        assert_true(hal_start_thread(producer, &box, 0) >= 0);
         assert_true(hal_start_thread(consume, &box, 0) >= 0);
     }
-    for (int i = 0; i < 2 * PAIRS;
+    for (int i = 0; i < 2 * pairs;
          i++) { /* a lost wake-up hangs here, until the test's time is up */
         assert_int_equal(hal_sem_acquire(&box.finished), 0);
     }
     (void)hal_mutex_lock(&box.lock);
-    assert_int_equal(box.taken, PAIRS * ROUNDS);
+    assert_int_equal(box.taken, pairs * rounds);
     assert_false(box.full);
     (void)hal_mutex_unlock(&box.lock);
     hal_sem_destroy(&box.finished);
     assert_int_equal(hal_cond_destroy(&box.emptied), 0);
     assert_int_equal(hal_cond_destroy(&box.filled), 0);
     assert_int_equal(hal_mutex_destroy(&box.lock), 0);
+}
+
+static void signals_outside_the_mutex_lose_no_wake_up(void **state)
+{
+    (void)state;
+    pass_tokens(1, long_run ? 400000 : 50000,
+                produce_at_bad_moments); /* no other signal makes up for a lost one */
+    pass_tokens(4, 5000, produce);
 }
 
 /* All threads meet, again and again; the last one broadcasts. */
@@ -372,8 +407,9 @@ static void there_is_at_least_one_cpu(void **state)
     assert_in_range(hal_cpu_count(), 1, 65536);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    long_run = argc == 2 && strcmp(argv[1], "long") == 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(twelve_threads_each_count_once),
         cmocka_unit_test(a_thread_has_signals_blocked_a_large_stack_and_a_name),
