@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_reseal.h - make every sum of a changed store image right again, from the pages up to the
+ * superblock. A test that cannot do this tests only the sums; one that can plays the hostile author
+ * of a file. Nothing in the image is trusted: it may be as wrong as the caller likes.
+ */
+#ifndef STORE_RESEAL_H
+#define STORE_RESEAL_H
+
+#include "store_format.h"
+#include "store_sum.h"
+
+#include <stdint.h>
+#include <string.h>
+
+struct reseal {
+    uint8_t *bytes;
+    uint64_t block_count;
+    uint8_t uuid[16];
+    uint32_t slots;
+    unsigned budget; /* of nodes, against cycles */
+};
+
+static inline void *reseal_block(struct reseal *r, uint64_t block)
+{
+    return block < r->block_count ? r->bytes + block * STORE_BLOCK_SIZE : NULL;
+}
+
+/* The sum of the node in `block`, after those below it have been made right. */
+static inline struct store_sum reseal_node(struct reseal *r, uint32_t level, uint64_t index,
+                                           uint64_t block)
+{
+    struct store_node *node = reseal_block(r, block);
+    struct store_sum none = {1, 1};
+    if (node == NULL || r->budget == 0) {
+        return none;
+    }
+    r->budget--;
+    for (unsigned i = 0; i < STORE_FANOUT; i++) {
+        uint64_t below = (index << STORE_FANOUT_BITS) + i;
+        if (node->block[i] == 0 || reseal_block(r, node->block[i]) == NULL) {
+            continue;
+        }
+        node->sum[i] = level != 0 ? reseal_node(r, level - 1, below, node->block[i])
+                                  : store_sum_block(r->uuid, STORE_SUM_PAGE, below,
+                                                    reseal_block(r, node->block[i]));
+    }
+    return store_sum_block(r->uuid, STORE_SUM_NODE + level, index, node);
+}
+
+static inline struct store_record *reseal_slot(struct reseal *r, uint64_t number)
+{
+    return reseal_block(r, STORE_RING_START + number % r->slots);
+}
+
+static inline void reseal_record(struct reseal *r, uint32_t slot)
+{
+    struct store_record *record = reseal_slot(r, slot);
+    if (record == NULL || record->stamp.magic != STORE_RECORD_MAGIC) {
+        return;
+    }
+    if (record->kind == STORE_RECORD_COMMIT) {
+        uint32_t height = record->tree_height;
+        if (record->root_block != 0 && height != 0 && height <= STORE_LEVELS_MOST) {
+            record->root_sum = reseal_node(r, height - 1, 0, record->root_block);
+        }
+        struct store_record *parent = reseal_slot(r, record->parent);
+        if (record->parent != 0 && parent != NULL) {
+            record->parent_sum = parent->sum;
+        }
+    }
+    store_record_seal(r->uuid, slot, record);
+}
+
+static inline void reseal_image(uint8_t *bytes, uint64_t size, const uint8_t uuid[16],
+                                uint32_t slots)
+{
+    struct reseal r = {
+        .bytes = bytes, .block_count = size / STORE_BLOCK_SIZE, .slots = slots, .budget = 1000};
+    memcpy(r.uuid, uuid, sizeof r.uuid);
+    for (uint64_t block = 0; block < 2 && block < r.block_count; block++) {
+        store_superblock_seal(reseal_block(&r, block));
+    }
+    for (int pass = 0; pass < 3; pass++) { /* parents may lie in later slots than their children */
+        for (uint32_t slot = 0; slot < slots; slot++) {
+            reseal_record(&r, slot);
+        }
+    }
+    struct store_seal *seal = reseal_block(&r, STORE_SEAL);
+    if (seal != NULL && seal->magic == STORE_SEAL_MAGIC) {
+        struct store_record *record = reseal_slot(&r, seal->generation);
+        if (record != NULL) {
+            seal->record_sum = record->sum;
+        }
+        store_seal_seal(r.uuid, seal);
+    }
+}
+
+#endif /* STORE_RESEAL_H */
