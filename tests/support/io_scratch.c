@@ -191,7 +191,7 @@ int io_scratch_assign(struct io_scratch *scratch, const void *bytes, uint64_t si
     }
     scratch->size = size;
     scratch->undo_bytes = 0;
-    scratch->hash = range_hash(scratch, 0, size);
+    scratch->hash = scratch->hashing ? range_hash(scratch, 0, size) : 0;
     return 0;
 }
 
