@@ -384,58 +384,10 @@ static struct effect int_effect(uint8_t opcode, uint32_t width, bool is_floating
     }
 }
 
-static struct effect call_effect(uint64_t argument_count, uint32_t extra)
+/* Instructions that work on the object stack, some of them on one int as well. */
+static struct effect object_effect(uint8_t opcode, uint32_t width, bool is_floating)
 {
-    return objects((uint32_t)argument_count + extra, 1);
-}
-
-static struct effect effect_of(const struct bc_instruction *instruction, uint8_t prefix,
-                               const struct constants *constants, const struct depths *depths)
-{
-    uint32_t width = prefix == BC_OP_prefix_long || prefix == BC_OP_prefix_double ? 2 : 1;
-    bool is_floating = prefix == BC_OP_prefix_float || prefix == BC_OP_prefix_double;
-    uint8_t opcode = instruction->opcode;
-    if (opcode >= BC_OP_call_00 && opcode <= BC_OP_call_1F) {
-        return call_effect((uint64_t)instruction->first, 1);
-    }
     switch (opcode) {
-    case BC_OP_nop:
-    case BC_OP_debug:
-    case BC_OP_jmp:
-    case BC_OP_ret:
-    case BC_OP_pop_catcher: return objects(0, 0);
-    case BC_OP_djnz: return ints(1, 1);
-    case BC_OP_jz:
-    case BC_OP_switch:
-    case BC_OP_arg_count: return ints(1, 0);
-    case BC_OP_short_call_0:
-    case BC_OP_short_call_1:
-    case BC_OP_short_call_2:
-    case BC_OP_short_call_3: return call_effect(0, 1);
-    case BC_OP_call_8bit:
-    case BC_OP_call_32bit: return call_effect((uint64_t)instruction->second, 1);
-    case BC_OP_static_invoke: return call_effect((uint64_t)instruction->second, 2);
-    case BC_OP_dynamic_invoke:
-    case BC_OP_sys_8bit: {
-        int32_t count = top_count(constants, depths);
-        if (count < 0) {
-            return unknown_effect("argument count is not a known constant");
-        }
-        return both((uint32_t)count + (opcode == BC_OP_sys_8bit ? 0 : 2), 1, 1, 0);
-    }
-    case BC_OP_is_dup: return ints(width, 2 * width);
-    case BC_OP_is_drop:
-    case BC_OP_is_set32: return ints(width, 0);
-    case BC_OP_iconst_0:
-    case BC_OP_iconst_1:
-    case BC_OP_iconst_8bit:
-    case BC_OP_iconst_32bit:
-    case BC_OP_is_get32: return ints(0, width);
-    case BC_OP_iconst_64bit: return ints(0, 2);
-    case BC_OP_is_load8: return ints(0, 1);
-    case BC_OP_is_save8: return ints(1, 0);
-    case BC_OP_stack_reserve:
-        return both(0, (uint32_t)instruction->first, 0, (uint32_t)instruction->second);
     case BC_OP_os_dup: return objects(1, 2);
     case BC_OP_os_drop:
     case BC_OP_os_save8:
@@ -469,6 +421,68 @@ static struct effect effect_of(const struct bc_instruction *instruction, uint8_t
     case BC_OP_os_neq: return both(2, 0, 0, 1);
     case BC_OP_os_isnull: return both(1, 0, 0, 1);
     default: return int_effect(opcode, width, is_floating);
+    }
+}
+
+/* Control flow, constants and int locals. */
+static struct effect plain_effect(const struct bc_instruction *instruction, uint32_t width,
+                                  bool is_floating)
+{
+    switch (instruction->opcode) {
+    case BC_OP_nop:
+    case BC_OP_debug:
+    case BC_OP_jmp:
+    case BC_OP_ret:
+    case BC_OP_pop_catcher: return objects(0, 0);
+    case BC_OP_djnz: return ints(1, 1);
+    case BC_OP_jz:
+    case BC_OP_switch:
+    case BC_OP_arg_count:
+    case BC_OP_is_save8: return ints(1, 0);
+    case BC_OP_is_dup: return ints(width, 2 * width);
+    case BC_OP_is_drop:
+    case BC_OP_is_set32: return ints(width, 0);
+    case BC_OP_iconst_0:
+    case BC_OP_iconst_1:
+    case BC_OP_iconst_8bit:
+    case BC_OP_iconst_32bit:
+    case BC_OP_is_get32: return ints(0, width);
+    case BC_OP_iconst_64bit: return ints(0, 2);
+    case BC_OP_is_load8: return ints(0, 1);
+    case BC_OP_stack_reserve:
+        return both(0, (uint32_t)instruction->first, 0, (uint32_t)instruction->second);
+    default: return object_effect(instruction->opcode, width, is_floating);
+    }
+}
+
+/* Arguments and receiver (and class or name) are popped, the result is pushed. */
+static struct effect effect_of(const struct bc_instruction *instruction, uint8_t prefix,
+                               const struct constants *constants, const struct depths *depths)
+{
+    uint8_t opcode = instruction->opcode;
+    if (opcode >= BC_OP_call_00 && opcode <= BC_OP_call_1F) {
+        return objects((uint32_t)instruction->first + 1, 1);
+    }
+    switch (opcode) {
+    case BC_OP_short_call_0:
+    case BC_OP_short_call_1:
+    case BC_OP_short_call_2:
+    case BC_OP_short_call_3: return objects(1, 1);
+    case BC_OP_call_8bit:
+    case BC_OP_call_32bit: return objects((uint32_t)instruction->second + 1, 1);
+    case BC_OP_static_invoke: return objects((uint32_t)instruction->second + 2, 1);
+    case BC_OP_dynamic_invoke:
+    case BC_OP_sys_8bit: {
+        int32_t count = top_count(constants, depths);
+        if (count < 0) {
+            return unknown_effect("argument count is not a known constant");
+        }
+        return both((uint32_t)count + (opcode == BC_OP_sys_8bit ? 0 : 2), 1, 1, 0);
+    }
+    default:
+        return plain_effect(instruction,
+                            prefix == BC_OP_prefix_long || prefix == BC_OP_prefix_double ? 2 : 1,
+                            prefix == BC_OP_prefix_float || prefix == BC_OP_prefix_double);
     }
 }
 

@@ -474,6 +474,16 @@ static void signature_records_are_checked(void **state)
     build_type(&file, 0, ".internal.int", ".internal.int");
     build_record_end(&file);
     expect_refused(&file, -1, "result type: type has an element class but is not a container");
+    begin_method(&file);
+    build_record_begin(&file, 'S');
+    build_text(&file, "m");
+    build_i32(&file, 17);
+    build_i32(&file, 0);
+    build_i32(&file, 0);
+    build_type(&file, 0, ".internal.int", "");
+    build_u8(&file, 0);
+    build_record_end(&file);
+    expect_refused(&file, -1, "signature record: 1 bytes too many in the record");
 }
 
 static void line_records_are_checked(void **state)
