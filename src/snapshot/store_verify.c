@@ -22,7 +22,7 @@ struct verify {
     const struct store_generation *generation;
     struct store_node *nodes; /* one for each level */
     uint8_t *pages;           /* STORE_FANOUT pages */
-    uint64_t *seen;           /* bitmap of blocks */
+    uint64_t *seen;           /* for each block what it was last seen as; 0: not yet */
     struct store_sum memory_sum;
     uint64_t live_pages;
     bool complete; /* every page of this generation was counted, none was seen before */
@@ -40,11 +40,18 @@ static void report(struct verify *verify, uint64_t page, const char *what)
     }
 }
 
-static bool see(struct verify *verify, uint64_t block)
+/*
+ * Was this block found good (or reported) before, as the same thing in the same place? A block that
+ * turns up in another place is looked at again: it cannot be both.
+ */
+static bool see(struct verify *verify, unsigned kind, uint64_t index, uint64_t block,
+                struct store_sum sum)
 {
-    uint64_t bit = UINT64_C(1) << block % 64;
-    bool before = (verify->seen[block / 64] & bit) != 0;
-    verify->seen[block / 64] |= bit;
+    uint64_t what = (sum.low ^ (sum.high << 1 | sum.high >> 63) ^
+                     (index * UINT64_C(0x9E3779B97F4A7C15) + kind)) |
+                    1;
+    bool before = verify->seen[block] == what;
+    verify->seen[block] = what;
     return before;
 }
 
@@ -60,7 +67,7 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
         uint64_t page = (leaf->index << STORE_FANOUT_BITS) + i;
         verify->memory_sum = store_sum_add(verify->memory_sum, leaf->sum[i]);
         verify->live_pages++;
-        if (see(verify, leaf->block[i])) {
+        if (see(verify, STORE_SUM_PAGE, page, leaf->block[i], leaf->sum[i])) {
             continue;
         }
         verify->report->pages++;
@@ -84,7 +91,8 @@ static int verify_node(struct verify *verify, uint32_t level, uint64_t index, ui
                        struct store_sum sum)
 {
     const struct store_file *file = &verify->store->file;
-    if (store_file_has_data_block(file, block) && see(verify, block)) {
+    if (store_file_has_data_block(file, block) &&
+        see(verify, STORE_SUM_NODE + level, index, block, sum)) {
         verify->complete = false;
         return 0;
     }
@@ -181,7 +189,7 @@ int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_re
     verify.nodes =
         ph_alloc_aligned(STORE_BLOCK_SIZE, store->file.height * sizeof(struct store_node));
     verify.pages = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
-    verify.seen = ph_zalloc((size_t)(store->file.block_count / 64 + 1), sizeof *verify.seen);
+    verify.seen = ph_zalloc((size_t)store->file.block_count, sizeof *verify.seen);
     int error = 0;
     if (verify.nodes == NULL || verify.pages == NULL || verify.seen == NULL) {
         error = ph_fail(diag, -ENOMEM, "%s: no memory to verify", store_file_name(&store->file));
