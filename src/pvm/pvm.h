@@ -32,7 +32,8 @@ struct pvm_host {
      */
     int (*load_class)(void *context, const char *name, void **bytes, size_t *size, char *file_name,
                       size_t file_name_size, struct phantom_diag *diag);
-    /** A VM thread ended by an unhandled exception, or one that broke a rule: text with backtrace. */
+    /** A VM thread ended by an unhandled exception, or one that broke a rule: text with backtrace.
+     */
     void (*thread_failed)(void *context, const char *text);
 };
 
@@ -40,8 +41,8 @@ struct pvm_options {
     unsigned workers;            /* 0: one per CPU the process may use */
     uint64_t gc_threshold_bytes; /* 0: max(32 MiB, bytes live after the last collection) */
     uint64_t max_threads;        /* live VM threads; 0: 1 << 20. Exceeding throws */
-    uint64_t max_stack_bytes;    /* of one VM thread; 0: 64 MiB. Exceeding throws "stack overflow" */
-    uint64_t max_instructions;   /* 0: no limit; beyond it pvm_run() returns PHANTOM_EQUOTA */
+    uint64_t max_stack_bytes;  /* of one VM thread; 0: 64 MiB. Exceeding throws "stack overflow" */
+    uint64_t max_instructions; /* 0: no limit; beyond it pvm_run() returns PHANTOM_EQUOTA */
     const char *const *environment; /* "key=value", NULL-terminated; may be NULL; birth only */
 };
 
@@ -63,11 +64,12 @@ int pvm_attach(struct pvm *pvm, struct phantom_diag *diag);
  * Run until no VM thread is left, a stop is requested or a quota is used up. Starts the workers and
  * ends them again before it returns, with every VM thread at a safepoint.
  * @return 0: no thread left; PHANTOM_EPROGRAM: none left and at least one of them ever failed
- *         (persisted in the heap); PHANTOM_ESTOPPED; PHANTOM_EQUOTA; PHANTOM_EINVALID if all remaining
- *         threads wait for each other for ever (deadlock: nobody can wake them)
+ *         (persisted in the heap); PHANTOM_ESTOPPED; PHANTOM_EQUOTA; PHANTOM_EINVALID if all
+ * remaining threads wait for each other for ever (deadlock: nobody can wake them)
  */
 int pvm_run(struct pvm *pvm, struct phantom_diag *diag);
-/** As pvm_run, but returns PHANTOM_ETIMEOUT after about `instructions` bytecodes. For tests, embedding. */
+/** As pvm_run, but returns PHANTOM_ETIMEOUT after about `instructions` bytecodes. For tests,
+ * embedding. */
 int pvm_step(struct pvm *pvm, uint64_t instructions, struct phantom_diag *diag);
 /** Make pvm_run() return soon. Async-signal-safe, idempotent. */
 void pvm_request_stop(struct pvm *pvm);

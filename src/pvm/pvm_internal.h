@@ -21,8 +21,9 @@
  * - It must return soon (a stop of the world waits for it) and must not sleep or block: only
  *   PVM_SYSCALL_BLOCKED blocks, and before returning it a native has had no effect other than
  *   queueing its thread (pvm_wait_*, all of it persistent), so that a snapshot may fall between.
- * - Creation functions return C NULL when the heap is full. Whatever the native then returns is
- *   replaced by the exception "out of memory"; it only must not touch the missing object.
+ * - Creation functions return C NULL when the heap is full. The native must not touch the missing
+ *   object and returns whatever it likes: the interpreter collects and *executes it again*, or
+ * throws "out of memory" in its place if that cannot help. So allocate first, then change things.
  * - Check every argument's class (ASSERT_*); check `n_args` (CHECK_PARAM_COUNT).
  * - Objects may be shared with VM threads on other workers: see pvm_objects.h, "Concurrency".
  * - The port's signatures carry no world: creation functions and pvm_current() use the thread-local
@@ -233,8 +234,9 @@ bool pvm_mutex_unlock(struct data_area_4_thread *tc, pvm_object_t mutex);
 void pvm_cond_signal(pvm_object_t cond);
 void pvm_cond_broadcast(pvm_object_t cond);
 void pvm_sema_release(pvm_object_t sema);
-/** general_lock: pvm_wait_mutex() on the monitor of any object. */
-int pvm_wait_monitor(struct data_area_4_thread *tc, pvm_object_t o, pvm_object_t *ret);
+void pvm_sema_zero(pvm_object_t sema);
+/** general_lock: pvm_wait_mutex() on the monitor of any object. THROW only when out of memory. */
+int pvm_wait_monitor(struct data_area_4_thread *tc, pvm_object_t o);
 bool pvm_monitor_unlock(struct data_area_4_thread *tc, pvm_object_t o);
 
 /* ---- the machine
@@ -250,9 +252,10 @@ enum {
 /** What the machine knows about a code object; volatile, rebuilt from the heap when needed. */
 struct pvm_method {
     pvm_object_t code;
+    struct pvm_method *next;                 /* while the table is rebuilt */
     bool regular;                            /* for calls with exactly `argument_count` arguments */
     int32_t native;                          /* >= 0: the stub of native method k */
-    int32_t argument_count;                  /* that the facts hold for */
+    uint32_t argument_count;                 /* that the facts hold for */
     uint32_t object_cap, int_cap, catch_cap; /* of a frame for it */
     uint32_t frame_bytes;
 };
@@ -266,10 +269,11 @@ struct pvm_site { /* summon_by_name at `place` found `class` */
 struct pvm_worker {
     struct pvm *pvm;
     struct heap_allocator *allocator;
-    bool out_of_memory;  /* an allocation of the running native failed */
-    pvm_object_t thrown; /* by the interpreter's helpers */
-    uint64_t allocated;  /* bytes since the collector's threshold was last looked at */
-    uint64_t instructions, calls, natives; /* statistics not yet added to the machine's */
+    uint32_t index;          /* in pvm->workers[] */
+    bool out_of_memory;      /* an allocation of the running native failed */
+    pvm_object_t thrown;     /* by the interpreter's helpers */
+    uint64_t allocated;      /* bytes since the collector's threshold was last looked at */
+    uint64_t calls, natives; /* statistics not yet added to the machine's */
     struct pvm_method *methods[PVM_METHOD_CACHE];
     struct pvm_site sites[PVM_SITE_CACHE];
 };
@@ -287,26 +291,32 @@ struct pvm {
     pvm_object_t null_object;
     pvm_object_t classes[PVM_ROOT_LAST_CLASS_INDEX + 1]; /* by root slot; fixed after birth */
     struct pvm_vm_state *state;                          /* in the heap */
-    struct pvm_worker *boot_worker; /* for boot, attach and other work outside of pvm_run() */
+    /* Made when first needed, kept until pvm_destroy(). Worker 0 is the calling thread of
+     * pvm_run(), pvm_boot() and pvm_attach(). */
+    struct pvm_worker *workers[PVM_MAX_WORKERS];
 
-    /* Polled by the interpreter at safepoints: non-zero means "come out". */
+    /* Atomics, no lock. Polled by the interpreter at safepoints: non-zero means "come out". */
     uint32_t poll;
-    uint32_t stop_requested; /* by pvm_request_stop(); set from signal handlers */
+    uint32_t stop_requested; /* by pvm_request_stop(), possibly from a signal handler */
+    uint32_t collect_wanted; /* threshold reached or heap full */
+    uint64_t classes_loaded;
 
     hal_mutex_t lock;
     hal_cond_t work_cond;  /* workers with nothing to do, and parked ones */
-    hal_cond_t quiet_cond; /* whoever waits for n_running to fall */
+    hal_cond_t quiet_cond; /* whoever waits for n_running to fall, or for workers to leave */
     /* All below under the VM lock. */
     bool running;  /* inside pvm_run() */
     bool run_over; /* workers are to leave */
     int run_result;
-    uint32_t n_workers; /* alive, worker 0 included */
-    uint32_t n_running; /* outside of the VM lock with a VM thread, or collecting */
+    uint32_t n_workers; /* in pvm_run(), worker 0 included */
+    uint32_t n_running; /* of them, those that run a VM thread outside of the VM lock */
     uint32_t n_idle;
-    uint32_t stops; /* reasons to keep the world stopped: cut, collection */
-    bool collecting;
-    bool collect_wanted;
-    bool clock_running;      /* the VM clock advances only while the machine is attached */
+    bool timekeeper;         /* one idle worker sleeps only until the next timer */
+    bool cut_wanted;         /* pvm_stop_world() waits, or has succeeded: take no work */
+    bool cut_active;         /* ... has succeeded: touch nothing in the heap */
+    bool collector_waits;    /* a worker waits for the others, to collect: take no work */
+    bool collecting;         /* it does */
+    bool collect_failed;     /* the last collection did, for lack of volatile memory */
     bigtime_t clock_start;   /* hal time at which state->clock_us was current */
     pvm_object_t *run_queue; /* ring */
     uint64_t run_capacity, run_head, run_count;
@@ -350,6 +360,9 @@ int phantom_getenv(const char *name, char *value, int value_size);
  * @return 0, or an error with diag (PHANTOM_ENOTFOUND, PHANTOM_EVERIFY, PHANTOM_EHEAPFULL, ...)
  */
 int pvm_class_find(const char *name, size_t size, pvm_object_t *out, struct phantom_diag *diag);
+/** The same while classes are being loaded for each other, `depth` of them. */
+int pvm_class_find_at_depth(const char *name, size_t size, unsigned depth, pvm_object_t *out,
+                            struct phantom_diag *diag);
 /** Only what is there already. NULL if not. */
 pvm_object_t pvm_class_find_loaded(const char *name, size_t size);
 /** Under the class's own name and `alias`, unless these are taken; returns the class that is there.
