@@ -221,7 +221,7 @@ static int allocate_blocks(int fd, uint64_t have, uint64_t size, uint64_t bytes)
 static int file_allocate(struct snap_io *io, uint64_t bytes)
 {
     struct hal_file *file = file_of(io);
-    uint64_t size;
+    uint64_t size = 0;
     int rc = file_size(io, &size);
     if (rc != 0) {
         return rc;

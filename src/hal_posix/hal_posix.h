@@ -50,8 +50,8 @@ enum hal_file_flags {
  *
  * What the back ends add to the contract of snap_io.h:
  *  - at most 64 requests in flight, then submit() is -EAGAIN; misaligned transfers are -EINVAL;
- *  - a thread that submitted lives until its requests were reaped; buffers of requests that a
- * failed reap() did not give back stay untouched until close();
+ *  - a thread that submitted lives until its requests were reaped;
+ *  - buffers of requests that a failed reap() did not give back stay untouched until close();
  *  - allocate() answers -ENOSPC for every "cannot grow": disk, quota, RLIMIT_FSIZE. It never raises
  *    SIGXFSZ; a write beyond what was allocated may, in a host that does not ignore that signal;
  *  - in a child made by fork() the descriptors are closed (the child keeps no lock alive), each
