@@ -184,24 +184,13 @@ static void take_image(struct campaign *campaign, struct image *image, const cha
 static int make_tombstone(struct campaign *campaign)
 {
     struct crash_session *session = campaign->session;
-    uint64_t number = 0, size = 0;
-    crash_session_set(session, 3, ph_rng_next(&campaign->rng) | 1);
-    struct crash_content before = session->now;
-    int rc = crash_session_commit(session, &number);
-    struct io_scratch_mark mark = io_scratch_mark(campaign->disk);
-    crash_session_close(session);
-    io_scratch_undo(campaign->disk, mark); /* no seal */
-    const struct store_superblock *s =
-        (const struct store_superblock *)io_scratch_bytes(campaign->disk, &size);
-    static const uint8_t zeros[SECTOR];
-    io_scratch_poke(campaign->disk, (s->ring_start + number % s->ring_slots) * BLOCK + SECTOR,
-                    zeros, SECTOR);
+    uint64_t number = 0;
+    int rc = crash_session_torn_commit(session, campaign->disk, &campaign->rng, &number);
     rc = rc < 0 ? rc : crash_session_open(session);
     if (rc == 0 && (session->recovery.opened >= number || session->recovery.records_retired == 0)) {
         snprintf(session->why, sizeof(session->why), "no tombstone was made");
         rc = -1;
     }
-    session->now = before; /* page 3 is still to be committed */
     return rc;
 }
 
@@ -231,7 +220,8 @@ static bool campaign_init(struct campaign *campaign)
         return false;
     }
     crash_oracle_copy(&campaign->oracle, &campaign->aged.oracle);
-    PH_CHECK(io_scratch_assign(campaign->disk, campaign->aged.image, campaign->aged.size) == 0);
+    PH_CHECK(io_scratch_assign(campaign->disk, campaign->aged.image[CRASH_AGED_CLOSED],
+                               campaign->aged.size[CRASH_AGED_CLOSED]) == 0);
     struct crash_session *session = campaign->session;
     session->io = io_scratch_io(campaign->disk);
     session->oracle = &campaign->oracle;
@@ -339,8 +329,8 @@ static void make_damage(struct campaign *campaign, const struct image *image, ui
         break;
     }
     case DAMAGE_SECTOR_STALE: /* as it was before the last commits */
-        if (sector + SECTOR <= campaign->aged.size) {
-            memcpy(copy + sector, campaign->aged.image + sector, SECTOR);
+        if (sector + SECTOR <= campaign->aged.size[CRASH_AGED_CLOSED]) {
+            memcpy(copy + sector, campaign->aged.image[CRASH_AGED_CLOSED] + sector, SECTOR);
         }
         break;
     case DAMAGE_SECTOR_RANDOM:

@@ -32,6 +32,7 @@ struct bench { /* what one run needs, made once */
     struct io_scratch *disk;
     struct snap_io *faulty, *record;
     struct crash_session *session;
+    enum crash_aged_state state; /* of the store that a run begins with */
     uint64_t seed;
     uint64_t runs, failures, poisoned, refused;
 };
@@ -77,7 +78,8 @@ static int run_script(struct bench *bench, struct ph_rng *rng)
 /** Put the aged store on the disk and set up the wrappers. */
 static void run_begin(struct bench *bench)
 {
-    PH_CHECK(io_scratch_assign(bench->disk, bench->aged.image, bench->aged.size) == 0);
+    PH_CHECK(io_scratch_assign(bench->disk, bench->aged.image[bench->state],
+                               bench->aged.size[bench->state]) == 0);
     bench->faulty = io_faulty_create(io_scratch_io(bench->disk));
     bench->record = bench->faulty != NULL ? io_record_create(bench->faulty) : NULL;
     PH_CHECK(bench->record != NULL);
@@ -156,9 +158,13 @@ static bool run_end(struct bench *bench, bool good)
 {
     struct crash_explorer *explorer = &bench->explorer;
     good = close_handle(bench) && good;
-    crash_explorer_begin(explorer, bench->runs, bench->seed, bench->aged.image, bench->aged.size);
+    crash_explorer_begin(explorer, bench->runs, bench->seed, bench->aged.image[bench->state],
+                         bench->aged.size[bench->state]);
     if (good) {
         struct crash_expect expect = {.acked = bench->aged.current};
+        if (bench->state == CRASH_AGED_TORN) { /* a torn tombstone may make it whole */
+            expect.attempt = bench->aged.torn;
+        }
         explorer->depth = 1; /* no recovery inside recovery here */
         good = crash_explore_log(explorer, io_record_log(bench->record), &expect, CRASH_LAST);
         explorer->depth = 0;
@@ -288,7 +294,7 @@ static bool disk_full(struct bench *bench, char *why, size_t why_size)
     struct ph_rng rng;
     ph_rng_init(&rng, bench->seed);
     run_begin(bench);
-    io_scratch_set_limit(bench->disk, bench->aged.size);
+    io_scratch_set_limit(bench->disk, bench->aged.size[bench->state]);
     struct crash_session *session = bench->session;
     uint64_t number = 0;
     int rc = crash_session_open(session);
@@ -320,10 +326,13 @@ static bool disk_full(struct bench *bench, char *why, size_t why_size)
 bool crash_errors_detect(const struct crash_budget *budget, char *why, size_t why_size)
 {
     struct bench bench;
-    bool clean = bench_init(&bench, budget->seed, why, why_size) &&
-                 disk_fails(&bench, why, why_size) && disk_full(&bench, why, why_size) &&
-                 memory_fails(&bench, false, why, why_size) &&
-                 memory_fails(&bench, true, why, why_size);
+    bool clean = bench_init(&bench, budget->seed, why, why_size);
+    for (int state = 0; state < CRASH_AGED_STATES && clean; state++) {
+        bench.state = (enum crash_aged_state)state;
+        clean = disk_fails(&bench, why, why_size) && disk_full(&bench, why, why_size) &&
+                memory_fails(&bench, false, why, why_size) &&
+                memory_fails(&bench, true, why, why_size);
+    }
     if (clean) {
         snprintf(why, why_size, "runs=%llu failed=%llu poisoned=%llu refused=%llu states=%llu",
                  (ull)bench.runs, (ull)bench.failures, (ull)bench.poisoned, (ull)bench.refused,

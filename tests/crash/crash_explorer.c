@@ -65,6 +65,9 @@ static bool parse(int argc, char **argv, struct options *options)
         default: return false;
         }
     }
+    if (options->budget.seconds <= 0) { /* without a number of states to reach: a minute */
+        options->budget.seconds = options->budget.states_min != 0 ? 1e9 : 60;
+    }
     return optind == argc && options->budget.density >= 1 && options->budget.density <= 16;
 }
 
@@ -128,7 +131,7 @@ static int explore(struct crash_explorer *explorer, const struct options *option
 
 int main(int argc, char **argv)
 {
-    struct options options = {.budget = {.seed = 1, .seconds = 60, .density = CRASH_DENSITY}};
+    struct options options = {.budget = {.density = CRASH_DENSITY}};
     options.budget.seed = ph_rng_seed_from_environment(1);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!parse(argc, argv, &options)) {

@@ -47,16 +47,29 @@ static void live_finish(struct live *live)
 /* ---- aging ------------------------------------------------------------------------------------
  */
 
-static int age(struct crash_session *session, struct ph_rng *rng)
+/** One commit of a random kind; now and then a clean reopen, or a torn commit and its recovery. */
+static int age_once(struct crash_session *session, struct io_scratch *disk, struct ph_rng *rng)
+{
+    uint64_t kind = ph_rng_below(rng, 16), number = 0;
+    int rc = 0;
+    if (kind == 0) {
+        rc = crash_op_run(session, CRASH_OP_HOLES, rng);
+    } else if (kind == 1) {
+        rc = crash_op_run(session, CRASH_OP_REOPEN, rng);
+    } else if (kind == 2) {
+        rc = crash_session_torn_commit(session, disk, rng, &number);
+        rc = rc < 0 ? rc : crash_session_open(session);
+    } else {
+        rc = crash_op_run(session, CRASH_OP_WRITE_FEW, rng);
+    }
+    return rc < 0 ? rc : crash_op_run(session, CRASH_OP_COMMIT, rng);
+}
+
+static int age(struct crash_session *session, struct io_scratch *disk, struct ph_rng *rng)
 {
     crash_session_load(session, NULL);
     for (unsigned i = 0; i < AGED_COMMITS; i++) {
-        uint64_t kind = ph_rng_below(rng, 16);
-        enum crash_op op = kind == 0   ? CRASH_OP_HOLES
-                           : kind == 1 ? CRASH_OP_REOPEN
-                                       : CRASH_OP_WRITE_FEW;
-        int rc = crash_op_run(session, op, rng);
-        rc = rc < 0 ? rc : crash_op_run(session, CRASH_OP_COMMIT, rng);
+        int rc = age_once(session, disk, rng);
         if (rc < 0) {
             return rc;
         }
@@ -70,40 +83,59 @@ static int age(struct crash_session *session, struct ph_rng *rng)
     return 0;
 }
 
+static void take_image(struct crash_aged *aged, enum crash_aged_state state,
+                       const struct io_scratch *disk)
+{
+    const uint8_t *bytes = io_scratch_bytes(disk, &aged->size[state]);
+    aged->image[state] = malloc(aged->size[state]);
+    PH_CHECK(aged->image[state] != NULL);
+    memcpy(aged->image[state], bytes, aged->size[state]);
+}
+
+/** From the aged store, open, its images in the three states; closed afterwards. */
+static int take_images(struct crash_aged *aged, struct crash_session *session,
+                       struct io_scratch *disk, struct ph_rng *rng)
+{
+    aged->current = snap_store_current(session->store)->number;
+    take_image(aged, CRASH_AGED_UNSEALED, disk);
+    crash_session_close(session);
+    take_image(aged, CRASH_AGED_CLOSED, disk);
+    int rc = crash_session_open(session);
+    rc = rc < 0 ? rc : crash_session_torn_commit(session, disk, rng, &aged->torn);
+    if (rc >= 0) {
+        take_image(aged, CRASH_AGED_TORN, disk);
+    }
+    return rc;
+}
+
 bool crash_age(struct crash_aged *aged, uint64_t capacity, uint64_t seed, char *why,
                size_t why_size)
 {
     struct ph_rng rng;
     ph_rng_init(&rng, seed);
     *aged = (struct crash_aged){0};
-    struct live live;
+    struct io_scratch *disk = io_scratch_create(capacity);
     struct crash_session *session = calloc(1, sizeof(*session));
-    bool good = live_init(&live, capacity, IO_ORDER_FORWARD) && session != NULL;
-    PH_CHECK(good);
-    session->io = live.faulty;
+    PH_CHECK(disk != NULL && session != NULL);
+    session->io = io_scratch_io(disk);
     session->oracle = &aged->oracle;
-    good = crash_session_create(session, AGED_RETAIN_BYTES, &rng) >= 0 &&
-           crash_session_open(session) >= 0 && age(session, &rng) >= 0;
-    if (good) {
-        aged->current = snap_store_current(session->store)->number;
-    } else {
+    bool good = crash_session_create(session, AGED_RETAIN_BYTES, &rng) >= 0 &&
+                crash_session_open(session) >= 0 && age(session, disk, &rng) >= 0 &&
+                take_images(aged, session, disk, &rng) >= 0;
+    if (!good) {
         snprintf(why, why_size, "aging a store: %s", session->why);
     }
     crash_session_close(session);
-    if (good) {
-        const uint8_t *bytes = io_scratch_bytes(live.disk, &aged->size);
-        aged->image = malloc(aged->size);
-        PH_CHECK(aged->image != NULL);
-        memcpy(aged->image, bytes, aged->size);
-    }
     free(session);
-    live_finish(&live);
+    io_scratch_destroy(disk);
     return good;
 }
 
 void crash_aged_finish(struct crash_aged *aged)
 {
-    free(aged->image);
+    for (unsigned i = 0; i < CRASH_AGED_STATES; i++) {
+        free(aged->image[i]);
+    }
     crash_oracle_finish(&aged->oracle);
     *aged = (struct crash_aged){0};
 }
@@ -199,25 +231,32 @@ bool crash_workload_run(struct crash_explorer *explorer, const struct crash_aged
     struct live live;
     struct crash_session *session = calloc(1, sizeof(*session));
     PH_CHECK(live_init(&live, capacity, (enum io_order)ph_rng_below(&rng, 3)) && session != NULL);
+    enum crash_aged_state state = (enum crash_aged_state)ph_rng_below(&rng, CRASH_AGED_STATES);
+    const uint8_t *image = script.aged ? aged->image[state] : NULL;
+    uint64_t size = script.aged ? aged->size[state] : 0;
+    PH_CHECK(io_scratch_assign(live.disk, image, size) == 0);
     crash_oracle_finish(&explorer->oracle);
     if (script.aged) {
         crash_oracle_copy(&explorer->oracle, &aged->oracle);
-        PH_CHECK(io_scratch_assign(live.disk, aged->image, aged->size) == 0);
     }
     session->io = session->record = live.record;
     session->oracle = &explorer->oracle;
     session->staging_pages = SNAP_SMALL_COMMIT_PAGES << ph_rng_below(&rng, 2);
     int rc = run_script(session, &script, aged, &rng);
     crash_session_close(session);
-    crash_explorer_begin(explorer, workload, seed, script.aged ? aged->image : NULL,
-                         script.aged ? aged->size : 0);
+    crash_explorer_begin(explorer, workload, seed, image, size);
     bool good = true;
     if (rc < 0) {
         good =
             crash_violation(explorer, "the workload itself, without any crash: %s", session->why);
     } else {
-        struct crash_expect expect = {.acked = script.aged ? aged->current : 0,
-                                      .unborn = !script.aged};
+        struct crash_expect expect = {.unborn = !script.aged};
+        if (script.aged) {
+            expect.acked = aged->current;
+            /* A torn tombstone over a torn record may make it whole, until recovery has returned.
+             */
+            expect.attempt = state == CRASH_AGED_TORN ? aged->torn : 0;
+        }
         good = crash_explore_log(explorer, io_record_log(live.record), &expect, CRASH_FULL);
     }
     free(session);

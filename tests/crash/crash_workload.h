@@ -12,11 +12,23 @@ enum { CRASH_SEQUENCES = CRASH_OP_COUNT * (1 + CRASH_OP_COUNT * (1 + CRASH_OP_CO
 /** Workloads below this are the short sequences, even ones on a new store, odd ones on an aged. */
 #define CRASH_EXHAUSTIVE ((uint64_t)CRASH_SEQUENCES * 2)
 
-/** Stores that have lived: their ring has wrapped and generations have been dropped. */
+/**
+ * A store that has lived: its ring has wrapped, generations have been dropped, commits were torn
+ * and retired. In three states: closed, without power after its last commit, and with a torn commit
+ * on top that no recovery has seen yet.
+ */
+enum crash_aged_state {
+    CRASH_AGED_CLOSED,
+    CRASH_AGED_UNSEALED,
+    CRASH_AGED_TORN,
+    CRASH_AGED_STATES
+};
+
 struct crash_aged {
-    uint8_t *image;
-    uint64_t size;
+    uint8_t *image[CRASH_AGED_STATES];
+    uint64_t size[CRASH_AGED_STATES];
     uint64_t current;
+    uint64_t torn; /* number of the torn commit */
     struct crash_oracle oracle;
 };
 

@@ -298,6 +298,37 @@ int crash_session_commit(struct crash_session *session, uint64_t *number)
     return 0;
 }
 
+/** Lose power: nothing that close() writes reaches the disk. */
+static void lose_power(struct crash_session *session, struct io_scratch *disk)
+{
+    struct io_scratch_mark mark_before = io_scratch_mark(disk);
+    crash_session_close(session);
+    io_scratch_undo(disk, mark_before);
+}
+
+int crash_session_torn_commit(struct crash_session *session, struct io_scratch *disk,
+                              struct ph_rng *rng, uint64_t *number)
+{
+    struct crash_content *before = malloc(sizeof(*before));
+    PH_CHECK(before != NULL);
+    *before = session->now;
+    crash_session_set(session, ph_rng_below(rng, session->now.heap_pages), ph_rng_next(rng) | 1);
+    int rc = crash_session_commit(session, number);
+    if (rc >= 0) {
+        lose_power(session, disk);
+        uint64_t size = 0;
+        const struct store_superblock *s =
+            (const struct store_superblock *)io_scratch_bytes(disk, &size);
+        static const uint8_t zeros[STORE_SECTOR_SIZE];
+        uint64_t record = (s->ring_start + *number % s->ring_slots) * STORE_BLOCK_SIZE;
+        io_scratch_poke(disk, record + ph_rng_below(rng, STORE_SECTORS) * STORE_SECTOR_SIZE, zeros,
+                        sizeof(zeros));
+    }
+    session->now = *before;
+    free(before);
+    return rc;
+}
+
 int crash_session_abort(struct crash_session *session)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;

@@ -9,6 +9,7 @@
 #ifndef CRASH_WORLD_H
 #define CRASH_WORLD_H
 
+#include "io_scratch.h"
 #include "ph_rng.h"
 #include "snap_store.h"
 
@@ -73,6 +74,13 @@ void crash_session_load(struct crash_session *session, const struct crash_conten
 void crash_session_set(struct crash_session *session, uint64_t page, uint64_t version);
 /** Commit what is dirty; writes the number, which the store must have predicted. */
 int crash_session_commit(struct crash_session *session, uint64_t *number);
+/**
+ * Commit one page, then lose power with a sector of the record torn and nothing sealed. The store
+ * is closed afterwards and memory is as it was before; the next open must say that the commit is
+ * incomplete. `disk` is what the session's store lies on.
+ */
+int crash_session_torn_commit(struct crash_session *session, struct io_scratch *disk,
+                              struct ph_rng *rng, uint64_t *number);
 /** Stage, write and give up: nothing may have happened. */
 int crash_session_abort(struct crash_session *session);
 
