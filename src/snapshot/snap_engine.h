@@ -14,7 +14,11 @@
  *          that no change is ever forgotten
  *
  * The engine knows pages and nothing about objects. Threads: one snapshot at a time, from any one
- * thread; a request while one runs is the caller's to coalesce (runtime room).
+ * thread; a request while one runs is the caller's to coalesce (runtime room), here it is refused
+ * with PHANTOM_EINVALID.
+ *
+ * Whatever phase fails, the world runs again when snap_engine_snapshot() returns, and every page
+ * that differs from the last committed generation will be in the next one that succeeds.
  */
 #ifndef SNAP_ENGINE_H
 #define SNAP_ENGINE_H
@@ -31,12 +35,12 @@ struct snap_world {
     int (*stop)(void *context, int timeout_ms);
     void (*resume)(void *context);
     /** Pages of the range in use; called with the world stopped. */
-    uint64_t (*heap_pages)(void *context);
+    uint64_t (*heap_pages)(void *context); /* pages from there on are not part of the generation */
 };
 
 struct snap_engine_options {
     const char *strategy;        /* "async", "full", or NULL: best available for this memory */
-    uint32_t staging_pages;      /* 0: 16384 (64 MiB) */
+    uint32_t staging_pages;      /* 0: 16384 (64 MiB); at least SNAP_SMALL_COMMIT_PAGES are used */
     int stop_timeout_ms;         /* 0: 1000 */
     struct snap_heap_version version;
     bool check_against_heap;     /* test builds: after each commit compare with the heap at the cut */
@@ -47,14 +51,20 @@ struct snap_report {
     struct snap_generation generation;
     uint64_t pause_ns;           /* world stopped: from all parked to resume */
     uint64_t stop_wait_ns;       /* from the request to all parked */
-    uint64_t total_ns;
-    uint64_t pages_live;         /* staged while mutators ran */
-    uint64_t pages_stopped;      /* captured in the stop */
+    uint64_t total_ns;           /* from the call to durable, check_against_heap not included */
+    uint64_t pages_live;         /* staged while mutators ran; each version of a page counts */
+    uint64_t pages_stopped;      /* captured in the stop, holes not counted */
 };
 
 /**
  * Join memory and store. A store with a generation: its pages are read, verified and put into the
- * memory (eager restore). The engine borrows memory and store; the caller closes them afterwards.
+ * memory (eager restore), which must hold no data. An empty store: what is in the memory already
+ * belongs to the first generation. The engine borrows memory and store; the caller closes them
+ * afterwards. No mutator may run until this returns.
+ * @return 0; PHANTOM_EUNSUPPORTED the strategy asked for needs tracking and the memory has none;
+ *         PHANTOM_EINVALID unknown strategy, a memory at another address or of another size than the
+ *         store's, or one that is not empty; PHANTOM_ECORRUPT and I/O errors from the restore (the
+ *         memory is then partly filled: close it); -ENOMEM
  */
 int snap_engine_open(struct snap_memory *memory, struct snap_store *store,
                      const struct snap_world *world, const struct snap_engine_options *options,
@@ -65,16 +75,22 @@ void snap_engine_close(struct snap_engine *engine);
 const char *snap_engine_strategy(const struct snap_engine *engine);
 
 /**
- * Take a snapshot; the generation is durable when 0 is returned.
+ * Take a snapshot; the generation is durable when 0 is returned. report may be NULL; it is written
+ * in any case, its generation only on success.
  * @return 0; PHANTOM_ENOSPACE or PHANTOM_ETIMEOUT: skipped, the world runs on, the next may succeed;
- *         PHANTOM_EPOISONED: a write failed, no later snapshot on this store can succeed
+ *         PHANTOM_EPOISONED: a write failed, no later snapshot on this store can succeed;
+ *         -ENOMEM and errors of the memory's scan: skipped, the next may succeed
  */
 int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
                          struct phantom_diag *diag);
 
 /**
  * Pages [first, first+count) hold nothing worth keeping: they become holes in memory at once and in
- * the store with the next generation. Called with no mutator touching them; any thread.
+ * the store with the next generation. Called with no mutator touching them; any thread, also a
+ * mutator that is not parked, but not from inside stop(), resume() or heap_pages(): it waits while
+ * the world is stopped.
+ * @return 0, PHANTOM_EINVALID out of range, or the memory's error: then the pages were not given
+ *         back, but they read as zeros and will be holes in the store all the same
  */
 int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t count);
 
@@ -94,9 +110,11 @@ struct snap_strategy {
     /** Live rounds: stage and write dirty pages while mutators run. May do nothing. */
     int (*precopy)(void *state, struct snap_txn *txn, struct snap_report *report,
                    struct phantom_diag *diag);
-    /** World stopped: decide the set and make it immutable. */
+    /** World stopped: decide the set; say its size in the engine's round (snapshot_internal.h), so
+     *  that the engine can make sure of the room before anything is copied. */
     int (*cut)(void *state, struct snap_txn *txn, struct snap_report *report,
                struct phantom_diag *diag);
+    /** World stopped: make the set immutable. */
     int (*capture)(void *state, struct snap_txn *txn, struct snap_report *report,
                    struct phantom_diag *diag);
     /** World running again: stage and write what capture froze but did not stage. */

@@ -68,6 +68,18 @@ static void park_while_stopped(struct kit *kit)
     pthread_mutex_unlock(&kit->lock);
 }
 
+/** A page that only this mutator touches: written, or given back. */
+static void use_own_page(struct kit_mutator *self)
+{
+    uint64_t page = self->own_first + ph_rng_below(&self->rng, self->own_pages);
+    uint64_t value = ph_rng_next(&self->rng);
+    if (value % 4 == 0) {
+        assert_int_equal(snap_engine_discard(self->kit->engine, page, 1), 0);
+    } else {
+        kit_write(self->kit, page * PAGE + value % 500 * 8, &value, sizeof(value));
+    }
+}
+
 static void *mutate(void *argument)
 {
     struct kit_mutator *self = argument;
@@ -78,6 +90,9 @@ static void *mutate(void *argument)
         uint64_t line = ph_rng_below(&self->rng, PAGE / 64);
         uint64_t value = ph_rng_next(&self->rng);
         kit_write(kit, page * PAGE + line * 64 + self->slot * 8, &value, sizeof(value));
+        if (self->own_pages != 0) {
+            use_own_page(self);
+        }
         atomic_fetch_add_explicit(&kit->stores, 1, memory_order_relaxed);
         if (atomic_load_explicit(&kit->please_park, memory_order_relaxed)) {
             park_while_stopped(kit);
@@ -285,11 +300,28 @@ void kit_start_mutators(struct kit *kit, unsigned count, uint64_t pages, uint64_
     kit->mutator_count = count;
     for (unsigned i = 0; i < count; i++) {
         struct kit_mutator *mutator = &kit->mutators[i];
-        *mutator =
-            (struct kit_mutator){.kit = kit, .pages = pages, .hot_pages = hot_pages, .slot = i};
+        *mutator = (struct kit_mutator){.kit = kit,
+                                        .pages = pages,
+                                        .hot_pages = hot_pages,
+                                        .slot = i,
+                                        .own_first = pages + i * kit->own_pages,
+                                        .own_pages = kit->own_pages};
+        assert_true(mutator->own_first + mutator->own_pages <= kit->pages);
         ph_rng_init(&mutator->rng, seed + i);
         assert_int_equal(pthread_create(&mutator->thread, NULL, mutate, mutator), 0);
     }
+}
+
+uint64_t kit_seed(uint64_t fallback)
+{
+    uint64_t seed = ph_rng_seed_from_environment(fallback);
+    print_message("PH_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+void kit_let_discard(struct kit *kit, uint64_t own_pages)
+{
+    kit->own_pages = own_pages;
 }
 
 void kit_stop_mutators(struct kit *kit)

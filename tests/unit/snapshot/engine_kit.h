@@ -49,6 +49,8 @@ struct kit_mutator {
     uint64_t pages;     /* writes into pages [0, pages) */
     uint64_t hot_pages; /* mostly into the first of them; 0: anywhere */
     unsigned slot;      /* its own word in every line, so that two never write the same bytes */
+    /* Pages of its own, which it writes and discards; 0: none. They follow the common ones. */
+    uint64_t own_first, own_pages;
 };
 
 struct kit {
@@ -78,6 +80,7 @@ struct kit {
     atomic_bool quit;
     _Atomic uint64_t stores;
     unsigned mutator_count;
+    uint64_t own_pages;
     struct kit_mutator mutators[KIT_MUTATORS_MOST];
 
     /* the oracle */
@@ -110,9 +113,15 @@ int kit_try_reopen(struct kit *kit);
 int kit_open_engine(struct kit *kit);
 void kit_expect_heap(struct kit *kit, const uint8_t *expected);
 
+/** PH_SEED or the fallback; printed, so that a failure can be repeated. */
+uint64_t kit_seed(uint64_t fallback);
+
 void kit_start_mutators(struct kit *kit, unsigned count, uint64_t pages, uint64_t hot_pages,
                         uint64_t seed);
 void kit_stop_mutators(struct kit *kit);
+/** From now on each mutator also writes and discards this many pages of its own, behind `pages`.
+ * Call before kit_start_mutators(). */
+void kit_let_discard(struct kit *kit, uint64_t own_pages);
 /** Wait until the mutators have made that many more stores. */
 void kit_let_run(struct kit *kit, uint64_t stores);
 

@@ -87,6 +87,32 @@ static void a_generation_is_not_restored_over_other_data(void **state)
     kit_end(&kit);
 }
 
+static void damage_is_reported_by_open_and_nothing_is_guessed(void **state)
+{
+    (void)state;
+    struct kit kit;
+    kit_begin(&kit, &any_kind, 600);
+    kit_fill_range(&kit, 0, 400, 1);
+    kit_snapshot_ok(&kit);
+    kit_fill(&kit, 500, 1); /* its own pages are not those of the damage below */
+    kit_snapshot_ok(&kit);
+    uint64_t size = 0;
+    uint8_t *file = snap_io_memory_bytes(kit.disk, &size);
+    uint64_t at = 0;
+    while (at < size && memcmp(file + at, kit.committed + 123 * PAGE, PAGE) != 0) {
+        at += PAGE;
+    }
+    assert_true(at < size);
+    file[at + 1000] ^= 4;
+    assert_int_equal(kit_try_reopen(&kit), PHANTOM_ECORRUPT);
+    assert_null(kit.engine);
+    assert_non_null(strstr(kit.diag.text, "page 123"));
+    file = snap_io_memory_bytes(kit.disk, &size);
+    file[at + 1000] ^= 4;
+    kit_reopen(&kit);
+    kit_end(&kit);
+}
+
 static void what_is_in_the_memory_at_birth_is_in_the_first_generation(void **state)
 {
     (void)state;
@@ -348,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_strategy_that_cannot_work_is_refused_with_the_reason),
         cmocka_unit_test(a_memory_at_another_place_or_of_another_size_is_refused),
         cmocka_unit_test(a_generation_is_not_restored_over_other_data),
+        cmocka_unit_test(damage_is_reported_by_open_and_nothing_is_guessed),
         cmocka_unit_test(what_is_in_the_memory_at_birth_is_in_the_first_generation),
         cmocka_unit_test(few_pages_are_copied_in_the_stop_and_many_before_it),
         cmocka_unit_test(a_hot_set_gets_one_live_round_and_the_stop),

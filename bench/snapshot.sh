@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Snapshots of 64 MiB, 1 GiB and 4 GiB heaps beside fio and beside a bare scan and copy.
+#
+#   bench/snapshot.sh BUILD_DIR [option of bench_snapshot]...
+#
+# Prints a table and writes BUILD_DIR/bench/snapshot.json. The temporary store is in BUILD_DIR, needs
+# up to 10 GiB there and 5 GiB of memory (--heap MIB for less), and is gone afterwards.
+set -eu
+if [ $# -lt 1 ] || [ "$1" = --help ]; then
+    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
+    exit 2
+fi
+build=$1
+shift
+command -v fio >/dev/null || echo "fio is not installed: bandwidth has nothing to stand beside" >&2
+"$build/bench/bench_snapshot" --dir "$build/bench" --json "$build/bench/snapshot.json" "$@"
+echo "figures: $build/bench/snapshot.json"
