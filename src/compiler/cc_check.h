@@ -26,6 +26,7 @@ struct cc_checker {
     uint32_t loops;    /* enclosing loops: `continue` is possible */
     uint32_t switches; /* enclosing switches: `break` is possible */
     uint32_t variable_count;
+    bool explicit_cast; /* what is written as a cast needs no hint */
     struct cc_frame frame;
 };
 
@@ -34,7 +35,8 @@ void cc_check_method(struct cc_session *session, struct cc_class *class, struct 
                      struct cc_frame *frame);
 
 /** The constructor a constructor of `class` begins with; NULL when there is none to call. */
-struct cc_method *cc_base_constructor(struct cc_session *session, struct cc_class *class);
+struct cc_method *cc_base_constructor(struct cc_session *session, struct cc_class *class,
+                                      bool report);
 
 /* ---- shared by cc_check_*.c ---- */
 
@@ -55,5 +57,8 @@ void cc_check_new_dynamic(struct cc_checker *c, struct cc_expr *e);
 /** A variable nobody can name, with its own slot. */
 struct cc_variable *cc_hidden_variable(struct cc_checker *c, const struct cc_type *type,
                                        bool on_int_stack);
+/** The element array[index] of two hidden variables, of a type that is known already. */
+struct cc_expr *cc_element_of(struct cc_checker *c, struct cc_variable *array,
+                              struct cc_variable *index, const struct cc_type *type);
 
 #endif /* CC_CHECK_H */

@@ -95,7 +95,11 @@ static struct cc_method *best_in_class(struct cc_checker *c, struct cc_class *cl
 static void note_candidates(struct cc_checker *c, struct cc_class *class, const char *name)
 {
     uint32_t shown = 0;
+    bool constructor = strcmp(name, "<init>") == 0;
     for (; class && cc_complete(c->session, class); class = class->base) {
+        if (constructor && class == c->session->class_object) {
+            break;
+        }
         for (uint32_t i = 0; i < class->method_count && shown < 8; i++) {
             if (strcmp(class->methods[i]->name, name) == 0 && !class->methods[i]->bridge_to) {
                 cc_note(c->session, "candidate: %s in %s",
@@ -325,7 +329,8 @@ void cc_check_new_dynamic(struct cc_checker *c, struct cc_expr *e)
     e->type = type;
 }
 
-struct cc_method *cc_base_constructor(struct cc_session *session, struct cc_class *class)
+struct cc_method *cc_base_constructor(struct cc_session *session, struct cc_class *class,
+                                      bool report)
 {
     struct cc_class *base = class->base;
     if (!base || base == session->class_object) {
@@ -343,7 +348,7 @@ struct cc_method *cc_base_constructor(struct cc_session *session, struct cc_clas
             }
         }
     }
-    if (any) {
+    if (any && report) {
         cc_error(session, class->place,
                  "base class '%s' has no constructor without parameters, which every constructor "
                  "of '%s' must call",

@@ -80,7 +80,7 @@ static struct cc_expr *coerce_number(struct cc_checker *c, struct cc_expr *e,
                 return e;
             }
         }
-        if (to->kind < e->type->kind) {
+        if (to->kind < e->type->kind && !c->explicit_cast) {
             cc_hint(c->session, e->place, "%s becomes %s", e->type->name, to->name);
         }
         return cc_wrap(c, CC_EXPR_CONVERT, e, to);
@@ -110,14 +110,18 @@ static struct cc_expr *coerce_reference(struct cc_checker *c, struct cc_expr *e,
         return cc_wrap(c, CC_EXPR_CHECKED, e, to);
     }
     if (to->kind == CC_KIND_ARRAY && from->kind == CC_KIND_ARRAY) {
-        cc_hint(session, e->place, "%s becomes %s: arrays do not know their element type",
-                from->name, to->name);
+        if (!c->explicit_cast) {
+            cc_hint(session, e->place, "%s becomes %s: arrays do not know their element type",
+                    from->name, to->name);
+        }
         return cc_wrap(c, CC_EXPR_RETYPE, e, to);
     }
     bool plain = to->kind == CC_KIND_CLASS && from->kind == CC_KIND_CLASS;
     if (is_object(c, from) || (plain && cc_descends(session, to->class, from->class))) {
-        cc_hint(session, e->place, "%s becomes %s: checked when the program runs", from->name,
-                to->name);
+        if (!c->explicit_cast) {
+            cc_hint(session, e->place, "%s becomes %s: checked when the program runs", from->name,
+                    to->name);
+        }
         return cc_wrap(c, CC_EXPR_CHECKED, e, to);
     }
     if (plain && !is_string(c, to) && !is_string(c, from)) {
@@ -325,8 +329,10 @@ static struct cc_expr *check_cast(struct cc_checker *c, struct cc_expr *e)
         cc_error(session, e->place, "a cast does not read a number: call toInt() or toLong()");
         return cc_poison(c, e);
     }
+    c->explicit_cast = true;
     struct cc_expr *result =
         cc_is_numeric(value->type) ? coerce_number(c, value, to) : coerce_reference(c, value, to);
+    c->explicit_cast = false;
     if (!result) {
         cc_error(session, e->place, "%s cannot be cast to %s", value->type->name, to->name);
         return cc_poison(c, e);
@@ -392,6 +398,23 @@ static struct cc_expr *check_index(struct cc_checker *c, struct cc_expr *e)
     return e;
 }
 
+static struct cc_expr *local_value(struct cc_checker *c, struct cc_variable *variable)
+{
+    struct cc_expr *e = cc_alloc(c->session, sizeof(*e));
+    e->kind = CC_EXPR_LOCAL;
+    e->variable = variable;
+    e->type = variable->type;
+    return e;
+}
+
+struct cc_expr *cc_element_of(struct cc_checker *c, struct cc_variable *array,
+                              struct cc_variable *index, const struct cc_type *type)
+{
+    struct cc_expr *element = cc_wrap(c, CC_EXPR_INDEX, local_value(c, array), type);
+    element->right = local_value(c, index);
+    return element;
+}
+
 /* For `a[i] op= x` and `a[i]++`: a and i are kept in hidden variables, so that they are evaluated
    once. Returns the element as a value read from these. */
 static struct cc_expr *hold_element(struct cc_checker *c, struct cc_expr *e)
@@ -399,12 +422,8 @@ static struct cc_expr *hold_element(struct cc_checker *c, struct cc_expr *e)
     struct cc_expr *target = e->left;
     e->held_array = cc_hidden_variable(c, target->left->type, false);
     e->held_index = cc_hidden_variable(c, c->session->type_int, true);
-    struct cc_expr *array = cc_wrap(c, CC_EXPR_LOCAL, target->left, target->left->type);
-    array->variable = e->held_array;
-    struct cc_expr *index = cc_wrap(c, CC_EXPR_LOCAL, target->right, c->session->type_int);
-    index->variable = e->held_index;
-    struct cc_expr *element = cc_wrap(c, CC_EXPR_INDEX, array, target->type);
-    element->right = index;
+    struct cc_expr *element = cc_element_of(c, e->held_array, e->held_index, target->type);
+    element->place = target->place;
     return element;
 }
 
@@ -449,16 +468,27 @@ static struct cc_expr *check_step(struct cc_checker *c, struct cc_expr *e)
     return e;
 }
 
+/* The path taken from the folder of the source. */
+static const char *beside_source(struct cc_checker *c, const char *path)
+{
+    const char *source = c->class->unit->source->file_name;
+    const char *slash = strrchr(source, '/');
+    return cc_format(c->session, "%.*s%s", slash ? (int)(slash - source) + 1 : 0, source, path);
+}
+
 static struct cc_expr *check_file(struct cc_checker *c, struct cc_expr *e)
 {
     if (memchr(e->text.data, 0, e->text.size)) {
         cc_error(c->session, e->place, "file name holds a zero byte");
         return cc_poison(c, e);
     }
-    int error = cc_read_file(c->session, e->text.data, &e->text);
+    const char *path = e->text.data;
+    int error = cc_read_file(c->session, path, &e->text);
+    if (error == -ENOENT && path[0] != '/') {
+        error = cc_read_file(c->session, beside_source(c, path), &e->text);
+    }
     if (error) {
-        cc_error(c->session, e->place, "cannot read '%s': %s", e->text.data,
-                 phantom_strerror(error));
+        cc_error(c->session, e->place, "cannot read '%s': %s", path, phantom_strerror(error));
         return cc_poison(c, e);
     }
     e->kind = CC_EXPR_STRING;

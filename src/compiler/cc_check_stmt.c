@@ -140,6 +140,11 @@ static void check_foreach(struct cc_checker *c, struct cc_stmt *s)
     struct cc_variable *outer = open_block(c);
     s->held_array = cc_hidden_variable(c, type, false);
     s->held_index = cc_hidden_variable(c, session->type_int, true);
+    const struct cc_type *natural =
+        type->kind == CC_KIND_ARRAY ? type->element : session->type_unknown;
+    s->value = cc_element_of(c, s->held_array, s->held_index, natural);
+    s->value->place = s->place;
+    s->value = cc_coerce(c, s->value, element, "the variable of 'foreach'");
     s->variable = declare(c, s->name, s->place, element, false);
     check_loop_body(c, s->body);
     close_block(c, outer);

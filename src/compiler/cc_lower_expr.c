@@ -320,39 +320,21 @@ static bool is_shift(enum cc_token_kind operation)
     return operation == CC_TOKEN_SHL || operation == CC_TOKEN_SHR || operation == CC_TOKEN_USHR;
 }
 
-/* The machine wants the count below the value; the language evaluates the value first. */
-static void lower_shift(struct cc_lowering *l, struct cc_expr *e)
+static bool is_comparison(enum cc_token_kind operation)
 {
-    struct cc_variable value = take_temporary(l, e->type);
-    bool simple = e->right->kind == CC_EXPR_INT;
-    if (!simple) {
-        cc_lower_expr(l, e->left, CC_WANT_INT);
-        cc_set_variable(l, &value);
-    }
-    cc_lower_expr(l, e->right, CC_WANT_INT);
-    if (simple) {
-        cc_lower_expr(l, e->left, CC_WANT_INT);
-    } else {
-        cc_get_variable(l, &value);
-    }
-    give_back(l, &value);
-    prefix(l, e->type);
-    cc_op(&l->code, arithmetic_opcode(e->operation),
-          (struct cc_effect){cells(e->type) + 1, cells(e->type), 0, 0});
+    return operation == CC_TOKEN_LESS || operation == CC_TOKEN_GREATER ||
+           operation == CC_TOKEN_LESS_EQUAL || operation == CC_TOKEN_GREATER_EQUAL;
 }
 
 static void lower_arithmetic(struct cc_lowering *l, struct cc_expr *e)
 {
     const struct cc_type *operand = e->left->type;
-    if (is_shift(e->operation)) {
-        lower_shift(l, e);
-        return;
-    }
     cc_lower_expr(l, e->left, CC_WANT_INT);
     cc_lower_expr(l, e->right, CC_WANT_INT);
-    prefix(l, operand);
+    prefix(l, operand); /* of a shift the count, on top, is an int whatever the value is */
+    uint32_t popped = cells(operand) + (is_shift(e->operation) ? 1 : cells(operand));
     cc_op(&l->code, arithmetic_opcode(e->operation),
-          (struct cc_effect){2 * cells(operand), cells(e->type), 0, 0});
+          (struct cc_effect){popped, is_comparison(e->operation) ? 1 : cells(operand), 0, 0});
 }
 
 /* ---- conditions ---- */

@@ -137,10 +137,7 @@ static void lower_foreach(struct cc_lowering *l, struct cc_stmt *s)
     cc_op(code, BC_OP_o2i, (struct cc_effect){0, 1, 1, 0});
     cc_op(code, BC_OP_ilt, two_to_one);
     cc_jump(code, BC_OP_jz, &end);
-    cc_get_variable(l, s->held_array);
-    cc_get_variable(l, s->held_index);
-    cc_op(code, BC_OP_i2o, (struct cc_effect){1, 0, 0, 1});
-    cc_lower_call(l, 10, 1);
+    cc_lower_expr(l, s->value, CC_WANT_OBJECT);
     cc_set_variable(l, s->variable);
     lower_loop_body(l, s->body, &end, &next);
     cc_place_label(code, &next);
@@ -279,7 +276,7 @@ static void lower_stmt(struct cc_lowering *l, struct cc_stmt *s)
 
 static void lower_constructor_start(struct cc_lowering *l)
 {
-    struct cc_method *base = cc_base_constructor(l->session, l->class);
+    struct cc_method *base = cc_base_constructor(l->session, l->class, false);
     if (base) {
         cc_op(&l->code, BC_OP_summon_this, (struct cc_effect){0, 0, 0, 1});
         cc_static_invoke(l, l->class->base->name, base->ordinal, 0);

@@ -216,6 +216,7 @@ static void recover(struct cc_parser *p)
         }
         step(p);
     }
+    p->panic = true; /* the end of the file has been complained about */
 }
 
 /* ---- statements ---- */

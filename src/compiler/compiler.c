@@ -72,6 +72,9 @@ static void check_class(struct cc_session *session, struct cc_class *class)
 {
     cc_resolve_members(session, class);
     cc_layout_class(session, class);
+    if (!class->is_interface) {
+        cc_base_constructor(session, class, true);
+    }
     for (uint32_t i = 0; i < class->method_count; i++) {
         struct cc_method *method = class->methods[i];
         if (method->syntax && method->syntax->has_body) {

@@ -1,0 +1,1 @@
+class .golden.broken { var ; };
