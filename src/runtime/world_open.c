@@ -19,7 +19,12 @@
 #define DEFAULT_BOOT_CLASS ".ru.dz.phantom.system.boot"
 #define MAX_HEAP_SIZE      (UINT64_C(64) << 30)
 
-enum { ADDRESS_ATTEMPTS = 16, DEFAULT_INTERVAL_MS = 1000 };
+enum {
+    ADDRESS_ATTEMPTS = 16,
+    DEFAULT_INTERVAL_MS = 1000,
+    BUSY_WAIT_MS = 1000, /* see open_store_patiently() */
+    BUSY_POLL_MS = 5
+};
 
 void phantom_options_init(struct phantom_options *options)
 {
@@ -312,11 +317,28 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
     return result == 0 ? pvm_attach(world->pvm, diag) : result;
 }
 
+/**
+ * A killed writer's lock outlives it while the kernel finishes the writes that were in flight: they
+ * hold the open file. That takes milliseconds, and waiting for it is right: only then does the file
+ * stand still. So "busy" is believed after a second.
+ */
+static int open_store_patiently(struct phantom_world *world, struct phantom_diag *diag)
+{
+    int result;
+    for (int waited = 0;; waited += BUSY_POLL_MS) {
+        result = snap_store_open(world->io, 0, &world->store, &world->recovery, diag);
+        if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
+            return result;
+        }
+        hal_sleep_msec(BUSY_POLL_MS);
+    }
+}
+
 static int open_existing(struct phantom_world *world, struct phantom_diag *diag)
 {
     int result = hal_file_open(world->path, file_flags(world), &world->io, diag);
     if (result == 0) {
-        result = snap_store_open(world->io, 0, &world->store, &world->recovery, diag);
+        result = open_store_patiently(world, diag);
     }
     if (result == 0 && world->recovery.opened == 0) {
         result = ph_fail(diag, PHANTOM_EFORMAT, "%s: a store without any committed generation",

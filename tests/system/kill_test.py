@@ -37,7 +37,7 @@ def expected_output(program, transfers):
     if program == "queens":
         return "8 queens: 92\n10 queens: 724\n11 queens: 2680\n"
     if program == "ledger":
-        lines = [f"ledger: {transfers * tenth // 10} transfers\n" for tenth in range(1, 11)]
+        lines = [f"ledger: {tenth * 10} %\n" for tenth in range(1, 11)]
         lines.append(f"audit: 1000 accounts, {transfers} transfers, total 1000000: ok\n")
         return "".join(lines)
     if program == "counter":
