@@ -45,7 +45,8 @@ enum {
     FIO_BYTES_MOST = 1 << 30
 };
 
-static const uint64_t HEAP_BASE = UINT64_C(0x200000000000);
+/* Free with and without the address and thread sanitizers. */
+static const uint64_t HEAP_BASE = UINT64_C(0x7e8000000000);
 
 struct settings {
     const char *directory;
@@ -257,7 +258,7 @@ static uint64_t herd_heap_pages(void *context)
 /** Wait until every thread has written all of its pages once more. */
 static void herd_dirty(struct herd *herd)
 {
-    unsigned seen[THREADS_MOST];
+    unsigned seen[THREADS_MOST] = {0};
     for (unsigned i = 0; i < herd->threads; i++) {
         seen[i] = atomic_load(&herd->passes[i]);
     }
