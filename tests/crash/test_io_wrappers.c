@@ -6,6 +6,7 @@
 #include "ph_test.h"
 
 #include "io_faulty.h"
+#include "io_lossy.h"
 #include "io_record.h"
 #include "io_scratch.h"
 #include "ph_rng.h"
@@ -192,6 +193,34 @@ static void completions_come_in_the_order_that_was_asked_for(void **state)
     }
 }
 
+static void a_power_cut_loses_what_was_not_flushed_and_nothing_else(void **state)
+{
+    (void)state;
+    struct io_scratch *disk = io_scratch_create(CAPACITY);
+    struct snap_io *inner = io_scratch_io(disk);
+    struct snap_io *io = io_lossy_create(inner);
+    fill(1);
+    assert_int_equal(io->ops->write(io, 0, buffer, 2 * BLOCK), 0);
+    assert_int_equal(io->ops->flush(io), 0);
+    fill(2);
+    struct snap_io_request request = {
+        .offset = BLOCK, .buffer = buffer, .length = BLOCK, .direction = SNAP_IO_WRITE};
+    struct snap_io_request *done = NULL;
+    assert_int_equal(io->ops->submit(io, &request), 0);
+    assert_int_equal(io->ops->reap(io, 1, &done), 1);
+    fill(0);
+    assert_int_equal(io->ops->read(io, 0, buffer, 2 * BLOCK), 0);
+    assert_int_equal(buffer[0], 1);
+    assert_int_equal(buffer[BLOCK], 2); /* seen through the cache */
+    assert_int_equal(io_lossy_power_cut(io), 1);
+    assert_int_equal(io->ops->read(io, 0, buffer, BLOCK), -EIO);
+    assert_int_equal(io->ops->flush(io), -EIO);
+    assert_int_equal(inner->ops->read(inner, BLOCK, buffer, BLOCK), 0);
+    assert_int_equal(buffer[0], 1);
+    io_lossy_destroy(io);
+    io_scratch_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_fault_strikes_the_nth_operation_once_or_from_then_on),
         cmocka_unit_test(a_short_write_transfers_half_and_a_short_queue_says_again),
         cmocka_unit_test(completions_come_in_the_order_that_was_asked_for),
+        cmocka_unit_test(a_power_cut_loses_what_was_not_flushed_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
