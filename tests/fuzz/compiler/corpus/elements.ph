@@ -1,0 +1,1 @@
+class .a{void m(var p:int[]){p[0]++;p[p[0]]+=p[1]--;foreach(x in p){p[x]=p[x=1]=2;}}}

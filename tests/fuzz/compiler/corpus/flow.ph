@@ -1,0 +1,1 @@
+interface .i{int a();}class .a implements .i{int a()[9]{switch(1){case 1:try{throw "";}catch(string s){return 1;}}return 2;}}

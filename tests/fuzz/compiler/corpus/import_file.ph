@@ -1,0 +1,1 @@
+package .a; class b { var f : .a.c; void m() [8] { f.x(import "y"); } }

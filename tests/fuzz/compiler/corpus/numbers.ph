@@ -1,0 +1,1 @@
+class .a{int m(){var l:long=1;return l==2L&&1.5<(double)l||!l;}}
