@@ -73,6 +73,10 @@ pvm_object_t pvm_create_null_object(void)
 
 pvm_object_t pvm_create_int_object(int32_t value)
 {
+    const pvm_object_t *small = pvm_current()->small_ints;
+    if (value >= PVM_SMALL_INT_LEAST && value <= PVM_SMALL_INT_MOST && small != NULL) {
+        return small[value - PVM_SMALL_INT_LEAST];
+    }
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_INT_CLASS, sizeof(struct data_area_4_int));
     if (o) {
         pvm_get_int(o) = value;

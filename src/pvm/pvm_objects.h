@@ -88,7 +88,12 @@ enum {
     PVM_ROOT_OBJECT_VM_STATE = 80,      /* a binary object: struct pvm_vm_state */
     PVM_ROOT_OBJECT_OUT_OF_MEMORY = 81, /* the string thrown when no other can be made */
     PVM_ROOT_OBJECT_MONITORS = 82,      /* list of mutexes behind general_lock, by monitor_next */
+    PVM_ROOT_OBJECT_SMALL_INTS = 83,    /* page: the shared .internal.int objects, see below */
 };
+
+/* Ints in this range are shared objects, made at birth: boxing one allocates nothing and dirties
+ * nothing. Only os_eq could tell (two boxes of one small value are the same object). */
+enum { PVM_SMALL_INT_LEAST = -128, PVM_SMALL_INT_MOST = 1023 };
 
 enum {
     PVM_SYS_METHODS = 64,      /* slots of the interface that all internal classes share */

@@ -78,6 +78,19 @@ static void complete_classes(struct pvm *pvm, pvm_object_t interface)
     }
 }
 
+/** The shared boxes of small ints. pvm->small_ints is set last: until then each box is made anew.
+ */
+static void make_small_ints(struct pvm *pvm)
+{
+    const int32_t count = PVM_SMALL_INT_MOST - PVM_SMALL_INT_LEAST + 1;
+    pvm_object_t page = pvm_create_page_object((uint64_t)count);
+    for (int32_t i = 0; page && i < count; i++) {
+        pvm_slots(page)[i] = pvm_create_int_object(i + PVM_SMALL_INT_LEAST);
+    }
+    pvm_set_root_slot(PVM_ROOT_OBJECT_SMALL_INTS, page);
+    pvm->small_ints = page ? pvm_slots(page) : NULL;
+}
+
 static void set_environment(struct pvm *pvm)
 {
     pvm_object_t environment = pvm_create_array_object();
@@ -116,6 +129,7 @@ int pvm_root_birth(struct pvm *pvm, struct phantom_diag *diag)
     pvm_object_t interface = make_sys_interface();
     pvm_set_root_slot(PVM_ROOT_OBJECT_SYSINTERFACE, interface);
     complete_classes(pvm, interface);
+    make_small_ints(pvm);
     pvm_set_root_slot(PVM_ROOT_OBJECT_OUT_OF_MEMORY, pvm_create_string_object("out of memory"));
     pvm_set_root_slot(PVM_ROOT_OBJECT_RESTART_LIST, pvm_create_array_object());
     pvm_set_root_slot(PVM_ROOT_OBJECT_USERS_LIST, pvm_create_array_object());
@@ -159,6 +173,25 @@ static int attach_class(struct pvm *pvm, const struct internal_class *row, uint3
     return 0;
 }
 
+static int attach_small_ints(struct pvm *pvm, struct phantom_diag *diag)
+{
+    const int32_t count = PVM_SMALL_INT_MOST - PVM_SMALL_INT_LEAST + 1;
+    pvm_object_t page = *slot(pvm, PVM_ROOT_OBJECT_SMALL_INTS);
+    if (!heap_is_object(pvm->heap, page) ||
+        page->_da_size != (uint64_t)count * sizeof(pvm_object_t)) {
+        return damaged(diag, "small integers");
+    }
+    for (int32_t i = 0; i < count; i++) {
+        pvm_object_t o = pvm_slots(page)[i];
+        if (!heap_is_object(pvm->heap, o) || o->_class != pvm->classes[PVM_ROOT_OBJECT_INT_CLASS] ||
+            pvm_get_int(o) != i + PVM_SMALL_INT_LEAST) {
+            return damaged(diag, "small integers");
+        }
+    }
+    pvm->small_ints = pvm_slots(page);
+    return 0;
+}
+
 int pvm_root_attach(struct pvm *pvm, struct phantom_diag *diag)
 {
     pvm->root = heap_root(pvm->heap);
@@ -179,7 +212,7 @@ int pvm_root_attach(struct pvm *pvm, struct phantom_diag *diag)
         return damaged(diag, "null object or machine state");
     }
     pvm->state = (struct pvm_vm_state *)(void *)state->da;
-    return 0;
+    return attach_small_ints(pvm, diag);
 }
 
 /* ---- restart list

@@ -208,12 +208,16 @@ def main():
     parser.add_argument("--timeout", type=float, default=120, help="seconds until a life is a hang")
     parser.add_argument("--transfers", type=int, default=400000, help="of the ledger")
     parser.add_argument("--strategy")
+    parser.add_argument("--open-directory", action="store_true",
+                        help="let other users write where the stores are")
     parser.add_argument("--env", action="append", default=[])
     arguments = parser.parse_args()
     if arguments.seed is None:
         arguments.seed = int(os.environ.get("PH_SEED", "1"))
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="phantom-kill-") as directory:
+        if arguments.open_directory:
+            os.chmod(directory, 0o777)
         try:
             campaign(arguments, rng, directory)
         except (Failure, subprocess.TimeoutExpired) as failure:
