@@ -59,6 +59,9 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
         error = error == -ENOSPC ? PHANTOM_ENOSPACE : error;
     }
     error = error != 0 ? error : write_ring(io, &file, ring);
+    error = error != 0 ? error
+                       : store_file_fill(&file, superblock->data_start,
+                                         superblock->segment_bytes / STORE_BLOCK_SIZE);
     /* The superblock makes it a store, so everything else is durable before it. */
     error = error != 0 ? error : io->ops->flush(io);
     error = error != 0 ? error

@@ -149,7 +149,16 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
     if (block_space_grow(&store->space, count) != 0) {
         return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
     }
+    uint64_t first = file->block_count;
     file->block_count = count;
+    if (segments > 1) {
+        return 0; /* a bulk load would only write everything twice */
+    }
+    error = store_file_fill(file, first, count - first);
+    if (error != 0) {
+        store->poison = error;
+        return store_poisoned(store, diag);
+    }
     return 0;
 }
 
@@ -606,6 +615,8 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
         return ph_fail(diag, PHANTOM_EINVALID, "%s: generation numbers are used up",
                        store_file_name(&store->file));
     }
+    txn->output.synchronous = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
+                              txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
     int error = enter_staged(txn, diag);
     if (error == 0) {
         error = page_map_emit(&store->map, txn->number);

@@ -19,8 +19,12 @@ struct pair { /* a place of the map in two generations; block 0: a hole there */
     struct store_sum old_sum, new_sum;
 };
 
+enum { CHUNK_BLOCKS = 16, CHUNKS = 128 };
+
 struct walk {
     struct snap_store *store;
+    uint8_t *chunks;          /* CHUNKS of CHUNK_BLOCKS blocks; place: chunk number % CHUNKS */
+    uint64_t present[CHUNKS]; /* chunk number + 1; 0: nothing there */
     struct block_space *space;
     struct block_list *dead; /* NULL: do not collect */
     uint64_t generation;
@@ -55,9 +59,92 @@ static int bury(struct walk *walk, uint64_t block)
                                 store_file_name(&walk->store->file));
 }
 
-static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+/* ---- the cache ----------------------------------------------------------------------------- */
+
+static uint8_t *chunk_data(const struct walk *walk, uint64_t chunk)
+{
+    return walk->chunks + chunk % CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE;
+}
+
+static struct store_run chunk_run(const struct walk *walk, uint64_t chunk)
+{
+    uint64_t first = chunk * CHUNK_BLOCKS;
+    uint64_t count = walk->store->file.block_count - first;
+    return (struct store_run){first, count < CHUNK_BLOCKS ? (uint32_t)count : CHUNK_BLOCKS,
+                              chunk_data(walk, chunk)};
+}
+
+/* Add the chunk of a block to those that are to be read, unless it is there or the place is taken.
+ */
+static unsigned want_chunk(struct walk *walk, uint64_t block, struct store_run *run, unsigned runs)
+{
+    uint64_t chunk = block / CHUNK_BLOCKS;
+    if (block == 0 || runs == STORE_READ_RUNS || walk->present[chunk % CHUNKS] == chunk + 1) {
+        return runs;
+    }
+    for (unsigned k = 0; k < runs; k++) {
+        if (run[k].buffer == chunk_data(walk, chunk)) {
+            return runs;
+        }
+    }
+    run[runs] = chunk_run(walk, chunk);
+    return runs + 1;
+}
+
+/* Read, all at once, what comparing the children of two nodes will need. Only a help: what does not
+ * fit is read when it is needed. */
+static int prefetch(struct walk *walk, const struct store_node *old_node,
+                    const struct store_node *new_node)
+{
+    struct store_run run[STORE_READ_RUNS];
+    unsigned runs = 0;
+    for (unsigned i = 0; i < STORE_FANOUT; i++) {
+        uint64_t old_block = old_node != NULL ? old_node->block[i] : 0;
+        uint64_t new_block = new_node != NULL ? new_node->block[i] : 0;
+        if (old_block != new_block) {
+            runs = want_chunk(walk, old_block, run, runs);
+            runs = want_chunk(walk, new_block, run, runs);
+        }
+    }
+    for (unsigned i = 0; i < runs; i++) {
+        walk->present[run[i].block / CHUNK_BLOCKS % CHUNKS] = 0;
+    }
+    int error = store_file_read_runs(&walk->store->file, run, runs, walk->diag);
+    for (unsigned i = 0; error == 0 && i < runs; i++) {
+        uint64_t chunk = run[i].block / CHUNK_BLOCKS;
+        walk->present[chunk % CHUNKS] = chunk + 1;
+    }
+    return error;
+}
+
+/* A verified node, copied out of the cache. */
+static int read_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t block,
+                     struct store_sum sum, struct store_node *node)
 {
     const struct store_file *file = &walk->store->file;
+    if (!store_file_has_data_block(file, block)) {
+        return ph_fail(walk->diag, PHANTOM_ECORRUPT,
+                       "%s: generation %" PRIu64 ": block %" PRIu64 " is not in the data area",
+                       store_file_name(file), walk->generation, block);
+    }
+    uint64_t chunk = block / CHUNK_BLOCKS;
+    if (walk->present[chunk % CHUNKS] != chunk + 1) {
+        struct store_run run = chunk_run(walk, chunk);
+        walk->present[chunk % CHUNKS] = 0;
+        int error = store_file_read(file, run.block, run.count, run.buffer, walk->diag);
+        if (error != 0) {
+            return error;
+        }
+        walk->present[chunk % CHUNKS] = chunk + 1;
+    }
+    memcpy(node, chunk_data(walk, chunk) + block % CHUNK_BLOCKS * STORE_BLOCK_SIZE, sizeof *node);
+    return store_file_check_node(file, level, index, block, sum, node, walk->diag);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------ */
+
+static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+{
     if (place.old_block == place.new_block) {
         return 0;
     }
@@ -65,15 +152,19 @@ static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pai
     int error = 0;
     if (place.old_block != 0) {
         error = bury(walk, place.old_block);
-        error = error != 0 ? error
-                           : store_file_read_node(file, level, index, place.old_block,
-                                                  place.old_sum, old_node, walk->diag);
+        error = error != 0
+                    ? error
+                    : read_node(walk, level, index, place.old_block, place.old_sum, old_node);
     }
     if (error == 0 && place.new_block != 0) {
         error = take(walk, place.new_block);
-        error = error != 0 ? error
-                           : store_file_read_node(file, level, index, place.new_block,
-                                                  place.new_sum, new_node, walk->diag);
+        error = error != 0
+                    ? error
+                    : read_node(walk, level, index, place.new_block, place.new_sum, new_node);
+    }
+    if (error == 0 && level != 0) {
+        error = prefetch(walk, place.old_block != 0 ? old_node : NULL,
+                         place.new_block != 0 ? new_node : NULL);
     }
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
         struct pair below = {0};
@@ -102,12 +193,14 @@ static int derive(struct snap_store *store, struct block_space *space, bool coll
     struct walk walk = {.store = store, .space = space, .diag = diag};
     walk.nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
                                   (size_t)2 * store->file.height * sizeof(struct store_node));
-    if (walk.nodes == NULL) {
-        return ph_fail(diag, -ENOMEM, "%s: no memory for accounting",
-                       store_file_name(&store->file));
-    }
+    walk.chunks =
+        ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE);
     int error = 0;
     struct pair root = {0};
+    if (walk.nodes == NULL || walk.chunks == NULL) {
+        error =
+            ph_fail(diag, -ENOMEM, "%s: no memory for accounting", store_file_name(&store->file));
+    }
     for (unsigned i = 0; error == 0 && i < store->generation_count; i++) {
         struct store_generation *generation = &store->generation[i];
         root.new_block = generation->root_block;
@@ -118,6 +211,7 @@ static int derive(struct snap_store *store, struct block_space *space, bool coll
         root.old_block = root.new_block;
         root.old_sum = root.new_sum;
     }
+    ph_free(walk.chunks);
     ph_free(walk.nodes);
     return error;
 }

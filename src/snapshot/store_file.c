@@ -2,11 +2,13 @@
 #include "store_file.h"
 
 #include "ph_check.h"
+#include "ph_memory.h"
 #include "ph_mutant.h"
 #include "store_sum.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 const char *store_file_name(const struct store_file *file)
 {
@@ -194,6 +196,26 @@ int store_file_check_page(const struct store_file *file, uint64_t generation, ui
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
+int store_file_fill(const struct store_file *file, uint64_t block, uint64_t count)
+{
+    size_t bytes = (size_t)STORE_RUN_BLOCKS * STORE_BLOCK_SIZE;
+    uint8_t *zeros = ph_alloc_aligned(STORE_BLOCK_SIZE, bytes);
+    int error = 0;
+    if (zeros == NULL) {
+        return 0; /* only slower */
+    }
+    memset(zeros, 0, bytes);
+    while (error == 0 && count != 0) {
+        uint32_t run = count < STORE_RUN_BLOCKS ? (uint32_t)count : STORE_RUN_BLOCKS;
+        error =
+            file->io->ops->write(file->io, block * STORE_BLOCK_SIZE, zeros, run * STORE_BLOCK_SIZE);
+        block += run;
+        count -= run;
+    }
+    ph_free(zeros);
+    return error;
+}
+
 void store_output_init(struct store_output *output, struct snap_io *io)
 {
     *output = (struct store_output){.io = io};
@@ -273,6 +295,15 @@ static void send(struct store_output *output, struct snap_io_request *request)
 static void send_run(struct store_output *output)
 {
     if (output->count == 0) {
+        return;
+    }
+    if (output->synchronous && output->error == 0) {
+        int error = output->io->ops->write(output->io, output->block * STORE_BLOCK_SIZE,
+                                           output->buffer, output->count * STORE_BLOCK_SIZE);
+        if (error != 0) {
+            note_error(output, error);
+        }
+        output->count = 0;
         return;
     }
     while (output->idle == NULL && !output->lost) {

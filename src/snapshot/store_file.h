@@ -77,6 +77,13 @@ int store_file_check_page(const struct store_file *file, uint64_t generation, ui
                           uint64_t block, struct store_sum sum, const void *data,
                           struct phantom_diag *diag);
 
+/**
+ * Write zeros over blocks that were only allocated. The first write to an allocated block changes
+ * the file system's own records, which makes the flush of a small commit about twice as slow. 0 or
+ * -errno: a failed write, as final as any other.
+ */
+int store_file_fill(const struct store_file *file, uint64_t block, uint64_t count);
+
 enum { STORE_RUN_BLOCKS = 256, STORE_OUTPUT_REQUESTS = 8 };
 
 /* True between calls: at most one run is being gathered, the others are in flight. After an error
@@ -86,7 +93,8 @@ struct store_output {
     struct snap_io_request request[STORE_OUTPUT_REQUESTS];
     struct snap_io_request *idle;
     unsigned in_flight;
-    int error; /* the first */
+    bool synchronous; /* small commits: write at once, in this thread, which wakes up soonest */
+    int error;        /* the first */
     bool lost; /* reap() failed: requests may be in flight for ever, buffers must not be freed */
     uint64_t block; /* the run being gathered */
     uint8_t *buffer;

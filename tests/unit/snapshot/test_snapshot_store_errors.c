@@ -212,7 +212,7 @@ static void create_on_a_full_or_failing_disk_makes_no_store(void **state)
             }
         }
     }
-    assert_int_equal(failures, 5);
+    assert_int_equal(failures, 6);
     struct trick_io *t = trick_create(LIMIT);
     assert_int_equal(snap_store_create(&t->io, &params, &diag), 0);
     assert_int_equal(snap_store_create(&t->io, &params, &diag), PHANTOM_EINVALID); /* not empty */
@@ -240,7 +240,7 @@ static void impossible_parameters_are_refused(void **state)
 static void failed_allocation_at_any_point_is_survived(void **state)
 {
     (void)state;
-    unsigned points = 0;
+    unsigned points = 0, refused = 0;
     for (int sticky = 0; sticky < 2; sticky++) {
         bool complete = false;
         for (int64_t n = 0; !complete; n++) {
@@ -261,8 +261,9 @@ static void failed_allocation_at_any_point_is_survived(void **state)
             complete = !ph_memory_has_failed();
             points += !complete;
             ph_memory_fail_after(-1, false);
-            assert_true(complete == (error == 0));
             assert_true(error == 0 || error == -ENOMEM);
+            assert_true(error == 0 || !complete);
+            refused += error != 0;
             if (f->store == NULL) {
                 uint64_t size = 0;
                 snap_io_memory_bytes(t->base, &size);
@@ -281,7 +282,8 @@ static void failed_allocation_at_any_point_is_survived(void **state)
             fixture_free(f);
         }
     }
-    assert_true(points > 60);
+    /* Filling new segments with zeros is the one thing that is done without if memory is short. */
+    assert_true(points > 60 && refused > points - 20);
 }
 
 static void failed_allocation_while_opening_reading_or_verifying_is_reported(void **state)
