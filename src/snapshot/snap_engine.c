@@ -78,11 +78,23 @@ int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64
     return rc;
 }
 
+uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct page_set *set,
+                              uint64_t end)
+{
+    uint64_t room = 0;
+    for (uint64_t page = page_set_next(set, 0, end); page != PAGE_SET_END;
+         page = page_set_next(set, page + 1, end)) {
+        room += !page_set_has(&engine->unwritten, page);
+    }
+    return room;
+}
+
 int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
                       struct phantom_diag *diag)
 {
     struct snap_round *round = &engine->round;
-    int rc = snap_engine_reserve(engine, txn, round->staged + 1, diag);
+    bool more = !page_set_has(&engine->unwritten, page);
+    int rc = snap_engine_reserve(engine, txn, round->used + more, diag);
     if (rc != 0) {
         return rc;
     }
@@ -92,6 +104,7 @@ int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t
         if (rc != 0) {
             return rc;
         }
+        page_set_clear(&engine->unwritten);
         slot = snap_txn_stage(txn, page);
     }
     if (slot == NULL) {
@@ -99,6 +112,7 @@ int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t
     }
     capture_copy(slot, snap_engine_page(engine, page));
     round->staged++;
+    round->used += page_set_add(&engine->unwritten, page);
     return 0;
 }
 
@@ -247,7 +261,7 @@ static int phase_cut(struct passage *p)
         return rc;
     }
     /* More than was estimated: ask for more room while stopped, rather than go round again. */
-    return snap_engine_reserve(engine, p->txn, round->staged + round->cut_pages + round->cut_holes,
+    return snap_engine_reserve(engine, p->txn, round->used + round->cut_room + round->cut_holes,
                                p->diag);
 }
 
@@ -341,6 +355,7 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         rc = ph_fail(diag, PHANTOM_EPOISONED, "%s", phantom_strerror(PHANTOM_EPOISONED));
     } else {
         engine->round = (struct snap_round){0};
+        page_set_clear(&engine->unwritten);
         rc = take_snapshot(&passage);
     }
     report->total_ns = since_ns(start);
@@ -517,6 +532,9 @@ static int allocate_sets(struct snap_engine *engine)
     if (rc == 0) {
         rc = page_set_init(&engine->restored, pages);
     }
+    if (rc == 0) {
+        rc = page_set_init(&engine->unwritten, pages);
+    }
     if (rc == 0 && engine->options.check_against_heap) {
         rc = page_set_init(&engine->witness.pages, pages);
     }
@@ -588,6 +606,7 @@ void snap_engine_close(struct snap_engine *engine)
     }
     page_set_finish(&engine->discarded);
     page_set_finish(&engine->restored);
+    page_set_finish(&engine->unwritten);
     page_set_finish(&engine->witness.pages);
     page_sums_finish(&engine->witness.sums);
     pthread_mutex_destroy(&engine->discard_lock);

@@ -20,8 +20,10 @@
 /** State of the snapshot that is being taken; zeroed when one begins. */
 struct snap_round {
     uint64_t reserved;   /* data pages the store has promised room for */
-    uint64_t staged;     /* pages staged so far, each version counted: what the room is used for */
+    uint64_t used;       /* of that: versions written, and pages in staging */
+    uint64_t staged;     /* pages staged so far, each version counted */
     uint64_t cut_pages;  /* set by cut(): pages of data that capture() will stage */
+    uint64_t cut_room;   /* set by cut(): snap_engine_room_for() them */
     uint64_t cut_holes;  /* set by cut(): pages that capture() will make holes */
     uint64_t heap_pages; /* pages in use at the cut, from the host */
 };
@@ -43,7 +45,8 @@ struct snap_engine {
     pthread_mutex_t discard_lock;
     struct page_set discarded; /* under discard_lock: discards not yet seen by a cut */
 
-    struct page_set restored; /* only while opening: pages that came from the store */
+    struct page_set restored;  /* only while opening: pages that came from the store */
+    struct page_set unwritten; /* in the staging area: staging them again takes no more room */
     struct snap_round round;
     struct snap_witness witness; /* only if options.check_against_heap */
     atomic_bool busy;            /* a snapshot is being taken */
@@ -61,6 +64,10 @@ static inline uint8_t *snap_engine_page(const struct snap_engine *engine, uint64
 /** Make sure that the store has room for `pages` staged in all; asks for some more than needed. */
 int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
                         struct phantom_diag *diag);
+
+/** How much more room it takes to stage the members of `set` below `end`. */
+uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct page_set *set,
+                              uint64_t end);
 
 /**
  * Copy the page as it is now into the staging area, writing out when that is full. With the world

@@ -296,6 +296,7 @@ static int async_cut(void *state, struct snap_txn *txn, struct snap_report *repo
     take_discards(async);
     rc = drop_beyond_heap(async, txn, diag);
     round->cut_pages = page_set_count(&async->pending, 0, round->heap_pages);
+    round->cut_room = snap_engine_room_for(async->engine, &async->pending, round->heap_pages);
     round->cut_holes = async->holes.members;
     return rc;
 }

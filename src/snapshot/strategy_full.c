@@ -205,6 +205,7 @@ static int full_cut(void *state, struct snap_txn *txn, struct snap_report *repor
         }
     }
     round->cut_pages = full->changed.members;
+    round->cut_room = snap_engine_room_for(full->engine, &full->changed, round->heap_pages);
     round->cut_holes = full->vanished.members;
     return 0;
 }

@@ -175,6 +175,29 @@ static void a_hot_set_gets_one_live_round_and_the_stop(void **state)
     kit_end(&kit);
 }
 
+static void write_all_again_and_fill_the_disk(struct kit *kit)
+{
+    kit->before_stop = NULL;
+    kit_fill_range(kit, 0, 5000, 3);
+    kit_disk_full(kit, true);
+}
+
+static void a_hot_set_needs_room_only_once(void **state)
+{
+    (void)state;
+    struct kit kit;
+    struct snap_engine_options options = {.staging_pages = 8192, .check_against_heap = true};
+    kit_begin_with(&kit, &async_kind, 8192, &options);
+    kit_fill_range(&kit, 0, 5000, 1);
+    kit.before_stop = write_all_again_and_fill_the_disk;
+    kit_snapshot_ok(&kit); /* staged twice, written once: what was reserved is enough */
+    assert_int_equal(kit.report.pages_live, 5000);
+    assert_int_equal(kit.report.pages_stopped, 5000);
+    assert_int_equal(kit.report.generation.pages_written, 5000);
+    kit_reopen(&kit);
+    kit_end(&kit);
+}
+
 static void more_heap_than_memory_is_refused(void **state)
 {
     (void)state;
@@ -378,6 +401,7 @@ int main(void)
         cmocka_unit_test(what_is_in_the_memory_at_birth_is_in_the_first_generation),
         cmocka_unit_test(few_pages_are_copied_in_the_stop_and_many_before_it),
         cmocka_unit_test(a_hot_set_gets_one_live_round_and_the_stop),
+        cmocka_unit_test(a_hot_set_needs_room_only_once),
         cmocka_unit_test(more_heap_than_memory_is_refused),
         cmocka_unit_test(a_second_snapshot_at_the_same_time_is_refused),
         cmocka_unit_test(a_discard_after_the_live_round_beats_what_was_staged),
