@@ -566,11 +566,13 @@ static bool is_named(struct campaign *campaign, const struct findings *findings,
 
 /** Not resealed: is what was found the right answer to this damage? Counts it. */
 static bool judge(struct campaign *campaign, const struct image *image, uint64_t block,
-                  const struct findings *findings)
+                  uint64_t other, const struct findings *findings)
 {
     const struct block_use *use = &image->use[block];
     bool fell_back = !findings->refused && findings->opened < image->current;
-    if (fell_back && (image->sealed || !findings->reported)) {
+    /* A swap of the seal with a block of the newest commit: a torn seal is no seal. */
+    bool sealed = image->sealed && use->kind != KIND_SEAL && image->use[other].kind != KIND_SEAL;
+    if (fell_back && (sealed || !findings->reported)) {
         return wrong(campaign, "generation %llu was opened instead of %llu%s",
                      (ull)findings->opened, (ull)image->current,
                      findings->reported ? "" : ", and nobody was told");
@@ -645,7 +647,7 @@ static bool flip(struct campaign *campaign, uint8_t *copy, bool resealed)
         campaign->resealed_opened += !findings.refused && !findings.verify_damaged;
         return good;
     }
-    return good && judge(campaign, image, block, &findings);
+    return good && judge(campaign, image, block, other, &findings);
 }
 
 static bool run(struct campaign *campaign, uint64_t first, uint64_t flips)
