@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import tempfile
 import time
 
 SKIP = 77
+DATA_START = (16 + 256) * 4096  # docs/formats/store.md: superblocks, seal, record ring before it
 
 
 class Failure(Exception):
@@ -191,10 +193,11 @@ class Case:
             content = file.read()
         written = [block for block in range(0, len(content), 4096)
                    if content.count(0, block, block + 4096) < 4096]
+        data = [block for block in written if block >= DATA_START]
         found, named, flips = 0, 0, 100
         with open(self.store, "r+b") as file:
-            for _ in range(flips):
-                offset = rng.choice(written) + rng.randrange(4096)
+            for flip in range(flips):
+                offset = rng.choice(data if flip % 4 else written) + rng.randrange(4096)
                 file.seek(offset)
                 old = file.read(1)
                 file.seek(offset)
@@ -207,9 +210,15 @@ class Case:
                     text = verify.stdout + verify.stderr
                     check("generation" in text or "record" in text or "superblock" in text,
                           f"what is damaged is not named: {text}")
-                    named += "page" in text and "generation" in text
                     opened = run(self.world(".examples.queens"))
-                    check(opened.returncode == 4, f"opened a damaged store: {opened.returncode}")
+                    if re.search(r"generation \d+, page \d+", text):
+                        named += 1
+                        check(opened.returncode == 4,
+                              f"opened a damaged store: {opened.returncode}, {text}")
+                    else:  # a copy or a record that opening does not need
+                        check(opened.returncode in (0, 4), f"{opened.returncode}: {text}")
+                        file.seek(0)
+                        file.write(content)
                 file.seek(offset)
                 file.write(old)
                 file.flush()
