@@ -109,6 +109,12 @@ static void append_line(struct cc_session *session, struct cc_place place, uint3
 
 static void append_message(struct cc_session *session, struct cc_place place, const char *kind,
                            const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
+static void warn(struct cc_session *session, struct cc_place place, const char *format,
+                 va_list arguments) __attribute__((format(printf, 3, 0)));
+
+static void append_message(struct cc_session *session, struct cc_place place, const char *kind,
+                           const char *format, va_list arguments)
 {
     char text[512];
     uint32_t line = cc_line_of(place);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz_source.c - arbitrary bytes as Phantom source. The compiler must end, must not crash, must say
- * something exactly when it refuses, and whatever it accepts must pass the verifier as regular code.
- * The text is also what any file it asks for holds, so that imports are exercised; no real file is
- * touched.
+ * fuzz_source.c - arbitrary bytes as Phantom source. The compiler must end, must not crash, must
+ * say something exactly when it refuses, and whatever it accepts must pass the verifier as regular
+ * code. The text is also what any file it asks for holds, so that imports are exercised; no real
+ * file is touched.
  */
 #include "bc_verify.h"
 #include "compiler.h"
