@@ -14,7 +14,12 @@
  * pages), data flushed first for a larger one (and the record says so).
  *
  * Errors: reserve() may refuse with PHANTOM_ENOSPACE and nothing has happened. Any failed write or
- * flush after that poisons the store: every later call that writes returns PHANTOM_EPOISONED.
+ * flush poisons the store: every later call that writes returns PHANTOM_EPOISONED. A failed read, a
+ * refused allocation of file space or no memory does not: the transaction fails, the current
+ * generation stands, and the next transaction may succeed.
+ *
+ * Numbers of generations grow and may have gaps: a number that was ever written anywhere, even torn,
+ * is not used again, and one whose ring slot holds a retained generation is skipped.
  *
  * Threads: one thread at a time per store, except snap_store_info() and snap_store_read_page() on
  * handles of their own.
@@ -89,8 +94,10 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
                       struct phantom_diag *diag);
 
 /**
- * Open, recover (see ARCHITECTURE.md, "Recovery"), take the writer lock unless read-only.
- * A read-only open writes nothing and keeps a shared lock on the generation it shows.
+ * Open, recover (see docs/formats/store.md, "Recovery"), take the writer lock unless read-only.
+ * A read-only open writes nothing and keeps a shared lock on the generation it shows; the older ones
+ * that it lists may be dropped by a writer at any time and then fail their sums.
+ * A writable open reads every map node of every retained generation to derive free space.
  * The store borrows io: the caller closes it after snap_store_close().
  * @return 0; PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_EBUSY, PHANTOM_ECORRUPT (sealed generation
  *         fails its sums; diag names block, page and generation), -EIO, -ENOMEM
@@ -175,15 +182,19 @@ struct snap_commit {
 /**
  * Write the rest, the map nodes and the record; make all durable; publish; free the transaction.
  * A transaction that changed nothing still commits a generation.
- * @param[out] out  the new generation; durable when 0 is returned
- * @return 0, PHANTOM_EPOISONED and the cause in diag; the transaction is gone in either case
+ * @param[out] out  the new generation; durable when 0 is returned. NULL allowed
+ * @return 0; PHANTOM_EPOISONED and the cause in diag: the generation may or may not be there after
+ *         reopening; PHANTOM_ENOSPACE, PHANTOM_EBUSY (readers hold so many old generations that the
+ *         ring is full), PHANTOM_ECORRUPT, -EIO (reading the map), -ENOMEM: no record was written,
+ *         the store goes on. The transaction is gone in every case
  */
 int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
                     struct snap_generation *out, struct phantom_diag *diag);
 /** Nothing happened, except that reserved space may stay with the file. NULL allowed. */
 void snap_txn_abort(struct snap_txn *txn);
 
-/** Write the seal of the current generation if it has none: not flushed. Call when idle (~10 ms). */
+/** Write the seal of the current generation if it has none: not flushed. Call when idle (~10 ms).
+ *  0, or PHANTOM_EPOISONED. */
 int snap_store_seal(struct snap_store *store);
 
 /* ---- memory back end (product code: used by tests, tools and in-memory worlds) -------------- */

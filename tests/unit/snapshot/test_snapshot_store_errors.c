@@ -385,6 +385,49 @@ static void second_writer_is_refused(void **state)
     fixture_free(f);
 }
 
+static void reader_beside_a_writer_keeps_its_generation(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 40, 1);
+    fixture_put(f, 20, 40, 2);
+    struct snap_store *reader = NULL;
+    assert_int_equal(
+        snap_store_open(&f->io->io, SNAP_OPEN_READ_ONLY, &reader, &f->recovery, &f->diag), 0);
+    assert_int_equal(f->recovery.opened, 2);
+    assert_int_equal(f->io->last_lock, SNAP_LOCK_GENERATION(2));
+    f->io->locked[0] = SNAP_LOCK_GENERATION(2); /* what another process would see */
+    for (uint32_t i = 3; i < 60; i++) {
+        fixture_put(f, i, 60, i);
+        check_generation(reader, 2, fixture_tags(f, 2), f->pages);
+        struct snap_store *late = NULL;
+        assert_int_equal(
+            snap_store_open(&f->io->io, SNAP_OPEN_READ_ONLY, &late, &f->recovery, &f->diag), 0);
+        uint64_t number = snap_store_current(late)->number;
+        assert_int_equal(number, snap_store_current(f->store)->number);
+        check_generation(late, number, f->now, f->pages);
+        snap_store_close(late);
+    }
+    snap_store_close(reader);
+    fixture_check(f);
+    fixture_free(f);
+}
+
+static void two_transactions_in_one_process_belong_to_two_stores(void **state)
+{
+    (void)state;
+    struct fixture *a = fixture_new(LIMIT, PAGES), *b = fixture_new(LIMIT, PAGES);
+    struct snap_txn *in_a = fixture_begin(a), *in_b = fixture_begin(b);
+    fixture_stage(a, in_a, 3, 5);
+    fixture_stage(b, in_b, 3, 6);
+    fixture_commit(a, in_a);
+    fixture_commit(b, in_b);
+    fixture_check(a);
+    fixture_check(b);
+    fixture_free(a);
+    fixture_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +442,8 @@ int main(void)
         cmocka_unit_test(no_block_of_memory_is_left_behind),
         cmocka_unit_test(read_only_open_writes_nothing),
         cmocka_unit_test(second_writer_is_refused),
+        cmocka_unit_test(reader_beside_a_writer_keeps_its_generation),
+        cmocka_unit_test(two_transactions_in_one_process_belong_to_two_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
