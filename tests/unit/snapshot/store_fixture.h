@@ -33,8 +33,9 @@ struct trick_io {
     long short_write;                                      /* this one is cut to one block */
     uint64_t locked[16]; /* bytes that "another process" holds shared */
     uint64_t last_lock;
-    bool disordered;      /* completions come back in reverse order */
-    uint32_t queue_limit; /* submit says -EAGAIN beyond; 0: none */
+    long reaps, fail_reap, fail_submit; /* these fail once, having done nothing */
+    bool disordered;                    /* completions come back in reverse order */
+    uint32_t queue_limit;               /* submit says -EAGAIN beyond; 0: none */
     uint32_t in_flight;
 };
 
@@ -58,7 +59,9 @@ static inline int trick_submit(struct snap_io *io, struct snap_io_request *reque
     if (t->queue_limit != 0 && t->in_flight >= t->queue_limit) {
         return -EAGAIN;
     }
-    t->submits++;
+    if (++t->submits == t->fail_submit) {
+        return t->error;
+    }
     t->in_flight++;
     return t->base->ops->submit(t->base, request);
 }
@@ -68,6 +71,9 @@ static inline int trick_reap(struct snap_io *io, unsigned minimum, struct snap_i
     struct trick_io *t = (struct trick_io *)io;
     uint64_t size = 0;
     uint8_t *bytes = snap_io_memory_bytes(t->base, &size);
+    if (++t->reaps == t->fail_reap) {
+        return t->error;
+    }
     int count = t->base->ops->reap(t->base, minimum, done);
     t->in_flight -= count > 0 ? (uint32_t)count : 0;
     struct snap_io_request *reversed = NULL;

@@ -112,6 +112,69 @@ static void any_failed_write_or_flush_poisons_and_loses_nothing(void **state)
     assert_true(failures > 40);
 }
 
+static void reap_that_fails_once_is_tried_again(void **state)
+{
+    (void)state;
+    for (long n = 1; n <= 3; n++) {
+        struct fixture *f = fixture_new(LIMIT, PAGES);
+        f->io->fail_reap = f->io->reaps + n;
+        assert_int_equal(attempt(f, 300, 900, 1), 0);
+        assert_true(f->io->reaps >= f->io->fail_reap);
+        fixture_check(f);
+        f->io->fail_reap = f->io->reaps + n; /* the same for reading */
+        fixture_check(f);
+        assert_true(f->io->reaps >= f->io->fail_reap);
+        fixture_reopen(f);
+        fixture_check(f);
+        fixture_free(f);
+    }
+}
+
+static void refused_submission_is_a_failed_write(void **state)
+{
+    (void)state;
+    bool done = false;
+    long n = 1;
+    for (; !done; n++) {
+        struct fixture *f = fixture_new(LIMIT, PAGES);
+        fixture_put(f, 0, 100, 1);
+        f->io->fail_submit = f->io->submits + n;
+        int error = attempt(f, 100, 700, 2);
+        f->io->fail_submit = 0;
+        done = error == 0;
+        if (!done) {
+            assert_int_equal(error, PHANTOM_EPOISONED);
+            check_poisoned(f);
+            fixture_open(f);
+            assert_int_equal(f->recovery.opened, 1); /* the record is the last to go out */
+            back_to(f, 1);
+        }
+        fixture_check(f);
+        fixture_free(f);
+    }
+    assert_true(n > 4);
+}
+
+static void refused_read_is_reported_and_the_handle_stays_usable(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 1000, 1);
+    struct expected e = {.tags = fixture_tags(f, 1), .pages = f->pages};
+    f->io->fail_submit = f->io->submits + 2;
+    assert_int_equal(snap_store_for_each_page(f->store, 1, compare_page, &e, &f->diag), -EIO);
+    fixture_check(f);
+    fixture_reopen(f);
+    f->io->fail_read = f->io->reads + 1; /* of a map node, by the first change */
+    assert_int_equal(attempt(f, 0, 5, 2), -EIO);
+    disarm(f);
+    back_to(f, 1);
+    fixture_check(f);
+    fixture_put(f, 0, 5, 3);
+    fixture_check(f);
+    fixture_free(f);
+}
+
 static void failed_seal_poisons(void **state)
 {
     (void)state;
@@ -432,6 +495,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_failed_write_or_flush_poisons_and_loses_nothing),
+        cmocka_unit_test(reap_that_fails_once_is_tried_again),
+        cmocka_unit_test(refused_submission_is_a_failed_write),
+        cmocka_unit_test(refused_read_is_reported_and_the_handle_stays_usable),
         cmocka_unit_test(failed_seal_poisons),
         cmocka_unit_test(open_reports_failing_reads_flushes_and_writes),
         cmocka_unit_test(full_disk_refuses_the_reservation_and_later_works_again),
