@@ -626,10 +626,12 @@ static int write_json(const struct settings *settings, json_t *firsts, json_t *r
     struct utsname host;
     uname(&host);
     host.release[strcspn(host.release, "-")] = '\0'; /* the version, not whose build it is */
-    json_t *root =
-        json_pack("{s:s, s:s, s:I, s:I, s:O, s:O}", "bench", "snapshot", "kernel", host.release,
-                  "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "mutator_threads",
-                  (json_int_t)settings->threads, "first_snapshot", firsts, "snapshots", rows);
+    double load = 0; /* of the machine while this ran; above the CPUs, others had their part */
+    (void)getloadavg(&load, 1);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:f, s:I, s:I, s:O, s:O}", "bench", "snapshot", "kernel", host.release,
+        "load_average", load, "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "mutator_threads",
+        (json_int_t)settings->threads, "first_snapshot", firsts, "snapshots", rows);
     if (root == NULL) {
         return -ENOMEM;
     }

@@ -190,6 +190,7 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
         .heap_size = pages * PAGE,
         .uuid = {1, 2, 3, 4},
         .retain_bytes = 1, /* keep as little as possible */
+        .segment_bytes = 1 << 20,
     };
     assert_int_equal(snap_store_create(kit->faulty, &params, &kit->diag), 0);
     open_store(kit);

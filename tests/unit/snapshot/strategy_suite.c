@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = SNAP_PAGE_SIZE, SMALL = 512, LARGE = 6000 };
+enum { PAGE = SNAP_PAGE_SIZE, SMALL = 512, LARGE = 2000 };
 
 static void an_empty_heap_makes_an_empty_generation(void **state)
 {
@@ -163,7 +163,7 @@ static void a_world_that_does_not_stop_loses_nothing(void **state)
     struct kit kit;
     kit_begin(&kit, *state, LARGE);
     for (uint64_t round = 0; round < 3; round++) {
-        kit_fill_range(&kit, round * 700, 1000, round); /* live rounds have consumed these */
+        kit_fill_range(&kit, round * 400, 1000, round); /* live rounds have consumed these */
         kit.stop_result = PHANTOM_ETIMEOUT;
         unsigned resumes = kit.resumes;
         assert_int_equal(kit_snapshot(&kit), PHANTOM_ETIMEOUT);
@@ -173,7 +173,7 @@ static void a_world_that_does_not_stop_loses_nothing(void **state)
     kit.stop_result = 0;
     kit_snapshot_ok(&kit);
     assert_int_equal(kit.report.generation.number, 1);
-    assert_int_equal(kit.report.generation.live_pages, 2400);
+    assert_int_equal(kit.report.generation.live_pages, 1800);
     kit_reopen(&kit);
     kit_end(&kit);
 }
@@ -328,13 +328,13 @@ static void staging_may_be_much_smaller_than_the_set(void **state)
 static void sparse_pages_over_a_wide_range_come_back(void **state)
 {
     struct kit kit;
-    kit_begin(&kit, *state, 12000);
-    for (uint64_t page = 17; page < 12000; page += 997) {
+    kit_begin(&kit, *state, 6000);
+    for (uint64_t page = 17; page < 6000; page += 997) {
         kit_fill(&kit, page, 1);
     }
-    kit_fill(&kit, 11999, 1);
+    kit_fill(&kit, 5999, 1);
     kit_snapshot_ok(&kit);
-    assert_int_equal(kit.report.generation.live_pages, 14);
+    assert_int_equal(kit.report.generation.live_pages, 7);
     kit_reopen(&kit);
     kit_fill(&kit, 0, 2);
     kit_snapshot_ok(&kit);
@@ -528,12 +528,12 @@ static void random_step(struct kit *kit, struct ph_rng *rng)
 static void random_worlds_come_back_as_they_were(void **state)
 {
     uint64_t seed = kit_seed(1000);
-    for (uint64_t run = 0; run < 4; run++) {
+    for (uint64_t run = 0; run < 3; run++) {
         struct kit kit;
         struct ph_rng rng;
         ph_rng_init(&rng, seed + run);
         kit_begin(&kit, *state, 1500);
-        for (int step = 0; step < 400; step++) {
+        for (int step = 0; step < 300; step++) {
             random_step(&kit, &rng);
         }
         kit_snapshot_ok(&kit);
