@@ -77,7 +77,9 @@ static int replay(struct crash_explorer *explorer, const struct options *options
     if (!crash_age(&aged, CRASH_CAPACITY, options->budget.seed, explorer->why,
                    sizeof(explorer->why))) {
         printf("%s\n", explorer->why);
-        return 1;
+        if ((options->workload & 1) != 0) { /* it needs the aged store */
+            return 1;
+        }
     }
     explorer->stop_after_state = options->state;
     explorer->verbose = options->verbose;
