@@ -4,7 +4,7 @@
 # phc_command.sh - the command line of phc: options, exit codes, where files go and that nothing stays
 # behind after an error. Usage: phc_command.sh PHC
 set -u
-phc=$1
+phc=$(realpath "$1")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
