@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * embed.c - a C program with a persistent world inside: opens it, lets it run for a while, asks for a
- * snapshot, closes it, opens it again and lets it go on. Usage: embed STORE CLASS_DIRECTORY
+ * embed.c - a C program with a persistent world inside: opens it, lets it run for a while, asks for
+ * a snapshot, closes it, opens it again and lets it go on. Usage: embed STORE CLASS_DIRECTORY
  */
 #include <phantom/phantom.h>
 

@@ -61,14 +61,21 @@ PHANTOM_API const char *phantom_err_name(int error);
 
 /**
  * Room for a message that a human can act on: which file, which place, what was wrong. The caller
- * provides it; the library fills in text (always terminated) only when a call fails or has something
- * to report. Set size to sizeof(struct phantom_diag) before the first use, or use PHANTOM_DIAG_INIT.
+ * provides it; the library fills in text (always terminated) only when a call fails or has
+ * something to report. Set size to sizeof(struct phantom_diag) before the first use, or use
+ * PHANTOM_DIAG_INIT.
  */
 struct phantom_diag {
     size_t size;
     char text[504];
 };
-#define PHANTOM_DIAG_INIT {sizeof(struct phantom_diag), {0}}
+#define PHANTOM_DIAG_INIT                                                                          \
+    {                                                                                              \
+        sizeof(struct phantom_diag),                                                               \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
 
 #ifdef __cplusplus
 }

@@ -16,8 +16,8 @@
  *     (at-least-once). Use the generation numbers to tell.
  *   - A world belongs to the process that opened it. After fork() the child must not use it: calls
  *     there return PHANTOM_EFORKED.
- *   - The heap lives at a fixed address that was chosen at the birth of the store. If something else
- *     is mapped there, phantom_open() fails with PHANTOM_EADDRESS and names it.
+ *   - The heap lives at a fixed address that was chosen at the birth of the store. If something
+ * else is mapped there, phantom_open() fails with PHANTOM_EADDRESS and names it.
  *   - Linux on x86-64 with 4 KiB pages only.
  */
 #ifndef PHANTOM_PHANTOM_H

@@ -35,35 +35,37 @@ struct phantom_world;
 /** phantom_options.interval_ms: no periodic snapshots, only those asked for and the last one. */
 #define PHANTOM_NO_INTERVAL UINT32_MAX
 
-/** Given to phantom_open(). Zero in a member means its default. Fill in with phantom_options_init(). */
+/** Given to phantom_open(). Zero in a member means its default. Fill in with
+ * phantom_options_init(). */
 struct phantom_options {
-    size_t size;                     /* sizeof(struct phantom_options) */
+    size_t size; /* sizeof(struct phantom_options) */
 
     /* Birth: used only when the store does not exist yet. */
-    const char *boot_class;          /* its method 8 gets the boot object; with leading dot;
-                                        default ".ru.dz.phantom.system.boot" */
-    const char *const *environment;  /* "key=value" strings, NULL-terminated */
-    uint64_t heap_size;              /* bytes of address range, default and maximum 64 GiB */
-    bool existing_only;              /* fail with PHANTOM_ENOTFOUND instead of giving birth */
+    const char *boot_class;         /* its method 8 gets the boot object; with leading dot;
+                                       default ".ru.dz.phantom.system.boot" */
+    const char *const *environment; /* "key=value" strings, NULL-terminated */
+    uint64_t heap_size;             /* bytes of address range, default and maximum 64 GiB */
+    bool existing_only;             /* fail with PHANTOM_ENOTFOUND instead of giving birth */
 
     /* Every time. */
-    const char *const *class_paths;  /* directories with NAME.pc files, NULL-terminated */
-    uint32_t interval_ms;            /* between periodic snapshots; default 1000 */
-    const char *strategy;            /* "async", "full"; default: the best this machine allows */
-    unsigned workers;                /* OS threads that run VM threads; default: one per CPU */
-    uint64_t max_threads;            /* VM threads; default 1048576; exceeding it throws */
-    uint64_t max_stack_bytes;        /* per VM thread; default 64 MiB; exceeding it throws */
-    uint64_t max_instructions;       /* of this opening; default none; phantom_run: PHANTOM_EQUOTA */
-    bool without_io_uring;           /* write with threads even where io_uring works */
-    bool check_snapshots;            /* compare each generation with the memory at its cut: slow */
+    const char *const *class_paths; /* directories with NAME.pc files, NULL-terminated */
+    uint32_t interval_ms;           /* between periodic snapshots; default 1000 */
+    const char *strategy;           /* "async", "full"; default: the best this machine allows */
+    unsigned workers;               /* OS threads that run VM threads; default: one per CPU */
+    uint64_t max_threads;           /* VM threads; default 1048576; exceeding it throws */
+    uint64_t max_stack_bytes;       /* per VM thread; default 64 MiB; exceeding it throws */
+    uint64_t max_instructions;      /* of this opening; default none; phantom_run: PHANTOM_EQUOTA */
+    bool without_io_uring;          /* write with threads even where io_uring works */
+    bool check_snapshots;           /* compare each generation with the memory at its cut: slow */
 
     /* Callbacks. Called from the library's threads, possibly at the same time; they must not call
      * back into the world (phantom_stop excepted) and may not close it. Any may be NULL. */
     void *context;
-    void (*console)(void *context, const char *bytes, size_t size);  /* what the program prints */
-    void (*message)(void *context, const char *text);  /* refused snapshots, fallbacks: one line */
+    void (*console)(void *context, const char *bytes, size_t size); /* what the program prints */
+    void (*message)(void *context, const char *text); /* refused snapshots, fallbacks: one line */
     void (*committed)(void *context, const struct phantom_generation *generation); /* durable now */
-    void (*thread_failed)(void *context, const char *text); /* unhandled exception, with backtrace */
+    void (*thread_failed)(void *context,
+                          const char *text); /* unhandled exception, with backtrace */
 };
 
 /** Set size and zero the rest. @threads any */
@@ -95,8 +97,7 @@ PHANTOM_API int phantom_open(const char *path, const struct phantom_options *opt
                              struct phantom_world **out, struct phantom_diag *diag);
 
 /** What opening found: the generation that goes on, and whether a newer one was incomplete. */
-PHANTOM_API void phantom_recovered(const struct phantom_world *world,
-                                   struct phantom_recovery *out);
+PHANTOM_API void phantom_recovered(const struct phantom_world *world, struct phantom_recovery *out);
 
 /**
  * Run until no VM thread is left or phantom_stop() is called; periodic snapshots meanwhile.
@@ -111,8 +112,8 @@ PHANTOM_API void phantom_recovered(const struct phantom_world *world,
  */
 PHANTOM_API int phantom_run(struct phantom_world *world);
 
-/** As phantom_run(), but stops after about that many bytecode instructions with PHANTOM_ETIMEOUT and
- *  takes no periodic snapshots. For tests and for hosts with a loop of their own. */
+/** As phantom_run(), but stops after about that many bytecode instructions with PHANTOM_ETIMEOUT
+ * and takes no periodic snapshots. For tests and for hosts with a loop of their own. */
 PHANTOM_API int phantom_step(struct phantom_world *world, uint64_t instructions);
 
 /** Make phantom_run() return soon. Idempotent. @threads any; async-signal-safe; in callbacks too */
@@ -140,8 +141,8 @@ PHANTOM_API const char *phantom_strategy(const struct phantom_world *world);
 PHANTOM_API const char *phantom_io_backend(const struct phantom_world *world);
 
 /**
- * Take a last snapshot if anything ran since the last one, seal the store, free the world. The world
- * is gone in any case.
+ * Take a last snapshot if anything ran since the last one, seal the store, free the world. The
+ * world is gone in any case.
  * @return 0, or the error of the last snapshot
  * @pre phantom_run() is not active
  * @threads any that is not inside a callback

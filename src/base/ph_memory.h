@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *ph_alloc(size_t size);                      /* uninitialised; NULL when out of memory */
-void *ph_zalloc(size_t count, size_t size);       /* zeroed, overflow-checked */
-void *ph_realloc(void *old, size_t size);         /* as realloc; size > 0 */
+void *ph_alloc(size_t size);                /* uninitialised; NULL when out of memory */
+void *ph_zalloc(size_t count, size_t size); /* zeroed, overflow-checked */
+void *ph_realloc(void *old, size_t size);   /* as realloc; size > 0 */
 void *ph_alloc_aligned(size_t alignment, size_t size);
 char *ph_strdup(const char *text);
-void ph_free(void *block);                        /* also for aligned blocks; NULL allowed */
+void ph_free(void *block); /* also for aligned blocks; NULL allowed */
 
 /**
  * Test hook: let `countdown` more allocations succeed, then fail one (sticky: all that follow).

@@ -6,10 +6,9 @@ enum ph_mutant ph_active_mutant = PH_MUTANT_NONE;
 static const struct {
     const char *name;
     const char *text;
-} mutants[PH_MUTANT_COUNT] = {
-    {"NONE", "the product as it is"},
+} mutants[PH_MUTANT_COUNT] = {{"NONE", "the product as it is"},
 #define MUTANT_ROW(name, text) {#name, text},
-    PH_MUTANT_LIST(MUTANT_ROW)
+                              PH_MUTANT_LIST(MUTANT_ROW)
 #undef MUTANT_ROW
 };
 

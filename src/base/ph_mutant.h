@@ -18,7 +18,7 @@ enum ph_mutant {
 #define PH_MUTANT_ENUM(name, text) PH_MUTANT_##name,
     PH_MUTANT_LIST(PH_MUTANT_ENUM)
 #undef PH_MUTANT_ENUM
-    PH_MUTANT_COUNT
+        PH_MUTANT_COUNT
 };
 
 extern enum ph_mutant ph_active_mutant;

@@ -25,8 +25,8 @@ enum cli_exit {
 
 struct cli_command {
     const char *name;
-    const char *usage;   /* one line after the name */
-    const char *summary; /* one line */
+    const char *usage;                 /* one line after the name */
+    const char *summary;               /* one line */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 };
 

@@ -16,9 +16,8 @@ struct findings {
 static void add_item(void *context, const struct phantom_probe_item *item)
 {
     struct findings *findings = context;
-    json_array_append_new(findings->items,
-                          json_pack("{s:s, s:b, s:s}", "name", item->name, "works",
-                                    (int)item->works, "detail", item->detail));
+    json_array_append_new(findings->items, json_pack("{s:s, s:b, s:s}", "name", item->name, "works",
+                                                     (int)item->works, "detail", item->detail));
     if (!item->works &&
         (strcmp(item->name, "userfaultfd") == 0 || strcmp(item->name, "wp_async") == 0 ||
          strcmp(item->name, "pagemap_scan") == 0)) {
@@ -34,8 +33,8 @@ static int report(struct findings *findings, bool json)
     const char *strategy = findings->tracking ? "async" : "full";
     const char *io = findings->io_uring ? "io_uring" : "pwrite threads";
     if (json) {
-        return cli_print_json(json_pack("{s:O, s:s, s:s}", "items", findings->items, "strategy",
-                                        strategy, "io", io));
+        return cli_print_json(
+            json_pack("{s:O, s:s, s:s}", "items", findings->items, "strategy", strategy, "io", io));
     }
     size_t i;
     json_t *item;

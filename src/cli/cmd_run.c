@@ -167,8 +167,8 @@ static int take_option(struct run_state *state, int option, size_t *classes, siz
         result = set_number("ack-fd", 0, 1 << 20, &number);
         state->ack_fd = (int)number;
         if (result == CLI_OK && fcntl(state->ack_fd, F_GETFD) < 0) {
-            result = cli_usage(&cli_command_run, "--ack-fd: descriptor %d is not open",
-                               state->ack_fd);
+            result =
+                cli_usage(&cli_command_run, "--ack-fd: descriptor %d is not open", state->ack_fd);
         }
         break;
     case OPT_ENV:

@@ -56,8 +56,7 @@ static int run(int argc, char **argv)
 {
     struct cli_store_arguments arguments;
     bool done;
-    int result =
-        cli_parse_store_arguments(&cli_command_stat, argc, argv, false, &arguments, &done);
+    int result = cli_parse_store_arguments(&cli_command_stat, argc, argv, false, &arguments, &done);
     if (result != CLI_OK || done) {
         return result;
     }

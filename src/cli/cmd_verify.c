@@ -9,7 +9,8 @@ static void collect_damage(void *context, const char *what)
     json_array_append_new(context, json_string(what));
 }
 
-static int print_text(const char *path, const struct phantom_verify_report *report, json_t *findings)
+static int print_text(const char *path, const struct phantom_verify_report *report,
+                      json_t *findings)
 {
     size_t i;
     json_t *finding;
@@ -28,8 +29,8 @@ static int verify(const struct cli_store_arguments *arguments, struct phantom_st
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_verify_report report = {0};
     json_t *findings = json_array();
-    int error = phantom_store_verify(store, arguments->deep, &report, collect_damage, findings,
-                                     &diag);
+    int error =
+        phantom_store_verify(store, arguments->deep, &report, collect_damage, findings, &diag);
     int result;
     if (arguments->json) {
         result = cli_print_json(json_pack(

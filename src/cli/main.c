@@ -8,8 +8,7 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_run,    &cli_command_stat,   &cli_command_log,
-    &cli_command_verify, &cli_command_doctor,
+    &cli_command_run, &cli_command_stat, &cli_command_log, &cli_command_verify, &cli_command_doctor,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -57,6 +57,6 @@ int world_load_class(void *context, const char *name, void **bytes, size_t *size
             }
         }
     }
-    return ph_fail(diag, PHANTOM_ENOTFOUND, "class %s: no file %s.pc in the class directories", name,
-                   name + 1);
+    return ph_fail(diag, PHANTOM_ENOTFOUND, "class %s: no file %s.pc in the class directories",
+                   name, name + 1);
 }

@@ -110,8 +110,7 @@ int phantom_store_verify(struct phantom_store *store, bool all_generations,
                          struct phantom_diag *diag)
 {
     struct snap_verify_report found = {0};
-    int result =
-        snap_store_verify(store->store, all_generations, &found, damage, context, diag);
+    int result = snap_store_verify(store->store, all_generations, &found, damage, context, diag);
     if (report != NULL) {
         *report = (struct phantom_verify_report){.generations = found.generations,
                                                  .pages = found.pages,

@@ -26,8 +26,8 @@
 struct phantom_world {
     char *path;
     int64_t owner_process;
-    struct phantom_options options;  /* with copies of the strings the machine needs later */
-    char **class_paths;              /* NULL-terminated, owned */
+    struct phantom_options options; /* with copies of the strings the machine needs later */
+    char **class_paths;             /* NULL-terminated, owned */
     struct phantom_diag diag;
     struct snap_recovery recovery;
 
@@ -40,14 +40,14 @@ struct phantom_world {
 
     bool lock_ready;
     hal_mutex_t lock;
-    hal_cond_t changed;              /* a snapshot ended, the snapshotter should look up, ... */
+    hal_cond_t changed; /* a snapshot ended, the snapshotter should look up, ... */
     bool snapshot_busy;
-    uint64_t snapshots_begun;        /* numbers of snapshots; each snapshot has one */
-    uint64_t last_done;              /* number of the last one that ended */
-    int last_result;                 /* and its outcome */
+    uint64_t snapshots_begun; /* numbers of snapshots; each snapshot has one */
+    uint64_t last_done;       /* number of the last one that ended */
+    int last_result;          /* and its outcome */
     struct phantom_generation last_generation;
-    uint64_t instructions_at_last;   /* the machine's count when the last good one was begun */
-    bool refusal_reported;           /* of the current row of refused snapshots */
+    uint64_t instructions_at_last; /* the machine's count when the last good one was begun */
+    bool refusal_reported;         /* of the current row of refused snapshots */
 
     bool snapshotter_wanted;
     bool snapshotter_running;

@@ -2,9 +2,9 @@
  *
  * world_open.c - birth, opening and end of a world.
  *
- * Birth happens in a file of another name in the same directory; it gets its own name when its first
- * generation, taken before the first instruction runs, is durable. So a store that can be seen is
- * always a store that can be opened.
+ * Birth happens in a file of another name in the same directory; it gets its own name when its
+ * first generation, taken before the first instruction runs, is durable. So a store that can be
+ * seen is always a store that can be opened.
  */
 #include "world_internal.h"
 
@@ -237,7 +237,8 @@ static unsigned file_flags(const struct phantom_world *world)
     return world->options.without_io_uring ? HAL_FILE_NO_URING : 0;
 }
 
-/** The tracked range, or an untracked one where tracking is refused and not explicitly asked for. */
+/** The tracked range, or an untracked one where tracking is refused and not explicitly asked for.
+ */
 static int reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,
                           struct phantom_diag *diag)
 {
@@ -362,7 +363,8 @@ static int create_store(struct phantom_world *world, const char *birth_path,
     struct snap_store_params params = {.heap_size = world->options.heap_size};
     random_uuid(params.uuid);
     int result = PHANTOM_EADDRESS;
-    for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS; attempt++) {
+    for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
+         attempt++) {
         params.heap_base = world_heap_base(params.uuid, params.heap_size, attempt);
         result = reserve_memory(world, params.heap_base, params.heap_size, diag);
     }

@@ -48,12 +48,12 @@ bool world_is_unchanged(struct phantom_world *world)
 /** Tell the host about a refused snapshot: the first of a row, and the end of the row. */
 static void report_outcome(struct phantom_world *world, int result, const struct phantom_diag *diag)
 {
-    bool refused = result == PHANTOM_ENOSPACE || result == PHANTOM_ETIMEOUT;
+    bool refused = result < 0 && result != PHANTOM_EPOISONED; /* the next one may succeed */
     if (refused && !world->refusal_reported) {
         world_message(world, "%s: snapshot refused: %s", world->path, diag->text);
     } else if (result == 0 && world->refusal_reported) {
         world_message(world, "%s: snapshots go on", world->path);
-    } else if (result < 0 && !refused) {
+    } else if (result == PHANTOM_EPOISONED) {
         world_message(world, "%s: snapshot failed: %s", world->path, diag->text);
     }
     world->refusal_reported = refused;
@@ -70,8 +70,9 @@ static int take(struct phantom_world *world, struct phantom_generation *generati
         if (world->options.committed != NULL) {
             world->options.committed(world->options.context, generation);
         }
-    } else if (result != PHANTOM_ENOSPACE && result != PHANTOM_ETIMEOUT) {
+    } else if (result == PHANTOM_EPOISONED) {
         atomic_store(&world->poisoned, true);
+        pvm_request_stop(world->pvm); /* what runs now could never be kept */
     }
     report_outcome(world, result, diag);
     return result;
@@ -120,5 +121,8 @@ int phantom_snapshot(struct phantom_world *world, struct phantom_generation *out
     if (world->owner_process != hal_process_id()) {
         return PHANTOM_EFORKED;
     }
-    return world_snapshot(world, out, &world->diag);
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    int result = world_snapshot(world, out, &diag);
+    world_remember(world, &diag);
+    return result;
 }

@@ -36,9 +36,15 @@ errno_t t_current_set_name(const char *name);
 
 /* ---- mutex, condition, semaphore ----------------------------------------------------------- */
 
-typedef struct hal_mutex { struct hal_mutex_impl *impl; } hal_mutex_t;
-typedef struct hal_cond { struct hal_cond_impl *impl; } hal_cond_t;
-typedef struct hal_sem { struct hal_sem_impl *impl; } hal_sem_t;
+typedef struct hal_mutex {
+    struct hal_mutex_impl *impl;
+} hal_mutex_t;
+typedef struct hal_cond {
+    struct hal_cond_impl *impl;
+} hal_cond_t;
+typedef struct hal_sem {
+    struct hal_sem_impl *impl;
+} hal_sem_t;
 
 /** Non-recursive. name is kept by reference. 0 or ENOMEM. */
 errno_t hal_mutex_init(hal_mutex_t *m, const char *name);
