@@ -159,10 +159,10 @@ struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_
     struct pvm_frame old = *f;
     struct pvm_frame wide = old;
     if (objects > old.object_cap) {
-        wide.object_cap = objects + CHECKED_SLACK;
+        wide.object_cap = objects + objects / 2 + CHECKED_SLACK; /* by a factor: few moves */
     }
     if (ints > old.int_cap) {
-        wide.int_cap = ints + CHECKED_SLACK;
+        wide.int_cap = ints + ints / 2 + CHECKED_SLACK;
     }
     if (catchers > old.catch_cap) {
         if (catchers >= UINT16_MAX) {

@@ -55,7 +55,9 @@ PVM_NATIVE(si_void_7_fromXML)
 
 PVM_NATIVE(si_void_14_setimmutable)
 {
-    __atomic_fetch_or(&me->_flags, PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE, __ATOMIC_RELAXED);
+    if (!(pvm_flags(me) & PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE)) { /* else do not dirty it */
+        __atomic_fetch_or(&me->_flags, PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE, __ATOMIC_RELAXED);
+    }
     SYSCALL_RETURN(pvm_create_int_object(0));
 }
 

@@ -436,7 +436,7 @@ static struct kit *run_text(const char *text, int *result)
     struct kit *kit = kit_open();
     struct kit_method method = {8, 1, text, NULL};
     kit_class(kit, ".boot", ".internal.object", 4, &method, 1, NULL);
-    kit->options.max_instructions = 100000000;
+    kit->options.max_instructions = 20000000;
     kit_boot(kit, ".boot");
     *result = kit_run(kit);
     return kit;
