@@ -385,11 +385,16 @@ void kit_close(struct kit *kit)
     free(kit);
 }
 
+int kit_try_boot(struct kit *kit, const char *boot_class, struct phantom_diag *diag)
+{
+    make_machine(kit, true);
+    return pvm_boot(kit->pvm, boot_class, diag);
+}
+
 void kit_boot(struct kit *kit, const char *boot_class)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    make_machine(kit, true);
-    int rc = pvm_boot(kit->pvm, boot_class, &diag);
+    int rc = kit_try_boot(kit, boot_class, &diag);
     if (rc != 0) {
         fail_msg("pvm_boot: %d %s", rc, diag.text);
     }

@@ -67,6 +67,8 @@ void kit_class_bytes(struct kit *kit, const char *name, const void *bytes, size_
 
 /** Birth with that boot class; fails the test if refused. */
 void kit_boot(struct kit *kit, const char *boot_class);
+/** The same, but returns the error. */
+int kit_try_boot(struct kit *kit, const char *boot_class, struct phantom_diag *diag);
 /** Throw machine and heap away and make new ones over the same memory, as after a restart. */
 void kit_reattach(struct kit *kit);
 /** pvm_run() to the end; returns its result. */

@@ -29,8 +29,9 @@
 /* accounts[i] += n, with a value of int local i */
 #define ADD(cell, n)                                                                               \
     STATIC(0)                                                                                      \
-    STATIC(0) " is_get32 " #cell " i2o call_0A 1 o2i iconst_32bit " #n " isum i2o is_get32 " #cell \
-              " i2o call_0B 2 os_drop "
+    STATIC(0)                                                                                      \
+    " is_get32 " #cell " i2o call_0A 1 o2i iconst_32bit " #n " isum i2o is_get32 " #cell           \
+    " i2o call_0B 2 os_drop "
 
 static const char bank_text[] =
     "arg_count 1 stack_reserve 1 3" SET_STATIC(0, "summon_array_class new")
