@@ -695,6 +695,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
+    crash_keep_memory();
     ph_rng_init(&campaign.rng, campaign.seed);
     bool good = campaign_init(&campaign);
     if (!good) {

@@ -136,6 +136,7 @@ int main(int argc, char **argv)
     struct options options = {.budget = {.density = CRASH_DENSITY}};
     options.budget.seed = ph_rng_seed_from_environment(1);
     setvbuf(stdout, NULL, _IOLBF, 0);
+    crash_keep_memory();
     if (!parse(argc, argv, &options)) {
         return usage("bad option");
     }

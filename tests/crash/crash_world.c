@@ -10,11 +10,18 @@
 #include "store_internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { WORDS = SNAP_PAGE_SIZE / 8, FIRST_HEAP_PAGES = 64 };
+
+void crash_keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 512 << 20);
+}
 
 void crash_page_fill(uint64_t version, void *page)
 {
@@ -220,25 +227,49 @@ static uint64_t dirty_count(const struct crash_session *session)
     return count;
 }
 
-static int stage_one(struct crash_session *session, struct snap_txn *txn, uint64_t page,
+/** A staging slot for a page, writing out when the area is full. */
+static int stage_slot(struct snap_txn *txn, uint64_t page, void **slot, struct phantom_diag *diag)
+{
+    *slot = snap_txn_stage(txn, page);
+    if (*slot != NULL) {
+        return 0;
+    }
+    int rc = snap_txn_write(txn, diag);
+    if (rc < 0) {
+        return rc;
+    }
+    *slot = snap_txn_stage(txn, page);
+    return *slot != NULL ? 0 : ph_fail(diag, -ENOMEM, "no staging slot after a write");
+}
+
+/**
+ * Stage one page. Some pages are staged with other content first, and of those some are written out
+ * in between: only the last version may count.
+ */
+static int stage_one(const struct crash_session *session, struct snap_txn *txn, uint64_t page,
                      struct phantom_diag *diag)
 {
-    if (session->now.version[page] == 0) {
+    uint64_t version = session->now.version[page];
+    uint64_t mix = ((version ^ page) * UINT64_C(0x9E3779B97F4A7C15)) >> 58;
+    void *slot = NULL;
+    int rc = 0;
+    if (mix < 8) {
+        rc = stage_slot(txn, page, &slot, diag);
+        if (rc == 0) {
+            crash_page_fill(~version, slot);
+        }
+        if (rc == 0 && mix < 2) {
+            rc = snap_txn_write(txn, diag);
+        }
+    }
+    if (rc == 0 && version == 0) {
         return snap_txn_hole(txn, page);
     }
-    void *slot = snap_txn_stage(txn, page);
-    if (slot == NULL) {
-        int rc = snap_txn_write(txn, diag);
-        if (rc < 0) {
-            return rc;
-        }
-        slot = snap_txn_stage(txn, page);
-        if (slot == NULL) {
-            return ph_fail(diag, -ENOMEM, "no staging slot after a write");
-        }
+    rc = rc < 0 ? rc : stage_slot(txn, page, &slot, diag);
+    if (rc == 0) {
+        crash_page_fill(version, slot);
     }
-    crash_page_fill(session->now.version[page], slot);
-    return 0;
+    return rc;
 }
 
 /** A transaction with everything dirty staged. On failure it is gone. */
@@ -251,7 +282,8 @@ static int begin_and_stage(struct crash_session *session, struct snap_txn **out)
     if (rc < 0) {
         return failed(session, "begin", rc, &diag);
     }
-    rc = snap_txn_reserve(*out, dirty_count(session) + session->extra_reserve, &diag);
+    /* Twice: see stage_one(). */
+    rc = snap_txn_reserve(*out, 2 * dirty_count(session) + session->extra_reserve, &diag);
     for (uint64_t page = 0; page < CRASH_PAGES && rc >= 0; page++) {
         if (session->now.staged[page]) {
             rc = stage_one(session, *out, page, &diag);
@@ -347,8 +379,9 @@ int crash_session_abort(struct crash_session *session)
 
 const char *crash_op_name(enum crash_op op)
 {
-    static const char *const names[CRASH_OP_COUNT] = {
-        "write-few", "write-many", "rewrite", "holes", "commit", "reopen", "grow", "abort"};
+    static const char *const names[CRASH_OP_COUNT] = {"write-few", "write-some", "write-many",
+                                                      "rewrite",   "holes",      "commit",
+                                                      "reopen",    "grow",       "abort"};
     return names[op];
 }
 
@@ -366,6 +399,21 @@ static void write_pages(struct crash_session *session, uint64_t count, struct ph
                                ? session->now.version[random_page(session, rng)]
                                : ph_rng_next(rng) | 1;
         crash_session_set(session, page, version);
+    }
+}
+
+/** Dozens of pages, or just as many as a small commit may have. */
+static void write_some(struct crash_session *session, struct ph_rng *rng)
+{
+    if (ph_rng_below(rng, 4) != 0) {
+        write_pages(session, 8 + ph_rng_below(rng, 50), rng);
+        return;
+    }
+    for (unsigned i = 0; i < SNAP_SMALL_COMMIT_PAGES; i++) {
+        crash_session_set(session, i, ph_rng_next(rng) | 1);
+    }
+    if (session->now.heap_pages < SNAP_SMALL_COMMIT_PAGES) {
+        session->now.heap_pages = SNAP_SMALL_COMMIT_PAGES;
     }
 }
 
@@ -432,6 +480,7 @@ int crash_op_run(struct crash_session *session, enum crash_op op, struct ph_rng 
     uint64_t number = 0;
     switch (op) {
     case CRASH_OP_WRITE_FEW: write_pages(session, 1 + ph_rng_below(rng, 4), rng); return 0;
+    case CRASH_OP_WRITE_SOME: write_some(session, rng); return 0;
     case CRASH_OP_WRITE_MANY: write_many(session, rng); return 0;
     case CRASH_OP_REWRITE: rewrite_pages(session, rng); return 0;
     case CRASH_OP_HOLES: make_holes(session, rng); return 0;

@@ -28,6 +28,9 @@ struct crash_oracle {
     size_t capacity;
 };
 
+/** Every state opens a store: keep its buffers instead of asking the kernel for them each time. */
+void crash_keep_memory(void);
+
 void crash_page_fill(uint64_t version, void *page);
 bool crash_page_is(uint64_t version, const void *page);
 
@@ -89,6 +92,7 @@ int crash_session_abort(struct crash_session *session);
 
 enum crash_op {
     CRASH_OP_WRITE_FEW,
+    CRASH_OP_WRITE_SOME,
     CRASH_OP_WRITE_MANY, /* more than SNAP_SMALL_COMMIT_PAGES: the large-commit road */
     CRASH_OP_REWRITE,    /* pages get the bytes they have */
     CRASH_OP_HOLES,
