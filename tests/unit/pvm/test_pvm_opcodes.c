@@ -280,7 +280,8 @@ static void boxes(void **state)
     kit_expect_throw(INT(1) "i2o prefix_long o2i prefix_long i2o throw", "type assert failed");
     kit_expect_throw(INT(1) "i2o prefix_double o2i prefix_double i2o throw", "type assert failed");
     kit_expect_throw(INT(1) "i2o prefix_float o2i prefix_float i2o throw", "type assert failed");
-    IS(INT(1) "i2o" INT(1) "i2o os_eq", "0"); /* boxes are objects */
+    IS(INT(5000) "i2o" INT(5000) "i2o os_eq", "0"); /* boxes are objects */
+    IS(INT(1) "i2o" INT(1) "i2o os_eq", "1");       /* small ones are shared */
     IS(INT(1) "i2o" INT(1) "i2o call_04 1 o2i", "1");
 }
 
