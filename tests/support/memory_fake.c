@@ -221,8 +221,15 @@ void memory_fake_write(struct memory_fake *fake, uint64_t offset, const void *da
     for (uint64_t page = offset / PAGE; page <= (offset + length - 1) / PAGE; page++) {
         bit_set(fake->resident, page);
     }
-    for (size_t i = 0; i < length; i++) {
-        __atomic_store_n(&fake->memory.base[offset + i], bytes[i], __ATOMIC_RELAXED);
+    uint8_t *to = fake->memory.base + offset;
+    size_t i = 0;
+    for (; offset % 8 == 0 && i + 8 <= length; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        __atomic_store_n((uint64_t *)(void *)(to + i), word, __ATOMIC_RELAXED);
+    }
+    for (; i < length; i++) {
+        __atomic_store_n(&to[i], bytes[i], __ATOMIC_RELAXED);
     }
     for (uint64_t page = offset / PAGE; page <= (offset + length - 1) / PAGE; page++) {
         bit_set(fake->dirty, page);
