@@ -219,7 +219,20 @@ static void witness_compare(struct snap_engine *engine)
 
 /* ---- phases -------------------------------------------------------------------------------- */
 
-/** Room in the store for what is dirty now. A refusal leaves the world untouched. */
+static int begin_and_reserve(struct passage *p, uint64_t pages)
+{
+    struct snap_engine *engine = p->engine;
+    engine->round.reserved = 0;
+    int rc = snap_txn_begin(engine->store, engine->options.staging_pages, &p->txn, p->diag);
+    if (rc != 0) {
+        p->txn = NULL;
+        return rc;
+    }
+    return snap_engine_reserve(engine, p->txn, pages, p->diag);
+}
+
+/** Room in the store for what is dirty now. History gives way to it if need be. A refusal leaves
+ *  the world untouched. */
 static int phase_reserve(struct passage *p)
 {
     struct snap_engine *engine = p->engine;
@@ -229,13 +242,21 @@ static int phase_reserve(struct passage *p)
         return ph_fail(p->diag, rc, "estimating the size of the snapshot: %s",
                        phantom_strerror(rc));
     }
-    rc = snap_txn_begin(engine->store, engine->options.staging_pages, &p->txn, p->diag);
-    if (rc != 0) {
-        p->txn = NULL;
-        return rc;
-    }
     /* At least one page, so that even an empty generation is refused while nothing is stopped. */
-    return snap_engine_reserve(engine, p->txn, pages != 0 ? pages : 1, p->diag);
+    pages = pages != 0 ? pages : 1;
+    rc = begin_and_reserve(p, pages);
+    if (rc == PHANTOM_ENOSPACE) {
+        snap_txn_abort(p->txn);
+        p->txn = NULL;
+        struct phantom_diag diag = PHANTOM_DIAG_INIT; /* the refusal is what the host shall read */
+        int trimmed = snap_store_trim(engine->store, &diag);
+        if (trimmed > 0) {
+            rc = begin_and_reserve(p, pages);
+        } else if (trimmed == PHANTOM_EPOISONED) {
+            rc = ph_fail(p->diag, trimmed, "%s", diag.text);
+        }
+    }
+    return rc;
 }
 
 /** Live rounds: mutators run. */

@@ -53,15 +53,14 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
     memcpy(file.uuid, params->uuid, sizeof file.uuid);
     ring = ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)file.ring_slots * STORE_BLOCK_SIZE);
     error = error != 0 ? error : ring == NULL ? -ENOMEM : 0;
+    uint64_t data_blocks = superblock->segment_bytes / STORE_BLOCK_SIZE;
     if (error == 0) {
-        error = io->ops->allocate(io, superblock->data_start * STORE_BLOCK_SIZE +
-                                          superblock->segment_bytes);
+        error = store_file_extend(&file, superblock->data_start,
+                                  STORE_SEGMENT_BYTES_LEAST / STORE_BLOCK_SIZE, &data_blocks);
         error = error == -ENOSPC ? PHANTOM_ENOSPACE : error;
     }
     error = error != 0 ? error : write_ring(io, &file, ring);
-    error = error != 0 ? error
-                       : store_file_fill(&file, superblock->data_start,
-                                         superblock->segment_bytes / STORE_BLOCK_SIZE);
+    error = error != 0 ? error : store_file_fill(&file, superblock->data_start, data_blocks);
     /* The superblock makes it a store, so everything else is durable before it. */
     error = error != 0 ? error : io->ops->flush(io);
     error = error != 0 ? error

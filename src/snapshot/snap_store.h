@@ -193,6 +193,13 @@ int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
 /** Nothing happened, except that reserved space may stay with the file. NULL allowed. */
 void snap_txn_abort(struct snap_txn *txn);
 
+/**
+ * The disk is full: give up history to make room. Commits a generation with the content of the
+ * current one that retains only itself, its parent and what readers use; it needs no data block.
+ * @return 1 something was given up, 0 there was nothing to give up, or an error of snap_txn_commit()
+ */
+int snap_store_trim(struct snap_store *store, struct phantom_diag *diag);
+
 /** Write the seal of the current generation if it has none: not flushed. Call when idle (~10 ms).
  *  0, or PHANTOM_EPOISONED. */
 int snap_store_seal(struct snap_store *store);

@@ -130,31 +130,29 @@ static int no_memory(const struct snap_txn *txn, struct phantom_diag *diag)
                    store_file_name(&txn->store->file));
 }
 
-/* Make the file longer so that `blocks` blocks are free. */
+/* Make the file longer so that `blocks` blocks are free: by whole segments, or, where the disk is
+ * too full for that, by as little as will do. */
 static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_diag *diag)
 {
     struct store_file *file = &store->file;
     uint64_t missing = blocks - block_space_free_count(&store->space);
     uint64_t segments = (missing + file->segment_blocks - 1) / file->segment_blocks;
-    uint64_t count = file->block_count + segments * file->segment_blocks;
-    int error = store->io->ops->allocate(store->io, count * STORE_BLOCK_SIZE);
-    if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG) {
-        return ph_fail(diag, PHANTOM_ENOSPACE, "%s: cannot grow to %" PRIu64 " bytes: %s",
-                       store_file_name(file), count * STORE_BLOCK_SIZE, phantom_strerror(error));
-    }
+    uint64_t more = segments * file->segment_blocks;
+    int error = store_file_extend(file, file->block_count, missing, &more);
     if (error != 0) {
-        return ph_fail(diag, error, "%s: cannot grow to %" PRIu64 " bytes: %s",
-                       store_file_name(file), count * STORE_BLOCK_SIZE, phantom_strerror(error));
-    }
-    if (block_space_grow(&store->space, count) != 0) {
-        return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
+        return ph_fail(diag, error == -ENOSPC ? PHANTOM_ENOSPACE : error,
+                       "%s: cannot grow to %" PRIu64 " bytes: %s", store_file_name(file),
+                       (file->block_count + missing) * STORE_BLOCK_SIZE, phantom_strerror(error));
     }
     uint64_t first = file->block_count;
-    file->block_count = count;
+    if (block_space_grow(&store->space, first + more) != 0) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
+    }
+    file->block_count = first + more;
     if (segments > 1) {
         return 0; /* a bulk load would only write everything twice */
     }
-    error = store_file_fill(file, first, count - first);
+    error = store_file_fill(file, first, more);
     if (error != 0) {
         store->poison = error;
         return store_poisoned(store, diag);
@@ -305,13 +303,20 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     return 0;
 }
 
-/* Blocks that a commit of `pages` pages can need at most: the pages, and every node above them. */
-static uint64_t blocks_for(const struct store_file *file, uint64_t pages)
+/* The heap is taken to have grown by no more than this since the last commit, plus what is written:
+ * a wrong guess makes the commit ask for more room later, when a refusal still harms nothing. */
+enum { GROWTH_PAGES = 32768 };
+
+/* Blocks that a commit of `pages` pages needs: the pages, and every node above them, of which there
+ * are no more than the heap's used part has. */
+static uint64_t blocks_for(const struct snap_store *store, uint64_t pages)
 {
+    const struct store_file *file = &store->file;
+    uint64_t in_use = snap_store_current(store)->heap_pages + pages + GROWTH_PAGES;
     uint64_t blocks = pages;
     for (uint32_t level = 0; level < file->height; level++) {
-        uint64_t nodes = store_level_nodes(file, level);
-        blocks += nodes < pages ? nodes : pages;
+        in_use = (in_use >> STORE_FANOUT_BITS) + 1;
+        blocks += in_use < pages ? in_use : pages;
     }
     return blocks + file->height;
 }
@@ -327,7 +332,7 @@ int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *
                        "%s: %" PRIu64 " pages are more than a commit can be",
                        store_file_name(&store->file), pages);
     }
-    uint64_t blocks = blocks_for(&store->file, pages);
+    uint64_t blocks = blocks_for(store, pages);
     uint64_t used = txn->blocks_taken - txn->run_left;
     blocks = blocks > used ? blocks - used : 0;
     return blocks <= block_space_free_count(&store->space) ? 0 : grow_file(store, blocks, diag);
@@ -672,4 +677,29 @@ void snap_txn_abort(struct snap_txn *txn)
         page_map_reset(&store->map, 0, (struct store_sum){0}, 0, (struct store_sum){0});
     }
     store->txn_active = false;
+}
+
+/* ---- making room --------------------------------------------------------------------------- */
+
+int snap_store_trim(struct snap_store *store, struct phantom_diag *diag)
+{
+    if (store->generation_count < 3) {
+        return 0; /* the current generation and its parent always stay */
+    }
+    struct snap_txn *txn = NULL;
+    uint32_t staging = store->txn != NULL ? store->txn->capacity : 0;
+    int error = snap_txn_begin(store, staging, &txn, diag);
+    if (error != 0) {
+        return error;
+    }
+    const struct snap_generation *current = snap_store_current(store);
+    struct snap_commit commit = {.heap_pages = current->heap_pages,
+                                 .time_ns = current->time_ns,
+                                 .version = current->version};
+    struct snap_generation generation;
+    unsigned before = store->generation_count;
+    store->trimming = true;
+    error = snap_txn_commit(txn, &commit, &generation, diag);
+    store->trimming = false;
+    return error != 0 ? error : store->generation_count <= before;
 }

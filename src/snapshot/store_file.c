@@ -196,6 +196,22 @@ int store_file_check_page(const struct store_file *file, uint64_t generation, ui
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
+int store_file_extend(const struct store_file *file, uint64_t from, uint64_t least, uint64_t *more)
+{
+    for (uint64_t count = *more;; count = count / 2 > least ? count / 2 : least) {
+        int error = file->io->ops->allocate(file->io, (from + count) * STORE_BLOCK_SIZE);
+        if (error == -EDQUOT || error == -EFBIG) {
+            error = -ENOSPC;
+        }
+        if (error == 0) {
+            *more = count;
+        }
+        if (error != -ENOSPC || count <= least) {
+            return error;
+        }
+    }
+}
+
 int store_file_fill(const struct store_file *file, uint64_t block, uint64_t count)
 {
     size_t bytes = (size_t)STORE_RUN_BLOCKS * STORE_BLOCK_SIZE;

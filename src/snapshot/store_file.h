@@ -77,6 +77,10 @@ int store_file_check_page(const struct store_file *file, uint64_t generation, ui
                           uint64_t block, struct store_sum sum, const void *data,
                           struct phantom_diag *diag);
 
+/* Make the file `from + *more` blocks long, or, if the disk has no room for that, shorter, but with
+ * `least` blocks beyond `from`; *more says what it became. -ENOSPC: not even that. */
+int store_file_extend(const struct store_file *file, uint64_t from, uint64_t least, uint64_t *more);
+
 /**
  * Write zeros over blocks that were only allocated. The first write to an allocated block changes
  * the file system's own records, which makes the flush of a small commit about twice as slow. 0 or

@@ -64,6 +64,7 @@ struct snap_store {
     uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
     struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
+    bool trimming; /* the commit under way drops all the history it can */
 };
 
 static inline struct store_generation *store_current(struct snap_store *store)

@@ -196,6 +196,9 @@ static int judge_torn(const struct snap_store *store, struct ring *ring, struct 
         if (ring->kind[slot] != SLOT_TORN) {
             continue;
         }
+        if (ring->number[slot] > ring->highest_whole + 2 * (uint64_t)file->ring_slots) {
+            ring->number[slot] = 0; /* no writer was near it: noise behind a magic that survived */
+        }
         if (slot == store_slot_of(file, ring->expected) && ring->number[slot] <= ring->expected) {
             ring->expected_is_torn = true;
             ring->number[slot] = ring->expected;

@@ -9,7 +9,8 @@
  *  - of what is left the oldest go, until their number fits the ring and the blocks that only
  *    history needs fit the budget;
  *  - a generation whose byte a reader has locked stays, whatever the policy says. While the commit
- * is under way the writer holds the bytes of those it drops, so that no reader starts on them.
+ *    is under way the writer holds the bytes of those it drops, so that no reader starts on them.
+ * When the disk is full (snap_store_trim()) the budget is 0: live data goes before history.
  *
  * A dropped generation's blocks are free when no other retained one has them. With the dead lists
  * that is local: of the blocks that died in its successor, those born after its predecessor were
@@ -102,6 +103,7 @@ static int cap(struct snap_store *store, unsigned droppable, size_t dead_blocks,
     if (budget == 0) {
         budget = 2 * live_bytes > BUDGET_LEAST ? 2 * live_bytes : BUDGET_LEAST;
     }
+    budget = store->trimming ? 0 : budget;
     uint64_t history = dead_blocks;
     unsigned kept = 1; /* the one under way */
     for (unsigned i = 0; i < store->generation_count; i++) {

@@ -377,6 +377,53 @@ static void history_stays_within_its_byte_budget(void **state)
     fixture_free(f);
 }
 
+static void file_grows_by_less_than_a_segment_when_that_is_all_there_is(void **state)
+{
+    (void)state;
+    /* metadata, one segment, and a third of another one */
+    uint64_t limit = (16 + FIXTURE_SLOTS) * SNAP_PAGE_SIZE + FIXTURE_SEGMENT + FIXTURE_SEGMENT / 3;
+    struct fixture *f = fixture_new(limit, 200);
+    fixture_put(f, 0, 60, 1); /* 64 blocks are in a segment */
+    struct snap_txn *txn = fixture_begin(f);
+    assert_int_equal(snap_txn_reserve(txn, 5, &f->diag), 0);
+    snap_txn_abort(txn);
+    fixture_check(f);
+    fixture_free(f);
+}
+
+static void history_gives_way_when_the_file_cannot_grow(void **state)
+{
+    (void)state;
+    uint64_t limit = (16 + FIXTURE_SLOTS) * SNAP_PAGE_SIZE + FIXTURE_SEGMENT;
+    struct fixture *f = fixture_new(limit, 200);
+    int refused = 0;
+    for (uint32_t i = 1; i <= 40; i++) { /* live data is 12 pages, each commit rewrites 10 */
+        struct snap_txn *txn = fixture_begin(f);
+        int error = snap_txn_reserve(txn, 10, &f->diag);
+        if (error == PHANTOM_ENOSPACE) {
+            refused++;
+            snap_txn_abort(txn);
+            assert_int_equal(snap_store_trim(f->store, &f->diag), 1);
+            fixture_remember(f, snap_store_current(f->store)->number);
+            assert_int_equal(snap_store_list(f->store, NULL, 0), 2);
+            assert_int_equal(snap_store_audit(f->store, &f->diag), 0);
+            assert_int_equal(snap_store_trim(f->store, &f->diag), 0); /* nothing more to give */
+            txn = fixture_begin(f);
+            assert_int_equal(snap_txn_reserve(txn, 10, &f->diag), 0);
+        }
+        for (uint64_t page = 0; page < 10; page++) {
+            fixture_stage(f, txn, page + i % 3, i);
+        }
+        fixture_commit(f, txn);
+    }
+    assert_true(refused >= 5);
+    fixture_check(f);
+    fixture_close(f);
+    fixture_open(f);
+    fixture_check(f);
+    fixture_free(f);
+}
+
 static void generation_that_a_reader_uses_is_kept(void **state)
 {
     (void)state;
@@ -453,6 +500,8 @@ int main(void)
         cmocka_unit_test(store_of_constant_size_keeps_a_constant_file),
         cmocka_unit_test(old_generations_are_thinned_to_one_a_second),
         cmocka_unit_test(history_stays_within_its_byte_budget),
+        cmocka_unit_test(file_grows_by_less_than_a_segment_when_that_is_all_there_is),
+        cmocka_unit_test(history_gives_way_when_the_file_cannot_grow),
         cmocka_unit_test(generation_that_a_reader_uses_is_kept),
         cmocka_unit_test(too_many_locked_generations_refuse_the_commit_and_lose_nothing),
     };
