@@ -4,6 +4,9 @@
  *
  * It is the oracle for faster tiers, so each instruction does here exactly what it means.
  *
+ * Each handler jumps to the next by itself through a table made from opcodes.def (`labels`); frames
+ * whose cells are checked, and every frame in test builds, pass by checked_next instead.
+ *
  * State of the current frame lives in C locals: pc, os and is (first free object and int cell).
  * FLUSH() stores them into the frame; after it the thread is canonical. It comes before every call,
  * native, throw and exit. Exits happen only at safepoints: method entry, backward jumps, around
@@ -364,7 +367,16 @@ static pvm_object_t loader_to_ask(struct data_area_4_thread *thread, const char 
         checked = CELLS_CHECKED || (fp->flags & PVM_FRAME_CHECKED) != 0;                           \
     } while (0)
 
-#define NEXT goto next
+#define DISPATCH() goto *labels[*pc++]
+#define NEXT                                                                                       \
+    do {                                                                                           \
+        start = pc;                                                                                \
+        budget--;                                                                                  \
+        if (PVM_UNLIKELY(checked)) {                                                               \
+            goto checked_next;                                                                     \
+        }                                                                                          \
+        DISPATCH();                                                                                \
+    } while (0)
 #define SAFEPOINT_PENDING()                                                                        \
     PVM_UNLIKELY(budget <= 0 || __atomic_load_n(&pvm->poll, __ATOMIC_RELAXED) != 0)
 
@@ -422,8 +434,22 @@ static pvm_object_t loader_to_ask(struct data_area_4_thread *thread, const char 
 #define U(x)         ((uint32_t)(x))
 #define UL(x)        ((uint64_t)(x))
 
+#pragma GCC diagnostic push
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+#else
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
+
 enum pvm_exit pvm_exec(struct pvm_worker *worker, pvm_object_t thread_object, int64_t *budget_left)
 {
+    /* Every handler jumps to the next one by itself: branch predictors see pairs of opcodes. */
+    static const void *const labels[256] = {
+        [0 ... 255] = &&op_unknown,
+#define BC_OPCODE(number, name, operands) [number] = &&op_##name,
+#include "opcodes.def"
+#undef BC_OPCODE
+    };
     struct pvm *pvm = worker->pvm;
     struct data_area_4_thread *thread = pvm_object_da(thread_object, thread);
     int64_t budget = *budget_left;
@@ -450,28 +476,28 @@ enum pvm_exit pvm_exec(struct pvm_worker *worker, pvm_object_t thread_object, in
 
     RELOAD();
 
-next:
-    start = pc;
-    budget--;
-    if (PVM_UNLIKELY(checked)) {
-        if (!(fp->flags & PVM_FRAME_CHECKED)) { /* test builds */
-            PH_CHECK(os >= pvm_frame_objects(fp) && os <= pvm_frame_objects(fp) + fp->object_cap);
-            PH_CHECK(is >= ints && is <= ints + fp->int_cap);
-        } else {
-            FLUSH_AT(pc);
-            worker->out_of_memory = false;
-            struct pvm_frame *f = pvm_frame_check(worker, thread);
-            if (f == NULL) {
-                goto failed;
-            }
-            fp = f;
-            RELOAD();
-            start = pc;
+    NEXT;
+
+checked_next:
+    if (!(fp->flags & PVM_FRAME_CHECKED)) { /* test builds */
+        PH_CHECK(os >= pvm_frame_objects(fp) && os <= pvm_frame_objects(fp) + fp->object_cap);
+        PH_CHECK(is >= ints && is <= ints + fp->int_cap);
+    } else {
+        FLUSH_AT(pc);
+        worker->out_of_memory = false;
+        struct pvm_frame *f = pvm_frame_check(worker, thread);
+        if (f == NULL) {
+            goto failed;
         }
+        fp = f;
+        RELOAD();
+        start = pc;
     }
-    switch (*pc++) {
-    case BC_OP_nop: NEXT;
-    case BC_OP_debug: {
+    DISPATCH();
+    {
+    op_nop:
+        NEXT;
+    op_debug : {
         uint8_t type = *pc++;
         if (type & 0x80) {
             pc += 4 + bc_read_i32(pc);
@@ -481,21 +507,22 @@ next:
 
         /* ---- jumps ---- */
 
-    case BC_OP_djnz:
+    op_djnz:
         is[-1]--;
         if (is[-1] != 0) {
             JUMP(pc);
         }
         pc += 4;
         NEXT;
-    case BC_OP_jz:
+    op_jz:
         if (*--is == 0) {
             JUMP(pc);
         }
         pc += 4;
         NEXT;
-    case BC_OP_jmp: JUMP(pc);
-    case BC_OP_switch: {
+    op_jmp:
+        JUMP(pc);
+    op_switch : {
         uint32_t count = (uint32_t)bc_read_i32(pc);
         uint32_t shift = (uint32_t)bc_read_i32(pc + 4);
         uint32_t divisor = (uint32_t)bc_read_i32(pc + 8);
@@ -510,79 +537,111 @@ next:
 
         /* ---- int stack ---- */
 
-    case BC_OP_is_dup:
+    op_is_dup:
         is[0] = is[-1];
         is++;
         NEXT;
-    case BC_OP_is_drop: is--; NEXT;
-    case BC_OP_iconst_0: *is++ = 0; NEXT;
-    case BC_OP_iconst_1: *is++ = 1; NEXT;
-    case BC_OP_iconst_8bit: *is++ = *pc++; NEXT;
-    case BC_OP_iconst_32bit:
+    op_is_drop:
+        is--;
+        NEXT;
+    op_iconst_0:
+        *is++ = 0;
+        NEXT;
+    op_iconst_1:
+        *is++ = 1;
+        NEXT;
+    op_iconst_8bit:
+        *is++ = *pc++;
+        NEXT;
+    op_iconst_32bit:
         *is++ = (uint32_t)bc_read_i32(pc);
         pc += 4;
         NEXT;
-    case BC_OP_iconst_64bit:
+    op_iconst_64bit:
         put64(is, (uint64_t)bc_read_i64(pc));
         is += 2;
         pc += 8;
         NEXT;
-    case BC_OP_is_get32:
+    op_is_get32:
         *is++ = ints[bc_read_i32(pc)];
         pc += 4;
         NEXT;
-    case BC_OP_is_set32:
+    op_is_set32:
         is--;
         ints[bc_read_i32(pc)] = *is;
         pc += 4;
         NEXT;
 
-    case BC_OP_isum: INT_OP(U(a) + U(b));
-    case BC_OP_imul: INT_OP(U(a) * U(b));
-    case BC_OP_isubul: INT_OP(U(b) - U(a));
-    case BC_OP_isublu: INT_OP(U(a) - U(b));
-    case BC_OP_idivul:
+    op_isum:
+        INT_OP(U(a) + U(b));
+    op_imul:
+        INT_OP(U(a) * U(b));
+    op_isubul:
+        INT_OP(U(b) - U(a));
+    op_isublu:
+        INT_OP(U(a) - U(b));
+    op_idivul:
         if (I(-2) == 0) {
             goto division_by_zero;
         }
         INT_OP(divide_int(b, a));
-    case BC_OP_idivlu:
+    op_idivlu:
         if (I(-1) == 0) {
             goto division_by_zero;
         }
         INT_OP(divide_int(a, b));
-    case BC_OP_iremul:
+    op_iremul:
         if (I(-2) == 0) {
             goto division_by_zero;
         }
         INT_OP(remainder_int(b, a));
-    case BC_OP_iremlu:
+    op_iremlu:
         if (I(-1) == 0) {
             goto division_by_zero;
         }
         INT_OP(remainder_int(a, b));
-    case BC_OP_ior: INT_OP(a | b);
-    case BC_OP_iand: INT_OP(a & b);
-    case BC_OP_ixor: INT_OP(a ^ b);
-    case BC_OP_inot: is[-1] = ~is[-1]; NEXT;
-    case BC_OP_log_or: INT_OP(a != 0 || b != 0);
-    case BC_OP_log_and: INT_OP(a != 0 && b != 0);
-    case BC_OP_log_xor: INT_OP((a != 0) != (b != 0));
-    case BC_OP_log_not: is[-1] = is[-1] == 0; NEXT;
-    case BC_OP_ige: COMPARE(int32_t, 1, I, a >= b);
-    case BC_OP_ile: COMPARE(int32_t, 1, I, a <= b);
-    case BC_OP_igt: COMPARE(int32_t, 1, I, a > b);
-    case BC_OP_ilt: COMPARE(int32_t, 1, I, a < b);
-    case BC_OP_ishl: INT_OP(U(a) << (U(b) & 31));
-    case BC_OP_ishr: INT_OP(a >> (U(b) & 31));
-    case BC_OP_ushr: INT_OP(U(a) >> (U(b) & 31));
-    case BC_OP_fromi: NEXT;
-    case BC_OP_froml:
+    op_ior:
+        INT_OP(a | b);
+    op_iand:
+        INT_OP(a & b);
+    op_ixor:
+        INT_OP(a ^ b);
+    op_inot:
+        is[-1] = ~is[-1];
+        NEXT;
+    op_log_or:
+        INT_OP(a != 0 || b != 0);
+    op_log_and:
+        INT_OP(a != 0 && b != 0);
+    op_log_xor:
+        INT_OP((a != 0) != (b != 0));
+    op_log_not:
+        is[-1] = is[-1] == 0;
+        NEXT;
+    op_ige:
+        COMPARE(int32_t, 1, I, a >= b);
+    op_ile:
+        COMPARE(int32_t, 1, I, a <= b);
+    op_igt:
+        COMPARE(int32_t, 1, I, a > b);
+    op_ilt:
+        COMPARE(int32_t, 1, I, a < b);
+    op_ishl:
+        INT_OP(U(a) << (U(b) & 31));
+    op_ishr:
+        INT_OP(a >> (U(b) & 31));
+    op_ushr:
+        INT_OP(U(a) >> (U(b) & 31));
+    op_fromi:
+        NEXT;
+    op_froml:
         is -= 1;
         is[-1] = is[0];
         NEXT;
-    case BC_OP_fromf: is[-1] = (uint32_t)double_to_int((double)FL(-1)); NEXT;
-    case BC_OP_fromd: {
+    op_fromf:
+        is[-1] = (uint32_t)double_to_int((double)FL(-1));
+        NEXT;
+    op_fromd : {
         double d = D(-2);
         is -= 1;
         is[-1] = (uint32_t)double_to_int(d);
@@ -591,7 +650,7 @@ next:
 
         /* ---- prefixes ---- */
 
-    case BC_OP_prefix_long:
+    op_prefix_long:
         switch (*pc) {
         case BC_OP_is_dup: goto dup64;
         case BC_OP_is_drop: goto drop64;
@@ -704,7 +763,7 @@ next:
         default: goto unprefixed;
         }
 
-    case BC_OP_prefix_double:
+    op_prefix_double:
         switch (*pc) {
         case BC_OP_is_dup: goto dup64;
         case BC_OP_is_drop: goto drop64;
@@ -782,7 +841,7 @@ next:
         default: goto unprefixed;
         }
 
-    case BC_OP_prefix_float:
+    op_prefix_float:
         switch (*pc) {
         case BC_OP_i2o:
             pc++;
@@ -896,54 +955,56 @@ next:
 
         /* ---- object stack ---- */
 
-    case BC_OP_os_dup:
+    op_os_dup:
         os[0] = os[-1];
         os++;
         NEXT;
-    case BC_OP_os_drop: os--; NEXT;
-    case BC_OP_os_pull32:
+    op_os_drop:
+        os--;
+        NEXT;
+    op_os_pull32:
         os[0] = os[-1 - bc_read_i32(pc)];
         os++;
         pc += 4;
         NEXT;
-    case BC_OP_os_get32:
+    op_os_get32:
         *os++ = pvm_frame_objects(fp)[bc_read_i32(pc)];
         pc += 4;
         NEXT;
-    case BC_OP_os_set32:
+    op_os_set32:
         os--;
         pvm_frame_objects(fp)[bc_read_i32(pc)] = *os;
         pc += 4;
         NEXT;
-    case BC_OP_os_load8:
+    op_os_load8:
         if (!load_field(worker, fp->this_object, *pc, os)) {
             goto thrown;
         }
         os++;
         pc++;
         NEXT;
-    case BC_OP_os_load32:
+    op_os_load32:
         if (!load_field(worker, fp->this_object, (uint32_t)bc_read_i32(pc), os)) {
             goto thrown;
         }
         os++;
         pc += 4;
         NEXT;
-    case BC_OP_os_save8:
+    op_os_save8:
         if (!store_field(worker, fp->this_object, *pc, os[-1])) {
             goto thrown;
         }
         os--;
         pc++;
         NEXT;
-    case BC_OP_os_save32:
+    op_os_save32:
         if (!store_field(worker, fp->this_object, (uint32_t)bc_read_i32(pc), os[-1])) {
             goto thrown;
         }
         os--;
         pc += 4;
         NEXT;
-    case BC_OP_is_load8: {
+    op_is_load8 : {
         pvm_object_t field;
         if (!load_field(worker, fp->this_object, *pc, &field)) {
             goto thrown;
@@ -956,7 +1017,7 @@ next:
         pc++;
         NEXT;
     }
-    case BC_OP_is_save8:
+    op_is_save8:
         value = pvm_create_int_object(I(-1));
         if (value == NULL) {
             goto heap_full;
@@ -967,7 +1028,7 @@ next:
         is--;
         pc++;
         NEXT;
-    case BC_OP_stack_reserve: {
+    op_stack_reserve : {
         uint32_t n_objects = pc[0];
         uint32_t n_ints = pc[1];
         pc += 2;
@@ -977,7 +1038,7 @@ next:
         is += n_ints;
         NEXT;
     }
-    case BC_OP_new:
+    op_new:
         worker->out_of_memory = false;
         value = new_object(worker, os[-1]);
         if (PVM_UNLIKELY(value == NULL || worker->out_of_memory)) {
@@ -985,13 +1046,13 @@ next:
         }
         os[-1] = value;
         NEXT;
-    case BC_OP_cast:
+    op_cast:
         if (!cast_is_right(worker, os[-2], os[-1])) {
             goto thrown;
         }
         os--;
         NEXT;
-    case BC_OP_sconst_bin: {
+    op_sconst_bin : {
         int32_t size = bc_read_i32(pc);
         value = pvm_create_string_object_binary((const char *)pc + 4, size);
         if (value == NULL) {
@@ -1001,23 +1062,41 @@ next:
         pc += 4 + size;
         NEXT;
     }
-    case BC_OP_const_pool:
+    op_const_pool:
         if (!constant(worker, code, (uint32_t)bc_read_i32(pc), os)) {
             goto thrown;
         }
         os++;
         pc += 4;
         NEXT;
-    case BC_OP_summon_thread: *os++ = thread_object; NEXT;
-    case BC_OP_summon_this: *os++ = fp->this_object; NEXT;
-    case BC_OP_summon_null: *os++ = pvm->null_object; NEXT;
-    case BC_OP_summon_class_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_CLASS_CLASS]; NEXT;
-    case BC_OP_summon_int_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_INT_CLASS]; NEXT;
-    case BC_OP_summon_string_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_STRING_CLASS]; NEXT;
-    case BC_OP_summon_interface_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_INTERFACE_CLASS]; NEXT;
-    case BC_OP_summon_code_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_CODE_CLASS]; NEXT;
-    case BC_OP_summon_array_class: *os++ = pvm->classes[PVM_ROOT_OBJECT_ARRAY_CLASS]; NEXT;
-    case BC_OP_summon_by_name: {
+    op_summon_thread:
+        *os++ = thread_object;
+        NEXT;
+    op_summon_this:
+        *os++ = fp->this_object;
+        NEXT;
+    op_summon_null:
+        *os++ = pvm->null_object;
+        NEXT;
+    op_summon_class_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_CLASS_CLASS];
+        NEXT;
+    op_summon_int_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_INT_CLASS];
+        NEXT;
+    op_summon_string_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_STRING_CLASS];
+        NEXT;
+    op_summon_interface_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_INTERFACE_CLASS];
+        NEXT;
+    op_summon_code_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_CODE_CLASS];
+        NEXT;
+    op_summon_array_class:
+        *os++ = pvm->classes[PVM_ROOT_OBJECT_ARRAY_CLASS];
+        NEXT;
+    op_summon_by_name : {
         struct pvm_site *site = site_of(worker, start);
         uint32_t size = (uint32_t)bc_read_i32(pc);
         if (PVM_UNLIKELY(site->place != start)) {
@@ -1038,7 +1117,7 @@ next:
         pc += 4 + size;
         NEXT;
     }
-    case BC_OP_i2o:
+    op_i2o:
         value = pvm_create_int_object(I(-1));
         if (PVM_UNLIKELY(value == NULL)) {
             goto heap_full;
@@ -1046,7 +1125,7 @@ next:
         is--;
         *os++ = value;
         NEXT;
-    case BC_OP_o2i: {
+    op_o2i : {
         const struct data_area_4_int *da = unbox(worker, os[-1], PVM_ROOT_OBJECT_INT_CLASS);
         if (PVM_UNLIKELY(da == NULL)) {
             goto thrown;
@@ -1055,22 +1134,22 @@ next:
         *is++ = (uint32_t)da->value;
         NEXT;
     }
-    case BC_OP_os_eq:
-    case BC_OP_os_neq: {
+    op_os_eq:
+    op_os_neq : {
         pvm_object_t a = os[-2] ? os[-2] : pvm->null_object;
         pvm_object_t b = os[-1] ? os[-1] : pvm->null_object;
         os -= 2;
         *is++ = (a == b) == (*start == BC_OP_os_eq);
         NEXT;
     }
-    case BC_OP_os_isnull:
+    op_os_isnull:
         os--;
         *is++ = *os == NULL || *os == pvm->null_object;
         NEXT;
 
         /* ---- exceptions, monitors ---- */
 
-    case BC_OP_push_catcher: {
+    op_push_catcher : {
         if (!pvm_is_class(os[-1])) {
             THROW("push_catcher: not a class");
         }
@@ -1083,14 +1162,16 @@ next:
         pc += 4;
         NEXT;
     }
-    case BC_OP_pop_catcher: fp->catch_depth--; NEXT;
-    case BC_OP_throw:
+    op_pop_catcher:
+        fp->catch_depth--;
+        NEXT;
+    op_throw:
         if (os[-1] == NULL || os[-1] == pvm->null_object) {
             THROW("null thrown");
         }
         worker->thrown = *--os;
         goto thrown;
-    case BC_OP_general_lock:
+    op_general_lock:
         if (os[-1] == NULL || os[-1] == pvm->null_object) {
             THROW("null reference locked");
         }
@@ -1101,13 +1182,13 @@ next:
         case PVM_SYSCALL_BLOCKED: result = PVM_EXIT_BLOCKED; goto leave;
         default: goto failed;
         }
-    case BC_OP_general_unlock:
+    op_general_unlock:
         if (os[-1] == NULL || !pvm_monitor_unlock(thread, os[-1])) {
             THROW("unlock of an object that is not locked by this thread");
         }
         os--;
         NEXT;
-    case BC_OP_arg_count: {
+    op_arg_count : {
         uint32_t want = *pc++;
         if (PVM_UNLIKELY(*--is != want)) {
             THROW("invalid arg count");
@@ -1117,55 +1198,55 @@ next:
 
         /* ---- calls ---- */
 
-    case BC_OP_short_call_0:
-    case BC_OP_short_call_1:
-    case BC_OP_short_call_2:
-    case BC_OP_short_call_3:
+    op_short_call_0:
+    op_short_call_1:
+    op_short_call_2:
+    op_short_call_3:
         ordinal = (uint32_t)(pc[-1] - BC_OP_short_call_0);
         n_args = 0;
         goto virtual_call;
-    case BC_OP_call_8bit:
+    op_call_8bit:
         ordinal = pc[0];
         n_args = (uint32_t)bc_read_i32(pc + 1);
         pc += 5;
         goto virtual_call;
-    case BC_OP_call_32bit:
+    op_call_32bit:
         ordinal = (uint32_t)bc_read_i32(pc);
         n_args = (uint32_t)bc_read_i32(pc + 4);
         pc += 8;
         goto virtual_call;
-    case BC_OP_call_00:
-    case BC_OP_call_01:
-    case BC_OP_call_02:
-    case BC_OP_call_03:
-    case BC_OP_call_04:
-    case BC_OP_call_05:
-    case BC_OP_call_06:
-    case BC_OP_call_07:
-    case BC_OP_call_08:
-    case BC_OP_call_09:
-    case BC_OP_call_0A:
-    case BC_OP_call_0B:
-    case BC_OP_call_0C:
-    case BC_OP_call_0D:
-    case BC_OP_call_0E:
-    case BC_OP_call_0F:
-    case BC_OP_call_10:
-    case BC_OP_call_11:
-    case BC_OP_call_12:
-    case BC_OP_call_13:
-    case BC_OP_call_14:
-    case BC_OP_call_15:
-    case BC_OP_call_16:
-    case BC_OP_call_17:
-    case BC_OP_call_18:
-    case BC_OP_call_19:
-    case BC_OP_call_1A:
-    case BC_OP_call_1B:
-    case BC_OP_call_1C:
-    case BC_OP_call_1D:
-    case BC_OP_call_1E:
-    case BC_OP_call_1F:
+    op_call_00:
+    op_call_01:
+    op_call_02:
+    op_call_03:
+    op_call_04:
+    op_call_05:
+    op_call_06:
+    op_call_07:
+    op_call_08:
+    op_call_09:
+    op_call_0A:
+    op_call_0B:
+    op_call_0C:
+    op_call_0D:
+    op_call_0E:
+    op_call_0F:
+    op_call_10:
+    op_call_11:
+    op_call_12:
+    op_call_13:
+    op_call_14:
+    op_call_15:
+    op_call_16:
+    op_call_17:
+    op_call_18:
+    op_call_19:
+    op_call_1A:
+    op_call_1B:
+    op_call_1C:
+    op_call_1D:
+    op_call_1E:
+    op_call_1F:
         ordinal = (uint32_t)(pc[-1] - BC_OP_call_00);
         n_args = *pc++;
     virtual_call:
@@ -1178,7 +1259,7 @@ next:
             goto thrown;
         }
         goto call;
-    case BC_OP_static_invoke: {
+    op_static_invoke : {
         /* a0 .. an-1, this, class -> r */
         ordinal = (uint32_t)bc_read_i32(pc);
         n_args = (uint32_t)bc_read_i32(pc + 4);
@@ -1196,7 +1277,7 @@ next:
         }
         goto call;
     }
-    case BC_OP_dynamic_invoke: {
+    op_dynamic_invoke : {
         /* a0 .. an-1, this, name -> r; the count is on the int stack */
         n_args = is[-1];
         if (n_args > BC_MAX_ARGUMENTS) {
@@ -1218,7 +1299,7 @@ next:
         }
         goto call;
     }
-    case BC_OP_sys_8bit: {
+    op_sys_8bit : {
         /* Only in the stubs of internal classes, when one is the first frame of a thread: calls
          * reach natives without a frame. */
         uint32_t k = *pc++;
@@ -1309,7 +1390,7 @@ next:
         NEXT;
     }
 
-    case BC_OP_ret: {
+    op_ret : {
         value = os > pvm_frame_objects(fp) ? os[-1] : pvm->null_object;
         uint32_t flags = fp->flags;
         if (PVM_UNLIKELY(flags & PVM_FRAME_ENTRY)) {
@@ -1346,7 +1427,8 @@ next:
         NEXT;
     }
 
-    default: PH_CHECK(!"verified code holds an unknown opcode");
+    op_unknown:
+        PH_CHECK(!"verified code holds an unknown opcode");
     }
 
 division_by_zero:
@@ -1396,3 +1478,5 @@ leave:
     *budget_left = budget;
     return result;
 }
+
+#pragma GCC diagnostic pop
