@@ -56,11 +56,12 @@ static void bench_finish(struct bench *bench)
 }
 
 /** The script under fault: each kind of commit, a clean reopen, growth, a give-up. */
-static const enum crash_op script[] = {
-    CRASH_OP_WRITE_FEW,  CRASH_OP_COMMIT, CRASH_OP_HOLES,     CRASH_OP_REWRITE,
-    CRASH_OP_COMMIT,     CRASH_OP_REOPEN, CRASH_OP_WRITE_FEW, CRASH_OP_ABORT,
-    CRASH_OP_WRITE_MANY, CRASH_OP_COMMIT, CRASH_OP_COMMIT,    CRASH_OP_GROW,
-    CRASH_OP_COMMIT,     CRASH_OP_REOPEN, CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT};
+static const enum crash_op script[] = {CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT,    CRASH_OP_HOLES,
+                                       CRASH_OP_REWRITE,   CRASH_OP_COMMIT,    CRASH_OP_REOPEN,
+                                       CRASH_OP_WRITE_FEW, CRASH_OP_ABORT,     CRASH_OP_WRITE_MANY,
+                                       CRASH_OP_COMMIT,    CRASH_OP_COMMIT,    CRASH_OP_GROW,
+                                       CRASH_OP_COMMIT,    CRASH_OP_TRIM,      CRASH_OP_WRITE_SOME,
+                                       CRASH_OP_REOPEN,    CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT};
 
 static int run_script(struct bench *bench, struct ph_rng *rng)
 {

@@ -379,9 +379,9 @@ int crash_session_abort(struct crash_session *session)
 
 const char *crash_op_name(enum crash_op op)
 {
-    static const char *const names[CRASH_OP_COUNT] = {"write-few", "write-some", "write-many",
-                                                      "rewrite",   "holes",      "commit",
-                                                      "reopen",    "grow",       "abort"};
+    static const char *const names[CRASH_OP_COUNT] = {
+        "write-few", "write-some", "write-many", "rewrite", "holes",
+        "commit",    "reopen",     "grow",       "abort",   "trim"};
     return names[op];
 }
 
@@ -475,6 +475,31 @@ static void grow(struct crash_session *session, struct ph_rng *rng)
     crash_session_set(session, session->now.heap_pages - 1, ph_rng_next(rng) | 1);
 }
 
+static int trim(struct crash_session *session)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    uint64_t current = snap_store_current(session->store)->number;
+    uint64_t predicted = session->store->next_generation;
+    const struct crash_content *committed = crash_oracle_get(session->oracle, current);
+    if (committed != NULL) {
+        struct crash_content *copy = malloc(sizeof(*copy)); /* put() may move what get() gave */
+        PH_CHECK(copy != NULL);
+        *copy = *committed;
+        memset(copy->staged, 0, sizeof(copy->staged));
+        crash_oracle_put(session->oracle, predicted, copy);
+        free(copy);
+        mark(session, IO_MARK_ATTEMPT, predicted);
+    }
+    int rc = snap_store_trim(session->store, &diag);
+    if (rc < 0) {
+        return failed(session, "trim", rc, &diag);
+    }
+    if (snap_store_current(session->store)->number != current) {
+        mark(session, IO_MARK_ACK, predicted);
+    }
+    return 0;
+}
+
 int crash_op_run(struct crash_session *session, enum crash_op op, struct ph_rng *rng)
 {
     uint64_t number = 0;
@@ -488,6 +513,7 @@ int crash_op_run(struct crash_session *session, enum crash_op op, struct ph_rng 
     case CRASH_OP_REOPEN: return reopen(session);
     case CRASH_OP_GROW: grow(session, rng); return 0;
     case CRASH_OP_ABORT: return crash_session_abort(session);
+    case CRASH_OP_TRIM: return trim(session);
     case CRASH_OP_COUNT: break;
     }
     return -1;

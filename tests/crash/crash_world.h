@@ -100,6 +100,7 @@ enum crash_op {
     CRASH_OP_REOPEN,
     CRASH_OP_GROW, /* heap and file */
     CRASH_OP_ABORT,
+    CRASH_OP_TRIM, /* a commit of what is committed already, that drops old generations */
     CRASH_OP_COUNT
 };
 
