@@ -324,7 +324,7 @@ static void thread_failed(void *context, const char *text)
 /* Free under all sanitizers; tests run one world at a time. */
 #define KIT_BASE ((void *)(uintptr_t)UINT64_C(0x7e8000000000))
 
-static void make_machine(struct kit *kit, bool fresh)
+static void open_heap(struct kit *kit, bool fresh)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct heap_params params = {.base = kit->memory,
@@ -335,11 +335,27 @@ static void make_machine(struct kit *kit, bool fresh)
     if (rc != 0) {
         fail_msg("heap: %d %s", rc, diag.text);
     }
+}
+
+void kit_make_heap(struct kit *kit)
+{
+    open_heap(kit, true);
+}
+
+int kit_try_machine(struct kit *kit, struct phantom_diag *diag)
+{
     struct pvm_host host = {.context = kit,
                             .console_write = console_write,
                             .load_class = load_class,
                             .thread_failed = thread_failed};
-    rc = pvm_create(kit->heap, &host, &kit->options, &kit->pvm, &diag);
+    return pvm_create(kit->heap, &host, &kit->options, &kit->pvm, diag);
+}
+
+static void make_machine(struct kit *kit, bool fresh)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    open_heap(kit, fresh);
+    int rc = kit_try_machine(kit, &diag);
     if (rc != 0) {
         fail_msg("pvm_create: %d %s", rc, diag.text);
     }

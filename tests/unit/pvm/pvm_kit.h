@@ -65,6 +65,9 @@ void kit_class(struct kit *kit, const char *name, const char *parent, uint32_t s
                const struct kit_method *methods, uint32_t n_methods, const char *const *constants);
 void kit_class_bytes(struct kit *kit, const char *name, const void *bytes, size_t size);
 
+/** The steps of kit_boot() one by one: empty heap; machine over it, which may fail. */
+void kit_make_heap(struct kit *kit);
+int kit_try_machine(struct kit *kit, struct phantom_diag *diag);
 /** Birth with that boot class; fails the test if refused. */
 void kit_boot(struct kit *kit, const char *boot_class);
 /** The same, but returns the error. */
