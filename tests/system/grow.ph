@@ -51,7 +51,7 @@ class grow
             if( (n % 64) == 0 )
             {
                 boot.16( "grown " ); boot.16( n / 64 ); boot.16( "\n" );
-                boot.21( 5 );
+                boot.21( 100 );
                 if( (n / 64) == stop ) { return; }
             }
         }

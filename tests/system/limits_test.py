@@ -148,7 +148,7 @@ class Case:
         log = os.path.join(self.directory, "messages")
         with open(log, "w", encoding="utf-8") as messages:
             process = subprocess.Popen(
-                self.world(".test.grow", "-v", "--env", "grow.limit=44", store=store),
+                self.world(".test.grow", "-v", "--env", "grow.limit=13", store=store),
                 stdout=subprocess.PIPE, stderr=messages, text=True)
 
         def said(text, seconds):
@@ -176,7 +176,7 @@ class Case:
             check(said("snapshots go on", 60), "snapshots did not go on after space was freed")
             out, _ = process.communicate(timeout=60)
             check(process.returncode == 0, f"exit {process.returncode}")
-            check(out.splitlines()[-1] == "grown 44", f"output ends with {out[-40:]!r}")
+            check(out.splitlines()[-1] == "grown 13", f"output ends with {out[-40:]!r}")
             verify = run([self.a.phantom, "verify", "--deep", store])
             check(verify.returncode == 0, f"at the end: {verify.stdout}{verify.stderr}")
         finally:
