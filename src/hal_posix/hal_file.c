@@ -253,6 +253,20 @@ static int file_allocate(struct snap_io *io, uint64_t bytes)
     return rc == -EDQUOT || rc == -EFBIG ? -ENOSPC : rc;
 }
 
+static int file_random(struct snap_io *io, void *buffer, uint32_t length)
+{
+    (void)io;
+    uint8_t *out = buffer;
+    while (length > 0) {
+        uint64_t word = hal_random();
+        uint32_t part = length < sizeof(word) ? length : (uint32_t)sizeof(word);
+        memcpy(out, &word, part);
+        out += part;
+        length -= part;
+    }
+    return 0;
+}
+
 /* ---- locks ---------------------------------------------------------------------------------- */
 
 static int file_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
@@ -323,6 +337,7 @@ static const struct snap_io_ops file_ops = {
     .allocate = file_allocate,
     .lock = file_lock,
     .close = file_close,
+    .random = file_random,
 };
 
 /* Direct I/O if the file system takes it at our alignment. A file system that accepts the flag and
