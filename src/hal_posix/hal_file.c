@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
