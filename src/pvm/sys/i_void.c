@@ -53,8 +53,14 @@ PVM_NATIVE(si_void_7_fromXML)
     SYSCALL_RETURN_STRING("(void)");
 }
 
+/* setImmutable has no argument. The port's compiler calls method 14 of the object, with a class,
+ * for `object instanceof class` (its receiver and argument are exchanged): that is what it then
+ * means. */
 PVM_NATIVE(si_void_14_setimmutable)
 {
+    if (n_args == 1 && pvm_is_class(args[0])) {
+        SYSCALL_RETURN(pvm_create_int_object(pvm_object_class_is_or_parent(me, args[0])));
+    }
     if (!(pvm_flags(me) & PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE)) { /* else do not dirty it */
         __atomic_fetch_or(&me->_flags, PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE, __ATOMIC_RELAXED);
     }

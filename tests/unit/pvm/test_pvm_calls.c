@@ -73,6 +73,16 @@ static void inherited_methods_of_object_work_on_user_objects(void **state)
     kit_expect_throw("stack_reserve 1 0 call_1F 0 ret", "null reference");
 }
 
+static void instanceof_as_old_compilers_wrote_it(void **state)
+{
+    (void)state;
+    kit_expect(BOOT "summon_this summon_by_name '.boot' call_0E 1" PRINT "ret", "1");
+    kit_expect(BOOT "summon_this summon_string_class call_0E 1" PRINT "ret", "0");
+    kit_expect(BOOT "summon_this summon_by_name '.boot' call_0E 1 os_drop sconst_bin 'f' os_save8 0"
+                    " os_load8 0" PRINT "ret",
+               "f"); /* and it is not immutable now */
+}
+
 static void recursion_is_deep_and_bounded(void **state)
 {
     (void)state;
@@ -496,6 +506,7 @@ int main(void)
         cmocka_unit_test(arguments_and_results),
         cmocka_unit_test(short_calls_reach_ordinals_0_to_3),
         cmocka_unit_test(inherited_methods_of_object_work_on_user_objects),
+        cmocka_unit_test(instanceof_as_old_compilers_wrote_it),
         cmocka_unit_test(recursion_is_deep_and_bounded),
         cmocka_unit_test(static_invoke_calls_the_named_class),
         cmocka_unit_test(dynamic_invoke_finds_names_in_parents_too),
