@@ -291,7 +291,7 @@ struct pvm {
     pvm_object_t null_object;
     pvm_object_t classes[PVM_ROOT_LAST_CLASS_INDEX + 1]; /* by root slot; fixed after birth */
     const pvm_object_t *small_ints; /* slots of the page in the root; NULL only during birth */
-    struct pvm_vm_state *state;                          /* in the heap */
+    struct pvm_vm_state *state;     /* in the heap */
     /* Made when first needed, kept until pvm_destroy(). Worker 0 is the calling thread of
      * pvm_run(), pvm_boot() and pvm_attach(). */
     struct pvm_worker *workers[PVM_MAX_WORKERS];
