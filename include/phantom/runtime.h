@@ -82,12 +82,14 @@ PHANTOM_API void phantom_options_init(struct phantom_options *options);
  * @param[out] out written only on success
  * @param diag     may be NULL; on failure names file, place and cause
  * @return 0, or
- *   PHANTOM_EBUSY      another process has it open for writing
+ *   PHANTOM_EBUSY      it is open for writing already, in another process or this one; said after
+ *                      a second of patience, as a killed writer's last writes may still be running
  *   PHANTOM_ECORRUPT   damaged; run `phantom verify`
  *   PHANTOM_EFORMAT    not a store
  *   PHANTOM_EVERSION   made by an incompatible version
  *   PHANTOM_EADDRESS   the heap's address range is in use in this process
- *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the boot class was not found
+ *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the folder, the target of the link or the
+ *                      boot class was not found
  *   PHANTOM_EVERIFY    the boot class is not valid
  *   PHANTOM_EUNSUPPORTED  the strategy asked for does not work on this machine
  *   PHANTOM_EINVALID, -ENOMEM, -errno of the file
@@ -126,14 +128,17 @@ PHANTOM_API void phantom_stop(struct phantom_world *world);
  * @return 0, or
  *   PHANTOM_ENOSPACE   refused; the last generation is untouched, the world goes on
  *   PHANTOM_ETIMEOUT   a native did not return in time; likewise
- *   PHANTOM_EPOISONED  a write or flush failed, now or earlier
+ *   -ENOMEM, PHANTOM_EBUSY, PHANTOM_ECORRUPT, -errno  not written (no memory; readers hold all old
+ *                      generations; reading the store failed); likewise, the next may succeed
+ *   PHANTOM_EPOISONED  a write or flush failed, now or earlier; phantom_run() ends
  *   PHANTOM_EFORKED
  * @threads any that is not inside a callback; blocks
  */
 PHANTOM_API int phantom_snapshot(struct phantom_world *world, struct phantom_generation *out);
 
-/** The sentence that belongs to the last error of a call on this world; "" if none. Valid until the
- *  next call. @threads the one that made the call */
+/** The sentence that belongs to the last error of a run, step or snapshot of this world; "" when the
+ *  last one succeeded. One for all threads. Valid until the next call on this world ends, whoever
+ *  made it. @threads any */
 PHANTOM_API const char *phantom_message(const struct phantom_world *world);
 
 /** Name of the snapshot strategy and of the I/O back end in use. @threads any */

@@ -48,7 +48,8 @@ struct phantom_recovery {
  * @param[out] out       closed by phantom_store_close()
  * @param[out] recovery  may be NULL
  * @param diag           may be NULL; on failure names file, place and cause
- * @return 0, PHANTOM_ENOTFOUND, PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_ECORRUPT, or -errno
+ * @return 0, PHANTOM_ENOTFOUND, PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_ECORRUPT,
+ *         PHANTOM_EINVALID (no path), or -errno
  * @threads any; one thread at a time per handle
  */
 PHANTOM_API int phantom_store_open(const char *path, struct phantom_store **out,
@@ -77,7 +78,9 @@ struct phantom_verify_report {
     uint64_t generations, pages, nodes, damaged;
 };
 /**
- * Check every checksum of the current generation, or of all retained ones.
+ * Check every checksum of the current generation, or of all retained ones. Beside a running writer
+ * check the current one only: the handle holds nothing else, older ones may be dropped and their
+ * pages used again meanwhile, which looks like damage.
  * @param damage  called for each finding with a sentence that names page and generation; may be
  * NULL
  * @return 0 nothing damaged, PHANTOM_ECORRUPT, or an I/O error

@@ -21,6 +21,9 @@ struct phantom_store {
 int phantom_store_open(const char *path, struct phantom_store **out,
                        struct phantom_recovery *recovery, struct phantom_diag *diag)
 {
+    if (path == NULL || path[0] == '\0' || out == NULL) {
+        return ph_fail(diag, PHANTOM_EINVALID, "no path given");
+    }
     struct phantom_store *view = ph_zalloc(1, sizeof(*view));
     if (view == NULL) {
         return ph_fail(diag, -ENOMEM, "out of memory");

@@ -20,7 +20,8 @@
  * Everything of one open world. The members from `io` to `pvm` are made in this order and taken
  * down in the reverse one; a world that was not opened completely has NULLs at the end.
  *
- * Locks: `lock` guards the snapshot members; nothing else is taken while it is held. It is not held
+ * Locks: `lock` guards the snapshot members and `diag` (calls of several threads may fail at the
+ * same time); nothing else is taken while it is held. It is not held
  * while a snapshot is taken: `snapshot_busy` is, so that requests can queue up and share one.
  */
 struct phantom_world {
@@ -67,6 +68,9 @@ int world_snapshot(struct phantom_world *world, struct phantom_generation *out,
 
 /** True when nothing ran since the last good snapshot. */
 bool world_is_unchanged(struct phantom_world *world);
+
+/** Keep the sentence of a call that ended ("": it succeeded) for phantom_message(). */
+void world_remember(struct phantom_world *world, const struct phantom_diag *diag);
 
 /** The pvm_host callback that looks for NAME.pc in the class paths. */
 int world_load_class(void *context, const char *name, void **bytes, size_t *size, char *file_name,

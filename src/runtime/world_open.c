@@ -45,6 +45,13 @@ void world_message(struct phantom_world *world, const char *format, ...)
     world->options.message(world->options.context, text);
 }
 
+void world_remember(struct phantom_world *world, const struct phantom_diag *diag)
+{
+    hal_mutex_lock(&world->lock);
+    memcpy(&world->diag, diag, sizeof(*diag));
+    hal_mutex_unlock(&world->lock);
+}
+
 /* ---- the host's side of the machine --------------------------------------------------------- */
 
 static void console_write(void *context, const char *bytes, size_t size)
@@ -124,7 +131,9 @@ static int take_options(struct phantom_world *world, const struct phantom_option
 {
     phantom_options_init(&world->options);
     if (options != NULL) {
-        if (options->size == 0 || options->size > sizeof(*options)) {
+        /* An older host has a shorter struct; no compiler makes one that ends inside a pointer. */
+        if (options->size == 0 || options->size > sizeof(*options) ||
+            options->size % _Alignof(struct phantom_options) != 0) {
             return ph_fail(diag, PHANTOM_EINVALID,
                            "options: size is %zu; call phantom_options_init() first",
                            options->size);
@@ -249,7 +258,7 @@ static int reserve_memory(struct phantom_world *world, uint64_t base, uint64_t s
         world_message(world,
                       "%s: strategy async is not available (%s); using full: each snapshot reads "
                       "the whole heap",
-                      world->path, diag != NULL ? diag->text : phantom_strerror(result));
+                      world->path, diag->text);
         result = hal_memory_reserve(base, size, false, &world->memory, diag);
     }
     return result;
@@ -380,6 +389,27 @@ static int create_store(struct phantom_world *world, const char *birth_path,
     return result;
 }
 
+/** The first generation, then the name. The host hears of it last: without the name nothing is
+ *  durable that anybody could find. */
+static int first_snapshot(struct phantom_world *world, const char *birth_path,
+                          struct phantom_diag *diag)
+{
+    void (*committed)(void *, const struct phantom_generation *) = world->options.committed;
+    world->options.committed = NULL;
+    int result = world_snapshot(world, NULL, diag);
+    world->options.committed = committed;
+    if (result == 0) {
+        result = hal_file_publish(birth_path, world->path, diag);
+    }
+    if (result == 0) {
+        world->io->path = world->path; /* the name that messages are to use from now on */
+    }
+    if (result == 0 && committed != NULL) {
+        committed(world->options.context, &world->last_generation);
+    }
+    return result;
+}
+
 static int give_birth(struct phantom_world *world, struct phantom_diag *diag)
 {
     char birth_path[4096];
@@ -403,15 +433,36 @@ static int give_birth(struct phantom_world *world, struct phantom_diag *diag)
         result = pvm_boot(world->pvm, world->options.boot_class, diag);
     }
     if (result == 0) {
-        result = world_snapshot(world, NULL, diag);
-    }
-    if (result == 0) {
-        result = hal_file_publish(birth_path, world->path, diag);
+        result = first_snapshot(world, birth_path, diag);
     }
     if (result != 0 && world->io != NULL) {
         hal_file_discard(birth_path);
     }
     return result;
+}
+
+/** Everything between an empty world and one ready to run. */
+static int bring_up(struct phantom_world *world, const struct phantom_options *options,
+                    struct phantom_diag *diag)
+{
+    int result = take_options(world, options, diag);
+    if (result == 0) {
+        result = make_locks(world, diag);
+    }
+    if (result != 0) {
+        return result;
+    }
+    int exists = hal_file_exists(world->path);
+    if (exists < 0) {
+        return ph_fail(diag, exists, "%s: %s", world->path, phantom_strerror(exists));
+    }
+    if (exists > 0) {
+        return open_existing(world, diag);
+    }
+    if (world->options.existing_only) {
+        return ph_fail(diag, PHANTOM_ENOTFOUND, "%s: no such store", world->path);
+    }
+    return give_birth(world, diag);
 }
 
 int phantom_open(const char *path, const struct phantom_options *options,
@@ -427,26 +478,14 @@ int phantom_open(const char *path, const struct phantom_options *options,
     world->diag.size = sizeof(world->diag);
     world->owner_process = hal_process_id();
     world->path = ph_strdup(path);
-    int result = world->path != NULL ? take_options(world, options, diag)
-                                     : ph_fail(diag, -ENOMEM, "out of memory");
-    if (result == 0) {
-        result = make_locks(world, diag);
-    }
-    if (result == 0) {
-        int exists = hal_file_exists(path);
-        if (exists < 0) {
-            result = ph_fail(diag, exists, "%s: %s", path, phantom_strerror(exists));
-        } else if (exists > 0) {
-            result = open_existing(world, diag);
-        } else if (world->options.existing_only) {
-            result = ph_fail(diag, PHANTOM_ENOTFOUND, "%s: no such store", path);
-        } else {
-            result = give_birth(world, diag);
-        }
-    }
+    /* On the way to success things fail too (a class is not in the first directory, an address is
+     * taken): the caller hears only of what made the call fail. */
+    struct phantom_diag cause = PHANTOM_DIAG_INIT;
+    int result = world->path != NULL ? bring_up(world, options, &cause)
+                                     : ph_fail(&cause, -ENOMEM, "out of memory");
     if (result != 0) {
         free_world(world);
-        return result;
+        return ph_fail(diag, result, "%s", cause.text);
     }
     world->options.environment = NULL;
     world->options.boot_class = NULL;

@@ -6,8 +6,6 @@
 
 #include "hal_files.h"
 
-#include <string.h>
-
 enum { SEAL_AFTER_MS = 10 };
 
 /** Sleep until `milliseconds` passed or somebody changed something; lock held. */
@@ -63,8 +61,7 @@ static void snapshotter(void *argument)
             struct phantom_diag diag = PHANTOM_DIAG_INIT;
             result = world_snapshot(world, NULL, &diag);
             if (atomic_load(&world->poisoned)) {
-                memcpy(&world->diag, &diag, sizeof(diag));
-                pvm_request_stop(world->pvm);
+                world_remember(world, &diag);
             }
         }
         seal = seal || result == 0;
@@ -80,7 +77,7 @@ static void snapshotter(void *argument)
     hal_mutex_unlock(&world->lock);
 }
 
-static int start_snapshotter(struct phantom_world *world)
+static int start_snapshotter(struct phantom_world *world, struct phantom_diag *diag)
 {
     if (world->options.interval_ms == PHANTOM_NO_INTERVAL) {
         return 0;
@@ -90,7 +87,7 @@ static int start_snapshotter(struct phantom_world *world)
     tid_t tid = hal_start_thread(snapshotter, world, THREAD_FLAG_KERNEL);
     if (tid < 0) {
         world->snapshotter_running = false;
-        return ph_fail(&world->diag, tid, "%s: cannot start the snapshot thread", world->path);
+        return ph_fail(diag, tid, "%s: cannot start the snapshot thread", world->path);
     }
     return 0;
 }
@@ -116,11 +113,24 @@ static int begin_running(struct phantom_world *world)
         return PHANTOM_EPOISONED;
     }
     if (atomic_exchange(&world->running, true)) {
-        return ph_fail(&world->diag, PHANTOM_EINVALID, "%s: the world is already running",
-                       world->path);
+        struct phantom_diag diag = PHANTOM_DIAG_INIT;
+        ph_fail(&diag, PHANTOM_EINVALID, "%s: the world is already running", world->path);
+        world_remember(world, &diag);
+        return PHANTOM_EINVALID;
     }
-    world->diag.text[0] = '\0';
     return 0;
+}
+
+/** The end of run and step: what they return and what phantom_message() will say. */
+static int end_running(struct phantom_world *world, int result, const struct phantom_diag *diag)
+{
+    if (atomic_load(&world->poisoned)) {
+        result = PHANTOM_EPOISONED; /* the failed snapshot has left its sentence already */
+    } else {
+        world_remember(world, diag);
+    }
+    atomic_store(&world->running, false);
+    return result;
 }
 
 int phantom_run(struct phantom_world *world)
@@ -129,29 +139,24 @@ int phantom_run(struct phantom_world *world)
     if (result != 0) {
         return result;
     }
-    result = start_snapshotter(world);
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    result = start_snapshotter(world, &diag);
     if (result == 0) {
-        struct phantom_diag diag = PHANTOM_DIAG_INIT;
         result = pvm_run(world->pvm, &diag);
         stop_snapshotter(world);
-        if (atomic_load(&world->poisoned)) {
-            result = PHANTOM_EPOISONED;
-        } else if (result < 0) {
-            memcpy(&world->diag, &diag, sizeof(diag));
-        }
     }
-    atomic_store(&world->running, false);
-    return result;
+    return end_running(world, result, &diag);
 }
 
 int phantom_step(struct phantom_world *world, uint64_t instructions)
 {
     int result = begin_running(world);
-    if (result == 0) {
-        result = pvm_step(world->pvm, instructions, &world->diag);
-        atomic_store(&world->running, false);
+    if (result != 0) {
+        return result;
     }
-    return result;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    result = pvm_step(world->pvm, instructions, &diag);
+    return end_running(world, result, &diag);
 }
 
 void phantom_stop(struct phantom_world *world)
