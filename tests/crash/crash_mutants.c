@@ -21,7 +21,7 @@ typedef unsigned long long ull; /* for %llu */
 enum {
     EXIT_CLEAN = 0,
     EXIT_CAUGHT = 10,
-    HANG_SECONDS = 240,
+    HANG_SECONDS = 900,
     AGING_FAILED_STATES = 20000,
     AGING_FAILED_SECONDS = 30
 };
