@@ -167,7 +167,7 @@ class parallel
     }
 };
 
-// Never ends; makes and drops objects.
+// Never ends; makes and drops objects, a few now and then, so that snapshots stay small.
 class spinner
 {
     void run(var boot : .internal.boot) [8]
@@ -175,7 +175,9 @@ class spinner
         var list : string[] = new string[]();
         var i : int = 0;
         while (1) {
-            list[i % 100] = "item " + i;
+            if (i % 100 == 0) {
+                list[i / 100 % 100] = "item " + i;
+            }
             i++;
         }
     }

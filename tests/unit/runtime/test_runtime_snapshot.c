@@ -323,7 +323,7 @@ static void a_reader_sees_whole_generations_beside_a_running_writer(void **state
     kit_assert_result(phantom_store_open(kit_path("a.phantom"), &store, NULL, &diag), 0);
     phantom_store_info(store, &info);
     unsigned commits = atomic_load(&log->commits);
-    while (atomic_load(&log->commits) < commits + 20) {
+    while (atomic_load(&log->commits) < commits + 10) {
         kit_sleep_ms(1);
     }
     kit_assert_result(phantom_store_verify(store, false, NULL, NULL, NULL, &diag), 0);
