@@ -27,6 +27,7 @@ struct cli_command {
     const char *name;
     const char *usage;                 /* one line after the name */
     const char *summary;               /* one line */
+    const char *options;               /* a line for each, for --help */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 };
 
@@ -40,6 +41,8 @@ int cli_fail(int error, const struct phantom_diag *diag);
 /** A usage message on stderr; returns CLI_USAGE. */
 int cli_usage(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/** After getopt_long() returned '?': names the option; returns CLI_USAGE. */
+int cli_bad_option(const struct cli_command *command, char **argv);
 /** Usage of one command on stdout, for --help. */
 void cli_help(const struct cli_command *command);
 

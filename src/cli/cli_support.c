@@ -51,10 +51,15 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
     return CLI_USAGE;
 }
 
+int cli_bad_option(const struct cli_command *command, char **argv)
+{
+    return cli_usage(command, "option '%s' is unknown or lacks its value", argv[optind - 1]);
+}
+
 void cli_help(const struct cli_command *command)
 {
-    printf("usage: phantom %s %s\n%s\nSee phantom(1).\n", command->name, command->usage,
-           command->summary);
+    printf("usage: phantom %s %s\n%s\n\n%s\nSee phantom(1).\n", command->name, command->usage,
+           command->summary, command->options);
 }
 
 int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
@@ -67,6 +72,7 @@ int cli_parse_store_arguments(const struct cli_command *command, int argc, char 
     *out = (struct cli_store_arguments){0};
     *done = false;
     optind = 1;
+    opterr = 0;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
@@ -81,7 +87,7 @@ int cli_parse_store_arguments(const struct cli_command *command, int argc, char 
                 break;
             }
             return cli_usage(command, "unknown option --deep");
-        default: return cli_usage(command, "bad option");
+        default: return cli_bad_option(command, argv);
         }
     }
     if (optind + 1 != argc) {

@@ -58,6 +58,7 @@ static int run(int argc, char **argv)
         {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     bool json = false;
     optind = 1;
+    opterr = 0;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'h') {
@@ -65,7 +66,7 @@ static int run(int argc, char **argv)
             return cli_finish_output();
         }
         if (option != 'j') {
-            return cli_usage(&cli_command_doctor, "bad option");
+            return cli_bad_option(&cli_command_doctor, argv);
         }
         json = true;
     }
@@ -79,5 +80,6 @@ static int run(int argc, char **argv)
     return result;
 }
 
-const struct cli_command cli_command_doctor = {
-    "doctor", "[--json] [DIRECTORY]", "say what this machine allows and what will be used", run};
+const struct cli_command cli_command_doctor = {"doctor", "[--json] [DIRECTORY]",
+                                               "say what this machine allows and what will be used",
+                                               "  --json            one JSON document\n", run};

@@ -49,4 +49,5 @@ static int run(int argc, char **argv)
 }
 
 const struct cli_command cli_command_log = {"log", "[--json] STORE",
-                                            "list the generations a store retains", run};
+                                            "list the generations a store retains",
+                                            "  --json            one JSON document\n", run};

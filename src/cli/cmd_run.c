@@ -2,8 +2,9 @@
  *
  * cmd_run.c - `phantom run`: give birth to a world or let it go on.
  *
- * SIGINT and SIGTERM stop the machine; a last snapshot is taken and the exit code is 0. A second
- * such signal while that snapshot is written kills at once (and loses nothing that was committed).
+ * SIGINT, SIGTERM and SIGHUP stop the machine; a last snapshot is taken and the exit code is 0. A
+ * second such signal while that snapshot is written kills at once (and loses nothing that was
+ * committed). They are held back while the store is being opened or born.
  */
 #include "cli.h"
 
@@ -30,13 +31,38 @@ struct run_state {
 
 static struct phantom_world *volatile world_to_stop;
 
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOP_SIGNALS = sizeof(stop_signals) / sizeof(stop_signals[0]) };
+
+/** The next one of these signals kills, if it was ours to handle at all (nohup ignores SIGHUP). */
+static void restore_signals(void)
+{
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction now;
+        if (sigaction(stop_signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN) {
+            signal(stop_signals[i], SIG_DFL);
+        }
+    }
+}
+
 static void on_signal(int number)
 {
+    (void)number;
     struct phantom_world *world = world_to_stop;
     if (world != NULL) {
         phantom_stop(world);
     }
-    signal(number, SIG_DFL);
+    restore_signals();
+}
+
+static void hold_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        sigaddset(&set, stop_signals[i]);
+    }
+    sigprocmask(how, &set, NULL);
 }
 
 /** All of it, or the errno. */
@@ -60,9 +86,12 @@ static int write_fully(int fd, const char *bytes, size_t size)
 static void output(struct run_state *state, int fd, const char *bytes, size_t size)
 {
     int error = write_fully(fd, bytes, size);
+    if (error == 0) {
+        return;
+    }
     int none = 0;
-    if (error != 0 && atomic_compare_exchange_strong(&state->output_error, &none, error) &&
-        world_to_stop != NULL) {
+    atomic_compare_exchange_strong(&state->output_error, &none, error);
+    if (world_to_stop != NULL) {
         phantom_stop(world_to_stop);
     }
 }
@@ -182,7 +211,7 @@ static int take_option(struct run_state *state, int option, size_t *classes, siz
             return cli_usage(&cli_command_run, "--heap: '%s' is not a size", optarg);
         }
         break;
-    default: result = cli_usage(&cli_command_run, "bad option"); break;
+    default: break;
     }
     return result;
 }
@@ -192,12 +221,16 @@ static int parse(struct run_state *state, int argc, char **argv, bool *done)
     size_t classes = 0;
     size_t variables = 0;
     optind = 1;
+    opterr = 0;
     int option;
     while ((option = getopt_long(argc, argv, "vh", run_options, NULL)) != -1) {
         if (option == 'h') {
             cli_help(&cli_command_run);
             *done = true;
             return cli_finish_output();
+        }
+        if (option == '?') {
+            return cli_bad_option(&cli_command_run, argv);
         }
         int result = take_option(state, option, &classes, &variables);
         if (result != CLI_OK) {
@@ -217,8 +250,12 @@ static void install_signals(struct phantom_world *world)
     world_to_stop = world;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction old;
+        if (sigaction(stop_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+            sigaction(stop_signals[i], &action, NULL);
+        }
+    }
 }
 
 static void report_opening(const struct run_state *state)
@@ -241,22 +278,24 @@ static void report_opening(const struct run_state *state)
     }
 }
 
-static int open_and_run(struct run_state *state)
+/** Run until the program or somebody else ends it. No signal touches the world afterwards. */
+static int run_world(struct run_state *state)
 {
-    struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    int result = phantom_open(state->path, &state->options, &state->world, &diag);
-    if (result != 0) {
-        return cli_fail(result, &diag);
-    }
-    report_opening(state);
     install_signals(state->world);
-    result = phantom_run(state->world);
-    if (result != 0 && result != PHANTOM_ESTOPPED && result != PHANTOM_EPROGRAM) {
-        snprintf(diag.text, sizeof(diag.text), "%s", phantom_message(state->world));
-        cli_fail(result, &diag);
+    hold_signals(SIG_UNBLOCK);
+    int result = PHANTOM_ESTOPPED;
+    if (atomic_load(&state->output_error) == 0) { /* the acknowledgement of the birth was written */
+        result = phantom_run(state->world);
     }
-    int closed = phantom_close(state->world);
+    hold_signals(SIG_BLOCK);
     world_to_stop = NULL;
+    restore_signals();
+    hold_signals(SIG_UNBLOCK);
+    return result;
+}
+
+static int exit_code(const struct run_state *state, int result, int closed)
+{
     int output_error = atomic_load(&state->output_error);
     if (output_error != 0) {
         if (output_error != EPIPE) {
@@ -271,6 +310,29 @@ static int open_and_run(struct run_state *state)
         return CLI_PROGRAM_FAILED;
     }
     return result == PHANTOM_ESTOPPED ? CLI_OK : cli_exit_code(result);
+}
+
+static int open_and_run(struct run_state *state)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    hold_signals(SIG_BLOCK);
+    int result = phantom_open(state->path, &state->options, &state->world, &diag);
+    if (result != 0) {
+        result = cli_fail(result, &diag);
+        if (state->options.existing_only && result == CLI_USAGE) {
+            fprintf(stderr,
+                    "phantom: to give birth to a world there, say --boot CLASS --classes DIR\n");
+        }
+        return result;
+    }
+    report_opening(state);
+    result = run_world(state);
+    if (result != 0 && result != PHANTOM_ESTOPPED && result != PHANTOM_EPROGRAM) {
+        snprintf(diag.text, sizeof(diag.text), "%s", phantom_message(state->world));
+        cli_fail(result, &diag);
+    }
+    int closed = phantom_close(state->world);
+    return exit_code(state, result, closed);
 }
 
 static int run(int argc, char **argv)
@@ -293,6 +355,7 @@ static int run(int argc, char **argv)
     state.options.thread_failed = on_thread_failed;
     bool done = false;
     result = parse(&state, argc, argv, &done);
+    state.options.existing_only = state.options.boot_class == NULL && state.class_paths[0] == NULL;
     if (result == CLI_OK && !done) {
         result = open_and_run(&state);
     }
@@ -306,4 +369,16 @@ const struct cli_command cli_command_run = {
     "run",
     "STORE [--boot CLASS] [--classes DIR]... [--interval MS] [--strategy NAME] [--env K=V]...\n"
     "           [--heap SIZE] [--workers N] [--ack-fd N] [--no-io-uring] [--check] [-v]",
-    "create the world in STORE, or let it go on where it stopped", run};
+    "create the world in STORE, or let it go on where it stopped",
+    "  --boot CLASS      class whose method 8 gets the boot object (birth only)\n"
+    "  --classes DIR     where class files are; may be repeated\n"
+    "  --env K=V         entry of the kernel environment (birth only)\n"
+    "  --heap SIZE       address range of the heap, 64M to 64G, default 64G (birth only)\n"
+    "  --interval MS     milliseconds between snapshots, default 1000; 0: only first and last\n"
+    "  --strategy NAME   async or full; default: the best that works here\n"
+    "  --workers N       OS threads for the world's threads, default: one per CPU\n"
+    "  --ack-fd N        write \"ack GENERATION HASH\" there when a generation is durable\n"
+    "  --no-io-uring     write the store with ordinary threads\n"
+    "  --check           compare each generation with the memory (slow, for tests)\n"
+    "  -v, --verbose     one line per snapshot on stderr\n",
+    run};

@@ -76,4 +76,5 @@ static int run(int argc, char **argv)
 }
 
 const struct cli_command cli_command_stat = {"stat", "[--json] STORE",
-                                             "show what a store is and how full it is", run};
+                                             "show what a store is and how full it is",
+                                             "  --json            one JSON document\n", run};

@@ -71,4 +71,7 @@ static int run(int argc, char **argv)
 
 const struct cli_command cli_command_verify = {
     "verify", "[--deep] [--json] STORE",
-    "check all sums of the newest generation (--deep: of every one)", run};
+    "check all sums of the newest generation (--deep: of every one)",
+    "  --deep            all retained generations, not only the newest\n"
+    "  --json            one JSON document\n",
+    run};

@@ -4,8 +4,10 @@
  */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = {
     &cli_command_run, &cli_command_stat, &cli_command_log, &cli_command_verify, &cli_command_doctor,
@@ -23,8 +25,25 @@ static void print_overview(FILE *out)
                  "6 unsupported here\n");
 }
 
+/**
+ * Whoever closed stdin, stdout or stderr must not get the store's descriptor in its place: console
+ * output would go into the store. Opened for reading, so that writes to them fail as they should.
+ */
+static bool occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_standard_descriptors()) {
+        return CLI_IO;
+    }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(), not a death */
     if (argc < 2) {
         print_overview(stderr);
