@@ -170,6 +170,9 @@ static int file_size(struct snap_io *io, uint64_t *bytes)
     if (fstat(file->fd, &status) != 0) {
         return -errno;
     }
+    if (status.st_nlink == 0) {
+        return -ESTALE; /* what is written now is lost when we close */
+    }
     *bytes = (uint64_t)status.st_size;
     return 0;
 }
@@ -367,6 +370,19 @@ static bool make_direct(int fd)
     return works;
 }
 
+/* A host that closed stdin, stdout or stderr must not find its output in the store. */
+static int above_standard_descriptors(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) {
+        return fd;
+    }
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    hal_close(fd);
+    errno = error;
+    return higher;
+}
+
 /* Refuse anything but a regular file without opening it: opening a device or a FIFO can block or do
  * things. The check after opening is the one that counts; O_NONBLOCK covers a swap in between. */
 static int open_existing(const char *path, bool read_only, struct phantom_diag *diag)
@@ -384,6 +400,7 @@ static int open_existing(const char *path, bool read_only, struct phantom_diag *
     do {
         fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     } while (fd < 0 && errno == EINTR);
+    fd = above_standard_descriptors(fd);
     if (fd < 0) {
         int error = -errno;
         return ph_fail(diag, error == -ENOENT ? PHANTOM_ENOTFOUND : error, "%s: %s", path,
@@ -430,6 +447,7 @@ static int create_new(const char *path, struct phantom_diag *diag)
                        "%s: cannot open its directory: %s", path, strerror(-error));
     }
     int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    fd = above_standard_descriptors(fd);
     int rc = fd >= 0 ? 0 : -errno;
     /* EINVAL: a file system on which directories cannot be synced has nothing to sync. */
     if (rc == 0 && fsync(directory) != 0 && errno != EINVAL) {

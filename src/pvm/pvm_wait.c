@@ -352,15 +352,22 @@ static pvm_object_t *find_monitor(struct pvm *pvm, pvm_object_t o)
 int pvm_wait_monitor(struct data_area_4_thread *tc, pvm_object_t o)
 {
     struct pvm *pvm = pvm_current();
-    pvm_object_t fresh = pvm_create_object(pvm->classes[PVM_ROOT_OBJECT_MUTEX_CLASS]);
-    if (fresh == NULL) {
-        return PVM_SYSCALL_THROW; /* out of memory is noted */
-    }
     (void)hal_mutex_lock(&pvm->lock);
     pvm_object_t *link = find_monitor(pvm, o);
     if (*link == NULL) {
-        pvm_object_da(fresh, mutex)->monitor_object = o;
-        heap_store_ref(link, fresh);
+        /* Only now is there something to allocate: a thread that was granted the monitor while it
+         * waited must not fail for lack of memory. */
+        (void)hal_mutex_unlock(&pvm->lock);
+        pvm_object_t fresh = pvm_create_object(pvm->classes[PVM_ROOT_OBJECT_MUTEX_CLASS]);
+        if (fresh == NULL) {
+            return PVM_SYSCALL_THROW; /* out of memory is noted */
+        }
+        (void)hal_mutex_lock(&pvm->lock);
+        link = find_monitor(pvm, o);
+        if (*link == NULL) {
+            pvm_object_da(fresh, mutex)->monitor_object = o;
+            heap_store_ref(link, fresh);
+        }
     }
     int result = mutex_lock_locked(tc, *link);
     (void)hal_mutex_unlock(&pvm->lock);

@@ -51,6 +51,7 @@ struct snap_io_ops {
     int (*flush)(struct snap_io *io);
     /** Synchronous write of a few blocks, for small commits: complete or -errno, not yet durable. */
     int (*write)(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length);
+    /** Length of the file. -ESTALE: it has been deleted, nothing written to it would be found again. */
     int (*size)(struct snap_io *io, uint64_t *bytes);
     /** Make the file at least `bytes` long with blocks allocated (posix_fallocate semantics).
      *  -ENOSPC leaves the size as it was. */

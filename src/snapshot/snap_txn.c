@@ -265,6 +265,22 @@ static int place(void *context, const struct store_node *node, uint64_t *block)
 
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
 
+/* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged. */
+static int check_file(struct snap_store *store, struct phantom_diag *diag)
+{
+    uint64_t size = 0;
+    int error = store->io->ops->size(store->io, &size);
+    if (error == 0 && size >= store->file.block_count * STORE_BLOCK_SIZE) {
+        return 0;
+    }
+    store->poison = error != 0 ? error : -ESTALE;
+    return ph_fail(diag, PHANTOM_EPOISONED, "%s: %s while it was in use",
+                   store_file_name(&store->file),
+                   error == 0         ? "became shorter"
+                   : error == -ESTALE ? "was deleted"
+                                      : "cannot be reached any more");
+}
+
 int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
                    struct phantom_diag *diag)
 {
@@ -278,6 +294,10 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     if (store->txn_active) {
         return ph_fail(diag, PHANTOM_EINVALID, "%s: a transaction is under way",
                        store_file_name(&store->file));
+    }
+    int unreachable = check_file(store, diag);
+    if (unreachable != 0) {
+        return unreachable;
     }
     if (staging_pages < SNAP_SMALL_COMMIT_PAGES) {
         staging_pages = SNAP_SMALL_COMMIT_PAGES;
