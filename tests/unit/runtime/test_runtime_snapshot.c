@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALLERS = 4, CALLS = 12 };
+enum { CALLERS = 4, CALLS = 8 };
 
 static int setup(void **state)
 {
@@ -215,11 +215,11 @@ static void periodic_snapshots_come_again_and_again(void **state)
     struct phantom_options options = kit_options(log, ".test.runtime.spinner");
     options.interval_ms = 5;
     struct phantom_world *world = kit_open("a.phantom", &options);
-    atomic_store(&log->stop_at_commits, 8); /* the callback stops the world */
+    atomic_store(&log->stop_at_commits, 6); /* the callback stops the world */
     atomic_store(&log->stopped, world);
     kit_assert_result(phantom_run(world), PHANTOM_ESTOPPED);
     atomic_store(&log->stopped, NULL);
-    assert_true(atomic_load(&log->commits) >= 8);
+    assert_true(atomic_load(&log->commits) >= 6);
     assert_true(log->numbers_increased);
     kit_assert_result(phantom_close(world), 0);
     kit_verify("a.phantom");
@@ -307,7 +307,7 @@ static void a_reader_sees_whole_generations_beside_a_running_writer(void **state
     struct kit_runner runner;
     kit_runner_start(&runner, world);
     uint64_t newest = 0;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 5; i++) {
         pthread_mutex_lock(&log->lock);
         uint64_t committed = log->last.number;
         pthread_mutex_unlock(&log->lock);

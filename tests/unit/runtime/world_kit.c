@@ -107,6 +107,21 @@ bool kit_under_tsan(void)
 #endif
 }
 
+bool kit_under_asan(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return true;
+#else
+    return false;
+#endif
+#else
+    return false;
+#endif
+}
+
 void kit_sleep_ms(unsigned milliseconds)
 {
     struct timespec time = {.tv_sec = milliseconds / 1000,

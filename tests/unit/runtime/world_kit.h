@@ -47,6 +47,7 @@ unsigned kit_files(void);
 void kit_clean(void);
 const char *const *kit_class_paths(void);
 bool kit_under_tsan(void);
+bool kit_under_asan(void);
 void kit_sleep_ms(unsigned milliseconds);
 /** A number from the seeded generator (PH_SEED). */
 uint64_t kit_random(uint64_t below);
