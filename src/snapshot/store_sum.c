@@ -5,9 +5,12 @@
 
 #include <string.h>
 #include <xxhash.h>
-#if __has_include(<xxh_x86dispatch.h>)
-#include <xxh_x86dispatch.h> /* the same functions, picked for the CPU at run time */
-#endif
+
+/* The same function, picked for the CPU at run time: twice as fast where there is AVX2. The shared
+ * libxxhash has it, the static one may not; then this is NULL. */
+extern XXH128_hash_t XXH3_128bits_withSeed_dispatch(const void *data, size_t size,
+                                                    XXH64_hash_t seed)
+    __attribute__((weak, visibility("default")));
 
 struct sum_key {
     uint8_t uuid[16];
@@ -28,7 +31,10 @@ static uint64_t seed_of(const uint8_t uuid[16], unsigned kind, uint64_t index)
 struct store_sum store_sum_block(const uint8_t uuid[16], unsigned kind, uint64_t index,
                                  const void *block)
 {
-    XXH128_hash_t hash = XXH3_128bits_withSeed(block, STORE_BLOCK_SIZE, seed_of(uuid, kind, index));
+    uint64_t seed = seed_of(uuid, kind, index);
+    XXH128_hash_t hash = XXH3_128bits_withSeed_dispatch != NULL
+                             ? XXH3_128bits_withSeed_dispatch(block, STORE_BLOCK_SIZE, seed)
+                             : XXH3_128bits_withSeed(block, STORE_BLOCK_SIZE, seed);
     struct store_sum sum = {hash.low64, hash.high64};
     if (store_sum_is_zero(sum)) {
         sum.low = 1; /* zero is the sum of a hole */
