@@ -404,9 +404,6 @@ static int open_store(struct bench *bench, struct phantom_diag *diag)
     if (rc != 0) {
         return rc;
     }
-    if (unlink(path) != 0) {
-        return ph_fail(diag, -errno, "%s: %s", path, strerror(errno));
-    }
     struct snap_store_params params = {
         .heap_base = HEAP_BASE,
         .heap_size = bench->memory->page_count * PAGE,
@@ -447,6 +444,7 @@ static void bench_close(struct bench *bench)
     snap_engine_close(bench->engine);
     snap_store_close(bench->store);
     if (bench->io != NULL) {
+        (void)unlink(bench->io->path);
         bench->io->ops->close(bench->io);
     }
     if (bench->memory != NULL) {

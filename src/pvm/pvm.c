@@ -125,6 +125,8 @@ void pvm_destroy(struct pvm *pvm)
 }
 
 /** The thread that will run method 8 of a new instance of the boot class. */
+enum { BOOT_METHOD = 8 };
+
 static int start_boot_thread(struct pvm *pvm, const char *boot_class, struct phantom_diag *diag)
 {
     pvm_object_t class;
@@ -135,13 +137,23 @@ static int start_boot_thread(struct pvm *pvm, const char *boot_class, struct pha
     if (pvm_is_internal(class) && pvm_object_da(class, class)->sys_table_id != PVM_NOT_INTERNAL) {
         return ph_fail(diag, PHANTOM_EINVALID, "%s cannot be a boot class", boot_class);
     }
+    /* A method of its own or of a loaded parent has an owner; the inherited native stub has none.
+     */
+    pvm_object_t interface = pvm_object_da(class, class)->object_default_interface;
+    pvm_object_t startup =
+        pvm_slot_count(interface) > BOOT_METHOD ? pvm_slots(interface)[BOOT_METHOD] : NULL;
+    if (startup == NULL || startup->_class != pvm->classes[PVM_ROOT_OBJECT_CODE_CLASS] ||
+        pvm_object_da(startup, code)->owner_class == NULL) {
+        return ph_fail(diag, PHANTOM_EVERIFY, "class %s cannot be started: it has no method %d",
+                       boot_class, BOOT_METHOD);
+    }
     pvm_object_t instance = pvm_create_object(class);
     pvm_object_t boot = pvm_create_object(pvm->classes[PVM_ROOT_OBJECT_BOOT_CLASS]);
     if (instance == NULL || boot == NULL) {
         return ph_fail(diag, PHANTOM_EHEAPFULL, "the heap is too small for a new world");
     }
     pvm_object_t failure = NULL;
-    pvm_object_t thread = pvm_create_thread_object(instance, 8, 1, &boot, &failure);
+    pvm_object_t thread = pvm_create_thread_object(instance, BOOT_METHOD, 1, &boot, &failure);
     if (thread == NULL) {
         char text[400];
         pvm_object_text(failure, text, sizeof(text));

@@ -53,7 +53,8 @@ void pvm_destroy(struct pvm *pvm);
 /**
  * Birth: fill an empty heap with the root object, the internal classes and the environment; load
  * `boot_class`, make an instance (no constructor call) and an ordinary VM thread that will run its
- * method 8 with the boot object as argument.
+ * method 8 with the boot object as argument. A boot class that does not have a method 8 of its own
+ * or a parent's is refused with PHANTOM_EVERIFY.
  */
 int pvm_boot(struct pvm *pvm, const char *boot_class, struct phantom_diag *diag);
 /** Resume: check the root object and internal classes, rebuild run queues and timers, call the
@@ -86,6 +87,7 @@ void pvm_resume_world(struct pvm *pvm);
 struct pvm_stats {
     uint64_t instructions, calls, natives, threads_live, threads_started, collections, gc_ns_total,
         gc_ns_max, classes_loaded;
+    uint64_t sleepers; /* VM threads with a deadline: their remaining time changes by itself */
 };
 void pvm_stats(struct pvm *pvm, struct pvm_stats *out);
 

@@ -560,6 +560,7 @@ void pvm_stats(struct pvm *pvm, struct pvm_stats *out)
     (void)hal_mutex_lock(&pvm->lock);
     *out = pvm->stats;
     out->threads_live = pvm->threads_live;
+    out->sleepers = pvm->timer_count;
     out->classes_loaded = PVM_LOAD(&pvm->classes_loaded);
     (void)hal_mutex_unlock(&pvm->lock);
 }

@@ -52,6 +52,7 @@ struct phantom_world {
 
     bool snapshotter_wanted;
     bool snapshotter_running;
+    bool has_run; /* since it was opened */
     atomic_bool running;
     atomic_bool poisoned;
 };
@@ -66,8 +67,10 @@ uint64_t world_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt
 int world_snapshot(struct phantom_world *world, struct phantom_generation *out,
                    struct phantom_diag *diag);
 
-/** True when nothing ran since the last good snapshot. */
-bool world_is_unchanged(struct phantom_world *world);
+/** True when nothing ran since the last good snapshot. Sleeping threads run nothing, but the time
+ * they have still to sleep becomes less; if that matters, a world with sleepers is never unchanged.
+ */
+bool world_is_unchanged(struct phantom_world *world, bool sleepers_matter);
 
 /** Keep the sentence of a call that ended ("": it succeeded) for phantom_message(). */
 void world_remember(struct phantom_world *world, const struct phantom_diag *diag);

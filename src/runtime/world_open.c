@@ -216,7 +216,7 @@ int phantom_close(struct phantom_world *world)
     int result = 0;
     if (atomic_load(&world->poisoned)) {
         result = PHANTOM_EPOISONED;
-    } else if (!world_is_unchanged(world)) {
+    } else if (!world_is_unchanged(world, world->has_run)) {
         result = world_snapshot(world, NULL, &world->diag);
     }
     if (result < 0 && world->options.message != NULL) {

@@ -6,7 +6,10 @@
 
 #include "hal_files.h"
 
-enum { SEAL_AFTER_MS = 10 };
+enum {
+    SEAL_AFTER_MS = 10,
+    SLEEPERS_MS = 10000 /* a world that only sleeps is saved this often: time slept is kept */
+};
 
 /** Sleep until `milliseconds` passed or somebody changed something; lock held. */
 static void doze(struct phantom_world *world, uint64_t milliseconds)
@@ -52,12 +55,15 @@ static void snapshotter(void *argument)
     t_current_set_name("snapshotter");
     uint64_t interval = world->options.interval_ms;
     uint64_t next = hal_monotonic_ns() / 1000000 + interval;
+    uint64_t last = next; /* when the last snapshot was taken, in ms */
     bool seal = false;
     hal_mutex_lock(&world->lock);
     while (wait_for_turn(world, &next, &seal)) {
         hal_mutex_unlock(&world->lock);
         int result = 0;
-        if (!world_is_unchanged(world)) {
+        uint64_t begin = hal_monotonic_ns() / 1000000;
+        if (!world_is_unchanged(world, begin - last >= SLEEPERS_MS)) {
+            last = begin;
             struct phantom_diag diag = PHANTOM_DIAG_INIT;
             result = world_snapshot(world, NULL, &diag);
             if (atomic_load(&world->poisoned)) {
@@ -118,6 +124,7 @@ static int begin_running(struct phantom_world *world)
         world_remember(world, &diag);
         return PHANTOM_EINVALID;
     }
+    world->has_run = true;
     return 0;
 }
 

@@ -33,16 +33,18 @@ static uint64_t instructions_so_far(struct phantom_world *world)
     return stats.instructions;
 }
 
-bool world_is_unchanged(struct phantom_world *world)
+bool world_is_unchanged(struct phantom_world *world, bool sleepers_matter)
 {
+    struct pvm_stats stats;
+    pvm_stats(world->pvm, &stats);
     hal_mutex_lock(&world->lock);
     bool unchanged = world->snapshots_begun > 0 && world->last_result == 0 &&
-                     world->instructions_at_last == instructions_so_far(world);
+                     world->instructions_at_last == stats.instructions;
     if (world->snapshots_begun == 0) { /* opened and nothing run yet: the store has it all */
-        unchanged = instructions_so_far(world) == 0;
+        unchanged = stats.instructions == 0;
     }
     hal_mutex_unlock(&world->lock);
-    return unchanged;
+    return unchanged && (stats.sleepers == 0 || !sleepers_matter);
 }
 
 /** Tell the host about a refused snapshot: the first of a row, and the end of the row. */

@@ -31,7 +31,8 @@ struct snap_engine;
 /** How the engine stops and resumes whoever writes into the memory. */
 struct snap_world {
     void *context;
-    /** Return 0 when no mutator can write until resume(); PHANTOM_ETIMEOUT: not reached, world runs. */
+    /** Return 0 when no mutator can write until resume(); PHANTOM_ETIMEOUT: not reached, world
+     * runs. */
     int (*stop)(void *context, int timeout_ms);
     void (*resume)(void *context);
     /** Pages of the range in use; called with the world stopped. */
@@ -39,21 +40,21 @@ struct snap_world {
 };
 
 struct snap_engine_options {
-    const char *strategy;        /* "async", "full", or NULL: best available for this memory */
-    uint32_t staging_pages;      /* 0: 16384 (64 MiB); at least SNAP_SMALL_COMMIT_PAGES are used */
-    int stop_timeout_ms;         /* 0: 1000 */
+    const char *strategy;   /* "async", "full", or NULL: best available for this memory */
+    uint32_t staging_pages; /* 0: 16384 (64 MiB); at least SNAP_SMALL_COMMIT_PAGES are used */
+    int stop_timeout_ms;    /* 0: 1000 */
     struct snap_heap_version version;
-    bool check_against_heap;     /* test builds: after each commit compare with the heap at the cut */
+    bool check_against_heap; /* test builds: after each commit compare with the heap at the cut */
 };
 
 /** What one snapshot did. Times in nanoseconds. */
 struct snap_report {
     struct snap_generation generation;
-    uint64_t pause_ns;           /* world stopped: from all parked to resume */
-    uint64_t stop_wait_ns;       /* from the request to all parked */
-    uint64_t total_ns;           /* from the call to durable, check_against_heap not included */
-    uint64_t pages_live;         /* staged while mutators ran; each version of a page counts */
-    uint64_t pages_stopped;      /* captured in the stop, holes not counted */
+    uint64_t pause_ns;      /* world stopped: from all parked to resume */
+    uint64_t stop_wait_ns;  /* from the request to all parked */
+    uint64_t total_ns;      /* from the call to durable, check_against_heap not included */
+    uint64_t pages_live;    /* staged while mutators ran; each version of a page counts */
+    uint64_t pages_stopped; /* captured in the stop, holes not counted */
 };
 
 /**
@@ -62,8 +63,8 @@ struct snap_report {
  * belongs to the first generation. The engine borrows memory and store; the caller closes them
  * afterwards. No mutator may run until this returns.
  * @return 0; PHANTOM_EUNSUPPORTED the strategy asked for needs tracking and the memory has none;
- *         PHANTOM_EINVALID unknown strategy, a memory at another address or of another size than the
- *         store's, or one that is not empty; PHANTOM_ECORRUPT and I/O errors from the restore (the
+ *         PHANTOM_EINVALID unknown strategy, a memory at another address or of another size than
+ * the store's, or one that is not empty; PHANTOM_ECORRUPT and I/O errors from the restore (the
  *         memory is then partly filled: close it); -ENOMEM
  */
 int snap_engine_open(struct snap_memory *memory, struct snap_store *store,
@@ -77,9 +78,9 @@ const char *snap_engine_strategy(const struct snap_engine *engine);
 /**
  * Take a snapshot; the generation is durable when 0 is returned. report may be NULL; it is written
  * in any case, its generation only on success.
- * @return 0; PHANTOM_ENOSPACE or PHANTOM_ETIMEOUT: skipped, the world runs on, the next may succeed;
- *         PHANTOM_EPOISONED: a write failed, no later snapshot on this store can succeed;
- *         -ENOMEM and errors of the memory's scan: skipped, the next may succeed
+ * @return 0; PHANTOM_ENOSPACE or PHANTOM_ETIMEOUT: skipped, the world runs on, the next may
+ * succeed; PHANTOM_EPOISONED: a write failed, no later snapshot on this store can succeed; -ENOMEM
+ * and errors of the memory's scan: skipped, the next may succeed
  */
 int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
                          struct phantom_diag *diag);

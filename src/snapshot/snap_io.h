@@ -30,8 +30,8 @@ struct snap_io_request {
     void *buffer;
     uint32_t length;
     enum snap_io_direction direction;
-    int32_t result; /* set by reap(): bytes or -errno */
-    void *owner;    /* the caller's own word */
+    int32_t result;               /* set by reap(): bytes or -errno */
+    void *owner;                  /* the caller's own word */
     struct snap_io_request *next; /* for the back end while in flight, for the caller otherwise */
 };
 
@@ -39,19 +39,22 @@ enum snap_io_lock { SNAP_IO_UNLOCK, SNAP_IO_LOCK_SHARED, SNAP_IO_LOCK_EXCLUSIVE 
 
 struct snap_io_ops {
     const char *name; /* "io_uring", "pwrite threads", "memory", ... */
-    /** Read all of [offset, offset+length) synchronously; past the end of file is -EIO. 0 or -errno. */
+    /** Read all of [offset, offset+length) synchronously; past the end of file is -EIO. 0 or
+     * -errno. */
     int (*read)(struct snap_io *io, uint64_t offset, void *buffer, uint32_t length);
     /** Start one transfer. 0, or -errno: then nothing was started and reap() will not return it.
      *  -EAGAIN: the queue is full, reap first. */
     int (*submit)(struct snap_io *io, struct snap_io_request *request);
-    /** Take back completed requests as a list; waits until at least `minimum` of those in flight have
-     *  completed (0: only what is ready). Returns the count, or -errno. */
+    /** Take back completed requests as a list; waits until at least `minimum` of those in flight
+     * have completed (0: only what is ready). Returns the count, or -errno. */
     int (*reap)(struct snap_io *io, unsigned minimum, struct snap_io_request **done);
     /** fdatasync. 0 or -errno. */
     int (*flush)(struct snap_io *io);
-    /** Synchronous write of a few blocks, for small commits: complete or -errno, not yet durable. */
+    /** Synchronous write of a few blocks, for small commits: complete or -errno, not yet durable.
+     */
     int (*write)(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length);
-    /** Length of the file. -ESTALE: it has been deleted, nothing written to it would be found again. */
+    /** Length of the file. -ESTALE: it has been deleted, nothing written to it would be found
+     * again. */
     int (*size)(struct snap_io *io, uint64_t *bytes);
     /** Make the file at least `bytes` long with blocks allocated (posix_fallocate semantics).
      *  -ENOSPC leaves the size as it was. */
@@ -73,8 +76,8 @@ struct snap_io {
 };
 
 /* Lock bytes: one for the writer, one for each generation that a reader is using. */
-#define SNAP_LOCK_BASE        (UINT64_C(1) << 62)
-#define SNAP_LOCK_WRITER      SNAP_LOCK_BASE
+#define SNAP_LOCK_BASE          (UINT64_C(1) << 62)
+#define SNAP_LOCK_WRITER        SNAP_LOCK_BASE
 #define SNAP_LOCK_GENERATION(g) (SNAP_LOCK_BASE + 1 + (g))
 
 #endif /* SNAP_IO_H */

@@ -8,18 +8,18 @@
  * opened is ever overwritten.
  *
  * Life of a commit (struct snap_txn):
- *     begin -> reserve(pages) -> { stage -> (caller copies a page) } ... write ... -> commit | abort
- * Order that holds inside: a page's copy < its sum < its write completion < flush completion <
- * publish. One flush for a small commit (the record goes out with the data and open verifies those
- * pages), data flushed first for a larger one (and the record says so).
+ *     begin -> reserve(pages) -> { stage -> (caller copies a page) } ... write ... -> commit |
+ * abort Order that holds inside: a page's copy < its sum < its write completion < flush completion
+ * < publish. One flush for a small commit (the record goes out with the data and open verifies
+ * those pages), data flushed first for a larger one (and the record says so).
  *
  * Errors: reserve() may refuse with PHANTOM_ENOSPACE and nothing has happened. Any failed write or
  * flush poisons the store: every later call that writes returns PHANTOM_EPOISONED. A failed read, a
  * refused allocation of file space or no memory does not: the transaction fails, the current
  * generation stands, and the next transaction may succeed.
  *
- * Numbers of generations grow and may have gaps: a number that was ever written anywhere, even torn,
- * is not used again, and one whose ring slot holds a retained generation is skipped.
+ * Numbers of generations grow and may have gaps: a number that was ever written anywhere, even
+ * torn, is not used again, and one whose ring slot holds a retained generation is skipped.
  *
  * Threads: one thread at a time per store, except snap_store_info() and snap_store_read_page() on
  * handles of their own.
@@ -45,12 +45,12 @@ struct snap_sum { /* XXH3 128-bit, keyed by store UUID and page number */
 
 /** Fixed at birth. */
 struct snap_store_params {
-    uint64_t heap_base;       /* virtual address, page-aligned */
-    uint64_t heap_size;       /* bytes of the reserved range, a multiple of the page size */
+    uint64_t heap_base; /* virtual address, page-aligned */
+    uint64_t heap_size; /* bytes of the reserved range, a multiple of the page size */
     uint8_t uuid[16];
-    uint64_t retain_bytes;    /* budget for retained generations; 0: max(2 x live, 1 GiB) */
-    uint64_t segment_bytes;   /* the file grows by this much; 0: 16 MiB. Least 64 KiB */
-    uint32_t ring_slots;      /* commit records in the ring, 16..256, times 4; 0: 256 */
+    uint64_t retain_bytes;  /* budget for retained generations; 0: max(2 x live, 1 GiB) */
+    uint64_t segment_bytes; /* the file grows by this much; 0: 16 MiB. Least 64 KiB */
+    uint32_t ring_slots;    /* commit records in the ring, 16..256, times 4; 0: 256 */
 };
 
 /** What the host says about the heap's content; stored in every commit record. */
@@ -62,14 +62,15 @@ struct snap_heap_version {
 struct snap_generation {
     uint64_t number;
     uint64_t parent;
-    uint64_t heap_pages;      /* pages of the range in use at the cut */
-    uint64_t live_pages;      /* of those, not holes */
-    uint64_t pages_written;   /* data pages this generation wrote */
-    uint64_t bytes_written;   /* everything this generation wrote, record included */
-    int64_t time_ns;          /* wall clock at the cut */
-    uint64_t pause_ns;        /* how long the world was stopped, as the engine reported it */
-    uint64_t incarnation;     /* random number of the writer's opening */
-    struct snap_sum root_sum; /* of the content: equal memory (in stores of one UUID) <=> equal sum */
+    uint64_t heap_pages;    /* pages of the range in use at the cut */
+    uint64_t live_pages;    /* of those, not holes */
+    uint64_t pages_written; /* data pages this generation wrote */
+    uint64_t bytes_written; /* everything this generation wrote, record included */
+    int64_t time_ns;        /* wall clock at the cut */
+    uint64_t pause_ns;      /* how long the world was stopped, as the engine reported it */
+    uint64_t incarnation;   /* random number of the writer's opening */
+    struct snap_sum
+        root_sum; /* of the content: equal memory (in stores of one UUID) <=> equal sum */
     struct snap_sum record_sum;
     struct snap_heap_version version;
     bool sealed;
@@ -77,28 +78,30 @@ struct snap_generation {
 
 /** What open found and did. */
 struct snap_recovery {
-    uint64_t opened;             /* generation that is now current; 0: the store is still empty */
-    uint64_t incomplete;         /* newest generation whose own pages were missing, 0: none */
-    uint32_t records_torn;       /* recognisable but invalid records */
-    uint32_t records_retired;    /* records overwritten so that they can never come back */
+    uint64_t opened;          /* generation that is now current; 0: the store is still empty */
+    uint64_t incomplete;      /* newest generation whose own pages were missing, 0: none */
+    uint32_t records_torn;    /* recognisable but invalid records */
+    uint32_t records_retired; /* records overwritten so that they can never come back */
     uint64_t next_generation;
 };
 
 enum snap_open_flags { SNAP_OPEN_READ_ONLY = 1 };
 
-/** Is this file a store? Reads the superblock or its copy. 1 yes, 0 no (also for an empty file), or -errno. */
+/** Is this file a store? Reads the superblock or its copy. 1 yes, 0 no (also for an empty file), or
+ * -errno. */
 int snap_store_probe(struct snap_io *io);
 
-/** Write an empty store into an empty file: superblocks, cleared record ring, first segment, flush. */
+/** Write an empty store into an empty file: superblocks, cleared record ring, first segment, flush.
+ */
 int snap_store_create(struct snap_io *io, const struct snap_store_params *params,
                       struct phantom_diag *diag);
 
 /**
  * Open, recover (see docs/formats/store.md, "Recovery"), take the writer lock unless read-only.
- * A read-only open writes nothing and keeps a shared lock on the generation it shows; the older ones
- * that it lists may be dropped by a writer at any time and then fail their sums.
- * A writable open reads every map node of every retained generation to derive free space.
- * The store borrows io: the caller closes it after snap_store_close().
+ * A read-only open writes nothing and keeps a shared lock on the generation it shows; the older
+ * ones that it lists may be dropped by a writer at any time and then fail their sums. A writable
+ * open reads every map node of every retained generation to derive free space. The store borrows
+ * io: the caller closes it after snap_store_close().
  * @return 0; PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_EBUSY, PHANTOM_ECORRUPT (sealed generation
  *         fails its sums; diag names block, page and generation), -EIO, -ENOMEM
  */
@@ -112,7 +115,8 @@ const struct snap_store_params *snap_store_params(const struct snap_store *store
 /** The newest committed generation; number 0 when nothing was ever committed. */
 const struct snap_generation *snap_store_current(const struct snap_store *store);
 /** Retained generations, oldest first. Returns the count; fills at most `capacity`. */
-size_t snap_store_list(const struct snap_store *store, struct snap_generation *out, size_t capacity);
+size_t snap_store_list(const struct snap_store *store, struct snap_generation *out,
+                       size_t capacity);
 
 struct snap_store_usage {
     uint64_t file_bytes, data_bytes_used, data_bytes_free, metadata_bytes;
@@ -123,7 +127,8 @@ void snap_store_usage(const struct snap_store *store, struct snap_store_usage *o
 /**
  * Read one page of a retained generation and verify its sum on the way.
  * @return 1 page data in buffer; 0 the page is a hole (buffer zeroed); PHANTOM_ENOTFOUND no such
- *         generation; PHANTOM_ECORRUPT with diag naming generation, page, block, expected and actual
+ *         generation; PHANTOM_ECORRUPT with diag naming generation, page, block, expected and
+ * actual
  */
 int snap_store_read_page(struct snap_store *store, uint64_t generation, uint64_t page, void *buffer,
                          struct phantom_diag *diag);
@@ -154,12 +159,14 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-/** staging_pages: capacity of the staging area, bounded memory; at least SNAP_SMALL_COMMIT_PAGES. */
+/** staging_pages: capacity of the staging area, bounded memory; at least SNAP_SMALL_COMMIT_PAGES.
+ */
 int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
                    struct phantom_diag *diag);
 /**
  * Make sure that a commit of `pages` data pages (and its map nodes) has room, growing the file if
- * needed. May be called again with a larger number. @return 0 or PHANTOM_ENOSPACE, PHANTOM_EPOISONED
+ * needed. May be called again with a larger number. @return 0 or PHANTOM_ENOSPACE,
+ * PHANTOM_EPOISONED
  */
 int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag);
 /**
@@ -196,7 +203,8 @@ void snap_txn_abort(struct snap_txn *txn);
 /**
  * The disk is full: give up history to make room. Commits a generation with the content of the
  * current one that retains only itself, its parent and what readers use; it needs no data block.
- * @return 1 something was given up, 0 there was nothing to give up, or an error of snap_txn_commit()
+ * @return 1 something was given up, 0 there was nothing to give up, or an error of
+ * snap_txn_commit()
  */
 int snap_store_trim(struct snap_store *store, struct phantom_diag *diag);
 

@@ -265,7 +265,8 @@ static int place(void *context, const struct store_node *node, uint64_t *block)
 
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
 
-/* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged. */
+/* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged.
+ */
 static int check_file(struct snap_store *store, struct phantom_diag *diag)
 {
     uint64_t size = 0;

@@ -102,6 +102,10 @@ int store_recover(struct snap_store *store, struct snap_recovery *recovery,
                   struct phantom_diag *diag);
 /** A read-only handle: is its generation still retained by the newest record? 1, 0 or an error. */
 int store_recheck(struct snap_store *store, struct phantom_diag *diag);
+/* Does the newest record in the file still retain this generation, as this handle knows it? 1 yes,
+ * 0 no, or an error. */
+int store_is_retained(const struct snap_store *store, const struct store_generation *generation,
+                      struct phantom_diag *diag);
 /** Fill in a tombstone. */
 void store_tombstone_make(const struct store_file *file, uint32_t slot, uint64_t number,
                           struct store_record *record);

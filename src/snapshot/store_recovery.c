@@ -569,20 +569,38 @@ out:
     return error;
 }
 
-int store_recheck(struct snap_store *store, struct phantom_diag *diag)
+/* 1 retained; 0 dropped, or its slot holds another commit; `whole` is false if the slot's record is
+ * damaged, in which case only the newest record speaks for the generation. */
+static int retained_now(const struct snap_store *store, const struct store_generation *generation,
+                        bool *whole, struct phantom_diag *diag)
 {
-    struct store_generation *current = store_current(store);
-    if (current == NULL) {
-        return 1;
-    }
     struct ring *ring = NULL;
     int result = ring_load(store, &ring, diag);
     if (result == 0 && ring->newest >= 0) {
-        uint32_t slot = store_slot_of(&store->file, current->info.number);
-        result = retains(&ring->record[ring->newest], slot) && ring->kind[slot] == SLOT_COMMIT &&
-                 ring->record[slot].sum.low == current->info.record_sum.low &&
-                 ring->record[slot].sum.high == current->info.record_sum.high;
+        uint32_t slot = store_slot_of(&store->file, generation->info.number);
+        *whole = ring->kind[slot] == SLOT_COMMIT;
+        result = retains(&ring->record[ring->newest], slot) &&
+                 (!*whole || (ring->record[slot].sum.low == generation->info.record_sum.low &&
+                              ring->record[slot].sum.high == generation->info.record_sum.high));
     }
     ring_free(ring);
     return result;
+}
+
+int store_is_retained(const struct snap_store *store, const struct store_generation *generation,
+                      struct phantom_diag *diag)
+{
+    bool whole = false;
+    return retained_now(store, generation, &whole, diag);
+}
+
+int store_recheck(struct snap_store *store, struct phantom_diag *diag)
+{
+    const struct store_generation *current = store_current(store);
+    if (current == NULL) {
+        return 1;
+    }
+    bool whole = false;
+    int result = retained_now(store, current, &whole, diag);
+    return result == 1 && !whole ? 0 : result;
 }

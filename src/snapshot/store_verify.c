@@ -169,6 +169,10 @@ static int verify_metadata(struct verify *verify)
         if (error != 0 || !store_record_holds(file->uuid, slot, record) ||
             record->sum.low != generation->info.record_sum.low ||
             record->sum.high != generation->info.record_sum.high) {
+            if (store->read_only && generation != store_current(store) &&
+                store_is_retained(store, generation, &diag) == 0) {
+                continue; /* a running writer has dropped it and used its slot */
+            }
             verify->generation = generation;
             snprintf(text, sizeof text, "%s: the record of generation %" PRIu64 " is damaged",
                      store_file_name(file), generation->info.number);
@@ -176,6 +180,34 @@ static int verify_metadata(struct verify *verify)
         }
     }
     return 0;
+}
+
+/* Beside a running writer an older generation may be dropped while it is read, and its blocks given
+ * out again. So it is locked first, and left alone if it was dropped already. 1 verify it, 0 do
+ * not. */
+static int hold(struct snap_store *store, const struct store_generation *generation,
+                struct phantom_diag *diag)
+{
+    if (!store->read_only || generation == store_current(store)) {
+        return 1;
+    }
+    uint64_t byte = SNAP_LOCK_GENERATION(generation->info.number);
+    if (store->io->ops->lock(store->io, byte, SNAP_IO_LOCK_SHARED) != 0) {
+        return 0;
+    }
+    int retained = store_is_retained(store, generation, diag);
+    if (retained != 1) {
+        (void)store->io->ops->lock(store->io, byte, SNAP_IO_UNLOCK);
+    }
+    return retained;
+}
+
+static void release(struct snap_store *store, const struct store_generation *generation)
+{
+    if (store->read_only && generation != store_current(store)) {
+        (void)store->io->ops->lock(store->io, SNAP_LOCK_GENERATION(generation->info.number),
+                                   SNAP_IO_UNLOCK);
+    }
 }
 
 int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_report *out,
@@ -197,7 +229,12 @@ int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_re
     }
     error = verify_metadata(&verify);
     for (unsigned i = store->generation_count; error == 0 && i > 0; i--) {
-        error = verify_generation(&verify, &store->generation[i - 1]);
+        const struct store_generation *generation = &store->generation[i - 1];
+        error = hold(store, generation, diag);
+        if (error == 1) {
+            error = verify_generation(&verify, generation);
+            release(store, generation);
+        }
         if (!deep) {
             break;
         }

@@ -284,6 +284,30 @@ static void a_sleeping_world_is_not_written_again(void **state)
     assert_string_equal(log->console, "asleep\n");
 }
 
+static void time_slept_is_kept_by_an_orderly_end(void **state)
+{
+    struct kit_log *log = *state;
+    struct phantom_options options = kit_options(log, ".test.runtime.sleeper");
+    uint64_t generation = 0;
+    for (int life = 0; life < 3; life++) { /* only the first one executes an instruction */
+        struct phantom_world *world = kit_open("a.phantom", &options);
+        struct kit_runner runner;
+        kit_runner_start(&runner, world);
+        while (strstr(log->console, "asleep") == NULL) {
+            kit_sleep_ms(1);
+        }
+        phantom_stop(world);
+        kit_assert_result(kit_runner_join(&runner), PHANTOM_ESTOPPED);
+        kit_assert_result(phantom_close(world), 0);
+        uint64_t now = kit_verify("a.phantom").number;
+        assert_true(now > generation); /* the remaining time went into the last snapshot */
+        generation = now;
+    }
+    /* Nothing ran: nothing to keep. */
+    kit_assert_result(phantom_close(kit_open("a.phantom", &options)), 0);
+    assert_int_equal(kit_verify("a.phantom").number, generation);
+}
+
 struct visit {
     uint64_t count, last, stop_at;
     bool ordered;
@@ -435,6 +459,7 @@ int main(int argc, char **argv)
         CASE(without_an_interval_none_are_taken),
         CASE(a_step_takes_none),
         CASE(a_sleeping_world_is_not_written_again),
+        CASE(time_slept_is_kept_by_an_orderly_end),
         CASE(a_reader_sees_whole_generations_beside_a_running_writer),
         CASE(info_and_log_agree),
         CASE(a_flipped_bit_is_found_by_verify_or_open),
