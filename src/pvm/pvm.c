@@ -157,7 +157,9 @@ static int start_boot_thread(struct pvm *pvm, const char *boot_class, struct pha
     if (thread == NULL) {
         char text[400];
         pvm_object_text(failure, text, sizeof(text));
-        return ph_fail(diag, PHANTOM_EVERIFY, "class %s cannot be started: %s", boot_class, text);
+        bool short_of_memory = failure == pvm_root_slot(PVM_ROOT_OBJECT_OUT_OF_MEMORY);
+        return ph_fail(diag, short_of_memory ? -ENOMEM : PHANTOM_EVERIFY,
+                       "class %s cannot be started: %s", boot_class, text);
     }
     phantom_activate_thread(thread);
     return 0;
