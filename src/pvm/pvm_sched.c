@@ -299,7 +299,8 @@ static void run_slice(struct pvm *pvm, struct pvm_worker *worker, pvm_object_t t
         pvm_set_poll(pvm);
         break;
     }
-    if (--pvm->n_running == 0) {
+    /* A collector or a cut may wait for this; both have said so under the lock. */
+    if (--pvm->n_running == 0 && (pvm->collector_waits || pvm->cut_wanted)) {
         (void)hal_cond_broadcast(&pvm->quiet_cond);
     }
 }
