@@ -65,7 +65,15 @@ void pvm_collect_if_due(struct pvm *pvm)
 bool pvm_heap_exhausted(struct pvm *pvm)
 {
     const uint64_t worth_it = 256 * 1024;
-    return PVM_LOAD(&pvm->collect_failed) || heap_allocated_since_collect(pvm->heap) < worth_it;
+    if (PVM_LOAD(&pvm->collect_failed)) {
+        return true;
+    }
+    if (heap_allocated_since_collect(pvm->heap) >= worth_it) {
+        return false;
+    }
+    /* Little was allocated since, but everything may have become garbage: each answer "exhausted"
+     * costs one collection, so that a program that drops what it kept can go on. */
+    return __atomic_exchange_n(&pvm->collected, 0, __ATOMIC_SEQ_CST) != 0;
 }
 
 uint64_t pvm_collect(struct pvm *pvm)
@@ -74,6 +82,7 @@ uint64_t pvm_collect(struct pvm *pvm)
     uint64_t start = hal_monotonic_ns();
     int rc = heap_collect(pvm->heap, pvm_trace_object, finalize, pvm, &report);
     PVM_STORE(&pvm->collect_failed, rc != 0);
+    __atomic_store_n(&pvm->collected, 1, __ATOMIC_SEQ_CST);
     if (rc != 0) {
         ph_log(PH_LOG_WARNING, "collection failed: %s", phantom_strerror(rc));
         return 0;

@@ -300,6 +300,7 @@ struct pvm {
     uint32_t poll;
     uint32_t stop_requested; /* by pvm_request_stop(), possibly from a signal handler */
     uint32_t collect_wanted; /* threshold reached or heap full */
+    uint32_t collected;      /* since pvm_heap_exhausted() last said so: it may say so once more */
     uint64_t classes_loaded;
 
     hal_mutex_t lock;

@@ -306,6 +306,38 @@ class hoarder
     }
 };
 
+// Fills the heap, drops it all, fills it again: each time with as much.
+class refiller
+{
+    void run(var boot : .internal.boot) [8]
+    {
+        var page : string = "0123456789";
+        for (var i : int = 0; i < 8; i++) {
+            page = page + page;
+        }
+        var first : int = 0;
+        for (var round : int = 0; round < 4; round++) {
+            var kept : string[] = new string[]();
+            var n : int = 0;
+            try {
+                while (1) {
+                    kept[n] = page + n;
+                    n++;
+                }
+            } catch (string e) {
+            }
+            kept = null;
+            if (round == 0) {
+                first = n;
+            }
+            if (n < 1000 || n * 10 < first * 9) {
+                throw "round " + round + ": only " + n + " of " + first;
+            }
+        }
+        boot.consolePrint("refilled\n");
+    }
+};
+
 class speaker
 {
     void run(var boot : .internal.boot) [8]

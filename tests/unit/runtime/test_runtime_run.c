@@ -275,6 +275,16 @@ static void a_thread_quota_throws(void **state)
     assert_string_equal(log->console, "9 then too many threads\n");
 }
 
+static void a_heap_that_was_full_is_usable_again(void **state)
+{
+    struct kit_log *log = *state;
+    struct phantom_options options = kit_options(log, ".test.runtime.refiller");
+    options.heap_size = UINT64_C(64) << 20;
+    options.check_snapshots = false;
+    kit_run_to_end("a.phantom", &options, 0);
+    assert_string_equal(log->console, "refilled\n");
+}
+
 static void an_instruction_quota_ends_one_opening_only(void **state)
 {
     struct kit_log *log = *state;
@@ -355,6 +365,7 @@ int main(int argc, char **argv)
         CASE(a_deadlock_is_an_error_not_a_hang),
         CASE(a_stack_quota_throws),
         CASE(a_thread_quota_throws),
+        CASE(a_heap_that_was_full_is_usable_again),
         CASE(an_instruction_quota_ends_one_opening_only),
         CASE(the_console_gets_the_bytes_as_they_are),
         CASE(a_world_without_callbacks_runs),
