@@ -293,8 +293,10 @@ static void time_slept_is_kept_by_an_orderly_end(void **state)
         struct phantom_world *world = kit_open("a.phantom", &options);
         struct kit_runner runner;
         kit_runner_start(&runner, world);
-        while (strstr(log->console, "asleep") == NULL) {
-            kit_sleep_ms(1);
+        for (bool asleep = false; !asleep; kit_sleep_ms(1)) {
+            pthread_mutex_lock(&log->lock);
+            asleep = strstr(log->console, "asleep") != NULL;
+            pthread_mutex_unlock(&log->lock);
         }
         phantom_stop(world);
         kit_assert_result(kit_runner_join(&runner), PHANTOM_ESTOPPED);
