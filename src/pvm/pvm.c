@@ -147,6 +147,10 @@ static int start_boot_thread(struct pvm *pvm, const char *boot_class, struct pha
         return ph_fail(diag, PHANTOM_EVERIFY, "class %s cannot be started: it has no method %d",
                        boot_class, BOOT_METHOD);
     }
+    rc = pvm_preload(class, diag);
+    if (rc != 0) {
+        return rc;
+    }
     pvm_object_t instance = pvm_create_object(class);
     pvm_object_t boot = pvm_create_object(pvm->classes[PVM_ROOT_OBJECT_BOOT_CLASS]);
     if (instance == NULL || boot == NULL) {

@@ -155,6 +155,7 @@ int pvm_class_find_at_depth(const char *name, size_t size, unsigned depth, pvm_o
     if (rc == PHANTOM_ENOTFOUND) {
         class = find_ignoring_case(name, size);
         if (class) {
+            (void)hdir_add(class_dir(), name, size, class); /* the host need not be asked again */
             *out = class;
             return 0;
         }

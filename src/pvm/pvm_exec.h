@@ -153,4 +153,9 @@ int pvm_root_birth(struct pvm *pvm, struct phantom_diag *diag);
 int pvm_root_attach(struct pvm *pvm, struct phantom_diag *diag);
 void pvm_root_restart_objects(struct pvm *pvm);
 
+/* ---- birth (pvm_preload.c) ---- */
+
+/** Load what the class names in its code, and so on. 0, or PHANTOM_EHEAPFULL or -ENOMEM. */
+int pvm_preload(pvm_object_t class, struct phantom_diag *diag);
+
 #endif /* PVM_EXEC_H */

@@ -5,7 +5,7 @@
 usage: limits_test.py --phantom EXE --classes DIR --grow-classes DIR --deny EXE --kill-test FILE CASE
 
 CASE: no-userfaultfd, no-io-uring, neither, ordinary-user, full-disk, flipped-byte, signals, busy,
-      bad-input.
+      bad-input, resume-without-classes, closed-descriptors.
 Exit status 77: this machine cannot run the case (the reason is the last line).
 """
 import argparse
@@ -244,6 +244,35 @@ class Case:
             else:
                 check(int(line.split()[1]) == stopped_at + 1,
                       f"went on with {line!r} after stopping at {stopped_at}")
+
+    def resume_without_classes(self):
+        """All classes that the program names are in the store from the first generation on."""
+        process = subprocess.Popen(self.world(".examples.ledger", "--env", "ledger.transfers=20000"),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not os.path.exists(self.store):
+            check(process.poll() is None, "the world ended before it was born")
+        process.kill()
+        process.communicate()
+        resumed = run([self.a.phantom, "run", self.store])
+        check(resumed.returncode == 0, f"exit {resumed.returncode}: {resumed.stderr}")
+        check("20000 transfers, total 1000000: ok" in resumed.stdout, f"said {resumed.stdout}")
+
+    def closed_descriptors(self):
+        """Console output must never land in the store. In memory, where no write is misaligned."""
+        if not os.access("/dev/shm", os.W_OK):
+            raise Skip("no /dev/shm to write to")
+        with tempfile.TemporaryDirectory(prefix="phantom-limits-", dir="/dev/shm") as directory:
+            self.run_with_closed_descriptors(os.path.join(directory, "closed.phantom"))
+
+    def run_with_closed_descriptors(self, store):
+        for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):
+            birth = " ".join(self.world(".examples.counter", store=store))
+            born = run(["sh", "-c", f"exec timeout -s INT 1 {birth} >/dev/null"])
+            check(born.returncode in (0, 124), f"birth: {born.returncode} {born.stderr}")
+            run(["sh", "-c", f"exec timeout -s INT 1 {self.a.phantom} run -v {store} {closed}"])
+            verify = run([self.a.phantom, "verify", "--deep", store])
+            check(verify.returncode == 0, f"{closed}: {verify.stdout}{verify.stderr}")
+            os.unlink(store)
 
     def busy(self):
         process = subprocess.Popen(self.world(".examples.counter"), stdout=subprocess.PIPE,
