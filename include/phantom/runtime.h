@@ -88,11 +88,10 @@ PHANTOM_API void phantom_options_init(struct phantom_options *options);
  *   PHANTOM_EFORMAT    not a store
  *   PHANTOM_EVERSION   made by an incompatible version
  *   PHANTOM_EADDRESS   the heap's address range is in use in this process
- *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the folder, the target of the link or the
- *                      boot class was not found
- *   PHANTOM_EVERIFY    the boot class is not valid
- *   PHANTOM_EUNSUPPORTED  the strategy asked for does not work on this machine
- *   PHANTOM_EINVALID, -ENOMEM, -errno of the file
+ *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the folder, the target of the link or
+ * the boot class was not found PHANTOM_EVERIFY    the boot class is not valid PHANTOM_EUNSUPPORTED
+ * the strategy asked for does not work on this machine PHANTOM_EINVALID, -ENOMEM, -errno of the
+ * file
  * @threads any
  */
 PHANTOM_API int phantom_open(const char *path, const struct phantom_options *options,
@@ -136,9 +135,9 @@ PHANTOM_API void phantom_stop(struct phantom_world *world);
  */
 PHANTOM_API int phantom_snapshot(struct phantom_world *world, struct phantom_generation *out);
 
-/** The sentence that belongs to the last error of a run, step or snapshot of this world; "" when the
- *  last one succeeded. One for all threads. Valid until the next call on this world ends, whoever
- *  made it. @threads any */
+/** The sentence that belongs to the last error of a run, step or snapshot of this world; "" when
+ * the last one succeeded. One for all threads. Valid until the next call on this world ends,
+ * whoever made it. @threads any */
 PHANTOM_API const char *phantom_message(const struct phantom_world *world);
 
 /** Name of the snapshot strategy and of the I/O back end in use. @threads any */
