@@ -5,7 +5,8 @@
 usage: limits_test.py --phantom EXE --classes DIR --grow-classes DIR --deny EXE --kill-test FILE CASE
 
 CASE: no-userfaultfd, no-io-uring, neither, ordinary-user, full-disk, flipped-byte, signals, busy,
-      bad-input, resume-without-classes, closed-descriptors.
+      bad-input, resume-without-classes, closed-descriptors, signals-at-the-end,
+      nobody-listens.
 Exit status 77: this machine cannot run the case (the reason is the last line).
 """
 import argparse
@@ -244,6 +245,38 @@ class Case:
             else:
                 check(int(line.split()[1]) == stopped_at + 1,
                       f"went on with {line!r} after stopping at {stopped_at}")
+
+    def signals_at_the_end(self):
+        """A second, other signal while the world is closing may kill, but nothing crashes."""
+        rng = random.Random(7)
+        ends = set()
+        for _ in range(30):
+            process = subprocess.Popen(self.world(".examples.counter"), stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            time.sleep(rng.uniform(0, 0.01))
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+            ends.add(process.wait())
+        check(ends <= {0, -signal.SIGTERM}, f"ended with {ends}")
+        verify = run([self.a.phantom, "verify", "--deep", self.store])
+        check(verify.returncode == 0, f"{verify.stdout}{verify.stderr}")
+
+    def nobody_listens(self):
+        """An acknowledgement that cannot be written, or a store that is gone, ends the world."""
+        for store in (self.store, self.store):  # at birth, then resumed
+            deaf = run(["sh", "-c", "exec " + " ".join(
+                self.world(".examples.counter", "--ack-fd", "9", store=store)) + " 9>/dev/full"],
+                timeout=60)
+            check(deaf.returncode == 5, f"a dead ack descriptor: exit {deaf.returncode}")
+        process = subprocess.Popen(self.world(".examples.counter"), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        os.unlink(self.store)
+        _, errors = process.communicate(timeout=60)
+        check(process.returncode == 5, f"a deleted store: exit {process.returncode}")
+        check("was deleted while it was in use" in errors, f"said {errors}")
 
     def resume_without_classes(self):
         """All classes that the program names are in the store from the first generation on."""
