@@ -2,7 +2,8 @@
  *
  * ph_log.h - the log sink, one of the two pieces of process-wide state (the other is the fault and
  * mutant switch of test builds). The library itself prints nothing: without a sink, messages go
- * nowhere. The command-line tool installs a sink that writes to stderr.
+ * nowhere. What a host must hear goes through its callbacks instead; this is for whoever debugs or
+ * tests the library.
  */
 #ifndef PH_LOG_H
 #define PH_LOG_H

@@ -23,7 +23,6 @@ enum ph_mutant {
 
 extern enum ph_mutant ph_active_mutant;
 const char *ph_mutant_name(enum ph_mutant mutant);
-const char *ph_mutant_text(enum ph_mutant mutant);
 
 #ifdef PH_MUTANTS
 #define PH_MUTANT(name) (ph_active_mutant == PH_MUTANT_##name)

@@ -15,7 +15,8 @@ const char *store_file_name(const struct store_file *file)
     return file->io->path != NULL ? file->io->path : "(store)";
 }
 
-uint64_t store_level_nodes(const struct store_file *file, uint32_t level)
+/* Nodes that a level of the map can have. */
+static uint64_t level_nodes(const struct store_file *file, uint32_t level)
 {
     return ((file->page_count - 1) >> store_level_shift(level + 1)) + 1;
 }
@@ -148,7 +149,7 @@ int store_file_check_node(const struct store_file *file, uint32_t level, uint64_
     uint32_t used = 0;
     bool sane = node->magic == STORE_NODE_MAGIC && node->level == level && node->index == index &&
                 node->generation != 0 && node->generation < STORE_GENERATION_LIMIT;
-    uint64_t below = level == 0 ? file->page_count : store_level_nodes(file, level - 1);
+    uint64_t below = level == 0 ? file->page_count : level_nodes(file, level - 1);
     for (unsigned i = 0; sane && i < STORE_FANOUT; i++) {
         if (node->block[i] == 0) {
             sane = store_sum_is_zero(node->sum[i]);

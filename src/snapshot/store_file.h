@@ -44,8 +44,6 @@ static inline unsigned store_level_shift(uint32_t level)
     return STORE_FANOUT_BITS * level;
 }
 
-/** Nodes that level `level` of a full map has. */
-uint64_t store_level_nodes(const struct store_file *file, uint32_t level);
 /** Levels that a map of so many pages needs; at least 1. */
 uint32_t store_height_for(uint64_t page_count);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * crash_explore.h - from a log of what a store did to its file, make the images that a power cut
- * may leave, and check the promises P1-P6 and P8 (ARCHITECTURE.md, "The promise") on each with the
+ * may leave, and check the promises P1-P6 and P8 (docs/testing.md) on each with the
  * production open path.
  */
 #ifndef CRASH_EXPLORE_H

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ph_error.h"
+#include "ph_log.h"
 #include "ph_memory.h"
 #include "ph_rng.h"
 #include "ph_test.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void every_error_has_its_own_name_and_text(void **state)
@@ -48,6 +50,25 @@ static void armed_allocation_fails_once_or_for_ever(void **state)
     assert_int_equal(ph_memory_live_blocks(), before);
 }
 
+static void keep_message(void *context, enum ph_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(context, 64, "%s", message);
+}
+
+static void log_sink_hears_what_is_serious_enough(void **state)
+{
+    (void)state;
+    char heard[64] = "";
+    ph_log(PH_LOG_ERROR, "nobody listens");
+    ph_log_set_sink(keep_message, heard, PH_LOG_WARNING);
+    ph_log(PH_LOG_WARNING, "page %d", 7);
+    ph_log(PH_LOG_INFO, "too small");
+    ph_log_set_sink(NULL, NULL, PH_LOG_ERROR);
+    ph_log(PH_LOG_ERROR, "nobody listens");
+    assert_string_equal(heard, "page 7");
+}
+
 static void random_numbers_repeat_with_their_seed(void **state)
 {
     (void)state;
@@ -67,6 +88,7 @@ int main(void)
         cmocka_unit_test(every_error_has_its_own_name_and_text),
         cmocka_unit_test(fail_fills_the_message_and_returns_the_code),
         cmocka_unit_test(armed_allocation_fails_once_or_for_ever),
+        cmocka_unit_test(log_sink_hears_what_is_serious_enough),
         cmocka_unit_test(random_numbers_repeat_with_their_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
