@@ -208,6 +208,52 @@ void snap_txn_abort(struct snap_txn *txn);
  */
 int snap_store_trim(struct snap_store *store, struct phantom_diag *diag);
 
+/* ---- history ------------------------------------------------------------------------------- */
+
+/** A name that pins a generation: retention never drops it. */
+struct snap_tag {
+    char name[64]; /* 1..63 bytes of [A-Za-z0-9._-] */
+    uint64_t generation;
+};
+
+/**
+ * Name a retained generation and so keep it until the name is taken away. Commits a generation with
+ * the content of the current one; durable when 0 is returned. A generation may have several names.
+ * @return 0; -EEXIST (the name is in use), PHANTOM_EINVALID (not a name, or too many tags),
+ *         PHANTOM_ENOTFOUND (no such generation), or an error of snap_txn_commit()
+ */
+int snap_store_tag(struct snap_store *store, uint64_t generation, const char *name,
+                   struct phantom_diag *diag);
+/** Take a name away; the generation itself stays as long as retention likes. As snap_store_tag();
+ *  PHANTOM_ENOTFOUND: no such name. */
+int snap_store_untag(struct snap_store *store, const char *name, struct phantom_diag *diag);
+/** All tags, by name. Returns the count; fills at most `capacity`. */
+size_t snap_store_tags(const struct snap_store *store, struct snap_tag *out, size_t capacity);
+
+/**
+ * Commit a new generation whose memory is that of a retained one. No page is copied. The generation
+ * that was current stays and is tagged "before-rollback-N", N being its number, so rolling back to
+ * that undoes this. No engine may be open on the store meanwhile: its memory would not follow.
+ * @param[out] out  the new generation; durable when 0 is returned. NULL allowed
+ * @return 0; PHANTOM_ENOTFOUND (no such generation), PHANTOM_ECORRUPT (it fails its sums), or an
+ *         error of snap_txn_commit(): nothing happened
+ */
+int snap_store_rollback(struct snap_store *store, uint64_t generation, struct snap_generation *out,
+                        struct phantom_diag *diag);
+
+/** What retention keeps. A member that is zero means its default. */
+struct snap_retention {
+    uint64_t budget_bytes; /* for blocks that only history needs; default: what the store was made
+                              with, or max(2 x live, 1 GiB) */
+    uint32_t all_s;        /* so long everything is kept, most_per_second at most; 60 */
+    uint32_t per_second_s; /* so long one generation a second is kept; 3600 */
+    uint32_t per_minute_s; /* so long one a minute, after that one a day; 86400 */
+    uint32_t most_per_second; /* 10 */
+};
+/** For this handle, from its next commit on. 0, or PHANTOM_EINVALID: a longer time for a finer
+ * step. */
+int snap_store_set_retention(struct snap_store *store, const struct snap_retention *retention);
+
 /** Write the seal of the current generation if it has none: not flushed. Call when idle (~10 ms).
  *  0, or PHANTOM_EPOISONED. */
 int snap_store_seal(struct snap_store *store);
