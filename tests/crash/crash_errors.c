@@ -81,6 +81,7 @@ static void run_begin(struct bench *bench)
 {
     PH_CHECK(io_scratch_assign(bench->disk, bench->aged.image[bench->state],
                                bench->aged.size[bench->state]) == 0);
+    io_scratch_seed(bench->disk, bench->seed);
     bench->faulty = io_faulty_create(io_scratch_io(bench->disk));
     bench->record = bench->faulty != NULL ? io_record_create(bench->faulty) : NULL;
     PH_CHECK(bench->record != NULL);

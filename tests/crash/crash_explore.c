@@ -114,6 +114,7 @@ void crash_explorer_begin(struct crash_explorer *explorer, uint64_t workload, ui
     explorer->state = 0;
     explorer->depth = 0;
     ph_rng_init(&explorer->rng, seed ^ (workload * UINT64_C(0xD1342543DE82EF95)));
+    io_scratch_seed(explorer->disk, ph_rng_next(&explorer->rng));
     io_scratch_set_hashing(explorer->disk, true);
     PH_CHECK(io_scratch_assign(explorer->disk, image, size) == 0);
 }

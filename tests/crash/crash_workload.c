@@ -117,6 +117,7 @@ bool crash_age(struct crash_aged *aged, uint64_t capacity, uint64_t seed, char *
     struct io_scratch *disk = io_scratch_create(capacity);
     struct crash_session *session = calloc(1, sizeof(*session));
     PH_CHECK(disk != NULL && session != NULL);
+    io_scratch_seed(disk, ph_rng_next(&rng));
     session->io = io_scratch_io(disk);
     session->oracle = &aged->oracle;
     bool good = crash_session_create(session, AGED_RETAIN_BYTES, &rng) >= 0 &&
@@ -235,6 +236,7 @@ bool crash_workload_run(struct crash_explorer *explorer, const struct crash_aged
     const uint8_t *image = script.aged ? aged->image[state] : NULL;
     uint64_t size = script.aged ? aged->size[state] : 0;
     PH_CHECK(io_scratch_assign(live.disk, image, size) == 0);
+    io_scratch_seed(live.disk, ph_rng_next(&rng));
     crash_oracle_finish(&explorer->oracle);
     if (script.aged) {
         crash_oracle_copy(&explorer->oracle, &aged->oracle);

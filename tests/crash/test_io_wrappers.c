@@ -221,6 +221,42 @@ static void a_power_cut_loses_what_was_not_flushed_and_nothing_else(void **state
     io_scratch_destroy(disk);
 }
 
+static void random_numbers_come_from_the_seed_through_every_wrapper(void **state)
+{
+    (void)state;
+    struct io_scratch *disk = io_scratch_create(CAPACITY);
+    struct snap_io *lossy = io_lossy_create(io_scratch_io(disk));
+    struct snap_io *faulty = io_faulty_create(lossy);
+    struct snap_io *io = io_record_create(faulty);
+    uint64_t drawn[3];
+    assert_non_null(io->ops->random);
+    for (unsigned i = 0; i < 3; i++) {
+        io_scratch_seed(disk, i == 1 ? 12 : 11);
+        assert_int_equal(io->ops->random(io, &drawn[i], sizeof(drawn[i])), 0);
+    }
+    assert_true(drawn[0] == drawn[2] && drawn[0] != drawn[1]);
+    uint64_t next = 0; /* the stream goes on: two openings are two incarnations */
+    assert_int_equal(io->ops->random(io, &next, sizeof(next)), 0);
+    assert_true(next != drawn[2]);
+    io_record_destroy(io);
+    io_faulty_destroy(faulty);
+    io_lossy_destroy(lossy);
+    io_scratch_destroy(disk);
+}
+
+static void a_wrapper_over_an_io_without_random_numbers_has_none(void **state)
+{
+    (void)state;
+    struct io_scratch *disk = io_scratch_create(CAPACITY);
+    struct snap_io_ops ops = *io_scratch_io(disk)->ops;
+    ops.random = NULL;
+    io_scratch_io(disk)->ops = &ops;
+    struct snap_io *io = io_record_create(io_scratch_io(disk));
+    assert_null(io->ops->random);
+    io_record_destroy(io);
+    io_scratch_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +268,8 @@ int main(void)
         cmocka_unit_test(a_short_write_transfers_half_and_a_short_queue_says_again),
         cmocka_unit_test(completions_come_in_the_order_that_was_asked_for),
         cmocka_unit_test(a_power_cut_loses_what_was_not_flushed_and_nothing_else),
+        cmocka_unit_test(random_numbers_come_from_the_seed_through_every_wrapper),
+        cmocka_unit_test(a_wrapper_over_an_io_without_random_numbers_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,14 +8,14 @@
  */
 #include "io_faulty.h"
 
+#include "io_forward.h"
 #include "ph_check.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 struct io_faulty {
-    struct snap_io io;
-    struct snap_io *inner;
+    struct io_forward forward;
     struct io_fault fault;
     uint64_t seen, fired;
     enum io_order order;
@@ -57,7 +57,8 @@ static void write_half(struct io_faulty *faulty, uint64_t offset, const void *bu
                        uint32_t length)
 {
     if (half(length) > 0) {
-        (void)faulty->inner->ops->write(faulty->inner, offset, buffer, half(length));
+        (void)faulty->forward.inner->ops->write(faulty->forward.inner, offset, buffer,
+                                                half(length));
     }
 }
 
@@ -68,7 +69,7 @@ static int op_read(struct snap_io *io, uint64_t offset, void *buffer, uint32_t l
     if (strike && faulty->fault.kind != IO_FAULT_FLIP) {
         return -faulty->fault.error;
     }
-    int rc = faulty->inner->ops->read(faulty->inner, offset, buffer, length);
+    int rc = faulty->forward.inner->ops->read(faulty->forward.inner, offset, buffer, length);
     if (strike && rc == 0) {
         ((uint8_t *)buffer)[length / 3] ^= 4;
     }
@@ -88,8 +89,8 @@ static void complete_with_fault(struct io_faulty *faulty, struct snap_io_request
     uint32_t done = flip ? request->length : half(request->length);
     if (request->direction == SNAP_IO_WRITE) {
         write_half(faulty, request->offset, request->buffer, request->length);
-    } else if (done > 0 && faulty->inner->ops->read(faulty->inner, request->offset, request->buffer,
-                                                    done) < 0) {
+    } else if (done > 0 && faulty->forward.inner->ops->read(faulty->forward.inner, request->offset,
+                                                            request->buffer, done) < 0) {
         done = 0;
     }
     if (flip && done > 0) {
@@ -119,7 +120,7 @@ static int op_submit(struct snap_io *io, struct snap_io_request *request)
         complete_with_fault(faulty, request);
         return 0;
     }
-    int rc = faulty->inner->ops->submit(faulty->inner, request);
+    int rc = faulty->forward.inner->ops->submit(faulty->forward.inner, request);
     if (rc == 0) {
         faulty->in_flight++;
         faulty->below++;
@@ -139,7 +140,7 @@ static int collect(struct io_faulty *faulty, unsigned minimum)
         want = faulty->below;
     }
     struct snap_io_request *done = NULL;
-    int count = faulty->inner->ops->reap(faulty->inner, want, &done);
+    int count = faulty->forward.inner->ops->reap(faulty->forward.inner, want, &done);
     if (count < 0) {
         return count;
     }
@@ -186,7 +187,7 @@ static int op_flush(struct snap_io *io)
     if (strikes(faulty, IO_OP_FLUSH)) {
         return -faulty->fault.error;
     }
-    return faulty->inner->ops->flush(faulty->inner);
+    return faulty->forward.inner->ops->flush(faulty->forward.inner);
 }
 
 static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length)
@@ -196,13 +197,7 @@ static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uin
         write_half(faulty, offset, buffer, length);
         return -faulty->fault.error;
     }
-    return faulty->inner->ops->write(faulty->inner, offset, buffer, length);
-}
-
-static int op_size(struct snap_io *io, uint64_t *bytes)
-{
-    struct io_faulty *faulty = faulty_of(io);
-    return faulty->inner->ops->size(faulty->inner, bytes);
+    return faulty->forward.inner->ops->write(faulty->forward.inner, offset, buffer, length);
 }
 
 static int op_allocate(struct snap_io *io, uint64_t bytes)
@@ -211,32 +206,8 @@ static int op_allocate(struct snap_io *io, uint64_t bytes)
     if (strikes(faulty, IO_OP_ALLOCATE)) {
         return -faulty->fault.error;
     }
-    return faulty->inner->ops->allocate(faulty->inner, bytes);
+    return faulty->forward.inner->ops->allocate(faulty->forward.inner, bytes);
 }
-
-static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
-{
-    struct io_faulty *faulty = faulty_of(io);
-    return faulty->inner->ops->lock(faulty->inner, byte, kind);
-}
-
-static void op_close(struct snap_io *io)
-{
-    (void)io; /* io_faulty_destroy ends the life */
-}
-
-static const struct snap_io_ops faulty_ops = {
-    .name = "faulty",
-    .read = op_read,
-    .submit = op_submit,
-    .reap = op_reap,
-    .flush = op_flush,
-    .write = op_write,
-    .size = op_size,
-    .allocate = op_allocate,
-    .lock = op_lock,
-    .close = op_close,
-};
 
 struct snap_io *io_faulty_create(struct snap_io *inner)
 {
@@ -244,10 +215,15 @@ struct snap_io *io_faulty_create(struct snap_io *inner)
     if (faulty == NULL) {
         return NULL;
     }
-    faulty->io =
-        (struct snap_io){.ops = &faulty_ops, .path = inner->path, .read_only = inner->read_only};
-    faulty->inner = inner;
-    return &faulty->io;
+    io_forward_init(&faulty->forward, "faulty", inner);
+    struct snap_io_ops *ops = &faulty->forward.ops;
+    ops->read = op_read;
+    ops->submit = op_submit;
+    ops->reap = op_reap;
+    ops->flush = op_flush;
+    ops->write = op_write;
+    ops->allocate = op_allocate;
+    return &faulty->forward.io;
 }
 
 void io_faulty_destroy(struct snap_io *io)

@@ -6,6 +6,8 @@
  */
 #include "io_lossy.h"
 
+#include "io_forward.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +22,11 @@ struct cached_write {
 };
 
 struct io_lossy {
-    struct snap_io io;
-    struct snap_io *inner;
+    struct io_forward forward;
     struct cached_write *first, **last;
     size_t count;
     bool dead;
-    struct snap_io_request *done_first, **done_last;
-    int done_count;
+    struct io_done done;
 };
 
 static struct io_lossy *lossy_of(struct snap_io *io)
@@ -66,7 +66,7 @@ static int op_read(struct snap_io *io, uint64_t offset, void *buffer, uint32_t l
     if (lossy->dead) {
         return -EIO;
     }
-    int rc = lossy->inner->ops->read(lossy->inner, offset, buffer, length);
+    int rc = lossy->forward.inner->ops->read(lossy->forward.inner, offset, buffer, length);
     if (rc == 0) {
         overlay(lossy, offset, buffer, length);
     }
@@ -80,9 +80,9 @@ static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uin
         return -EIO;
     }
     uint64_t size = 0;
-    int rc = lossy->inner->ops->size(lossy->inner, &size);
+    int rc = lossy->forward.inner->ops->size(lossy->forward.inner, &size);
     if (rc == 0 && offset + length > size) {
-        rc = lossy->inner->ops->allocate(lossy->inner, offset + length);
+        rc = lossy->forward.inner->ops->allocate(lossy->forward.inner, offset + length);
     }
     struct cached_write *w = rc == 0 ? calloc(1, sizeof(*w)) : NULL;
     void *data = w != NULL ? aligned_alloc(BLOCK, length) : NULL;
@@ -100,28 +100,13 @@ static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uin
 
 static int op_submit(struct snap_io *io, struct snap_io_request *request)
 {
-    struct io_lossy *lossy = lossy_of(io);
-    int rc = request->direction == SNAP_IO_READ
-                 ? op_read(io, request->offset, request->buffer, request->length)
-                 : op_write(io, request->offset, request->buffer, request->length);
-    request->result = rc < 0 ? rc : (int32_t)request->length;
-    request->next = NULL;
-    *lossy->done_last = request;
-    lossy->done_last = &request->next;
-    lossy->done_count++;
-    return 0;
+    return io_done_submit(&lossy_of(io)->done, io, request);
 }
 
 static int op_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
 {
     (void)minimum; /* all in flight have completed */
-    struct io_lossy *lossy = lossy_of(io);
-    int count = lossy->done_count;
-    *done = lossy->done_first;
-    lossy->done_first = NULL;
-    lossy->done_last = &lossy->done_first;
-    lossy->done_count = 0;
-    return count;
+    return io_done_reap(&lossy_of(io)->done, done);
 }
 
 static int op_flush(struct snap_io *io)
@@ -129,47 +114,23 @@ static int op_flush(struct snap_io *io)
     struct io_lossy *lossy = lossy_of(io);
     int rc = lossy->dead ? -EIO : 0;
     for (const struct cached_write *w = lossy->first; w != NULL && rc == 0; w = w->next) {
-        rc = lossy->inner->ops->write(lossy->inner, w->offset, w->data, w->length);
+        rc = lossy->forward.inner->ops->write(lossy->forward.inner, w->offset, w->data, w->length);
     }
     drop_all(lossy); /* also after an error: the kernel marks the pages clean then */
-    return rc != 0 ? rc : lossy->inner->ops->flush(lossy->inner);
+    return rc != 0 ? rc : lossy->forward.inner->ops->flush(lossy->forward.inner);
 }
 
 static int op_size(struct snap_io *io, uint64_t *bytes)
 {
     struct io_lossy *lossy = lossy_of(io);
-    return lossy->dead ? -EIO : lossy->inner->ops->size(lossy->inner, bytes);
+    return lossy->dead ? -EIO : lossy->forward.inner->ops->size(lossy->forward.inner, bytes);
 }
 
 static int op_allocate(struct snap_io *io, uint64_t bytes)
 {
     struct io_lossy *lossy = lossy_of(io);
-    return lossy->dead ? -EIO : lossy->inner->ops->allocate(lossy->inner, bytes);
+    return lossy->dead ? -EIO : lossy->forward.inner->ops->allocate(lossy->forward.inner, bytes);
 }
-
-static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
-{
-    struct io_lossy *lossy = lossy_of(io);
-    return lossy->inner->ops->lock(lossy->inner, byte, kind);
-}
-
-static void op_close(struct snap_io *io)
-{
-    (void)io; /* io_lossy_destroy ends the life */
-}
-
-static const struct snap_io_ops lossy_ops = {
-    .name = "lossy",
-    .read = op_read,
-    .submit = op_submit,
-    .reap = op_reap,
-    .flush = op_flush,
-    .write = op_write,
-    .size = op_size,
-    .allocate = op_allocate,
-    .lock = op_lock,
-    .close = op_close,
-};
 
 struct snap_io *io_lossy_create(struct snap_io *inner)
 {
@@ -177,12 +138,18 @@ struct snap_io *io_lossy_create(struct snap_io *inner)
     if (lossy == NULL) {
         return NULL;
     }
-    lossy->io =
-        (struct snap_io){.ops = &lossy_ops, .path = inner->path, .read_only = inner->read_only};
-    lossy->inner = inner;
+    io_forward_init(&lossy->forward, "lossy", inner);
+    struct snap_io_ops *ops = &lossy->forward.ops;
+    ops->read = op_read;
+    ops->write = op_write;
+    ops->submit = op_submit;
+    ops->reap = op_reap;
+    ops->flush = op_flush;
+    ops->size = op_size;
+    ops->allocate = op_allocate;
     lossy->last = &lossy->first;
-    lossy->done_last = &lossy->done_first;
-    return &lossy->io;
+    io_done_init(&lossy->done);
+    return &lossy->forward.io;
 }
 
 void io_lossy_destroy(struct snap_io *io)

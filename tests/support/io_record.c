@@ -5,6 +5,7 @@
  */
 #include "io_record.h"
 
+#include "io_forward.h"
 #include "ph_check.h"
 
 #include <errno.h>
@@ -12,8 +13,7 @@
 #include <string.h>
 
 struct io_record {
-    struct snap_io io;
-    struct snap_io *inner;
+    struct io_forward forward;
     struct io_log log;
     uint64_t reads;
 };
@@ -64,7 +64,7 @@ static int op_read(struct snap_io *io, uint64_t offset, void *buffer, uint32_t l
 {
     struct io_record *record = record_of(io);
     record->reads++;
-    return record->inner->ops->read(record->inner, offset, buffer, length);
+    return record->forward.inner->ops->read(record->forward.inner, offset, buffer, length);
 }
 
 static int op_submit(struct snap_io *io, struct snap_io_request *request)
@@ -72,12 +72,12 @@ static int op_submit(struct snap_io *io, struct snap_io_request *request)
     struct io_record *record = record_of(io);
     if (request->direction == SNAP_IO_READ) {
         record->reads++;
-        return record->inner->ops->submit(record->inner, request);
+        return record->forward.inner->ops->submit(record->forward.inner, request);
     }
     struct io_event *event =
         append_write(record, request->offset, request->buffer, request->length);
     event->request = request;
-    int rc = record->inner->ops->submit(record->inner, request);
+    int rc = record->forward.inner->ops->submit(record->forward.inner, request);
     if (rc < 0) { /* nothing was started */
         drop_last(record);
     }
@@ -101,7 +101,7 @@ static void note_completion(struct io_record *record, const struct snap_io_reque
 static int op_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
 {
     struct io_record *record = record_of(io);
-    int count = record->inner->ops->reap(record->inner, minimum, done);
+    int count = record->forward.inner->ops->reap(record->forward.inner, minimum, done);
     for (struct snap_io_request *r = count > 0 ? *done : NULL; r != NULL; r = r->next) {
         if (r->direction == SNAP_IO_WRITE) {
             note_completion(record, r);
@@ -115,7 +115,7 @@ static int op_flush(struct snap_io *io)
     struct io_record *record = record_of(io);
     size_t index = record->log.count;
     append(record, IO_EVENT_FLUSH);
-    int rc = record->inner->ops->flush(record->inner);
+    int rc = record->forward.inner->ops->flush(record->forward.inner);
     finish(record, &record->log.events[index], rc);
     return rc;
 }
@@ -125,15 +125,9 @@ static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uin
     struct io_record *record = record_of(io);
     size_t index = record->log.count;
     append_write(record, offset, buffer, length);
-    int rc = record->inner->ops->write(record->inner, offset, buffer, length);
+    int rc = record->forward.inner->ops->write(record->forward.inner, offset, buffer, length);
     finish(record, &record->log.events[index], rc < 0 ? rc : (int)length);
     return rc;
-}
-
-static int op_size(struct snap_io *io, uint64_t *bytes)
-{
-    struct io_record *record = record_of(io);
-    return record->inner->ops->size(record->inner, bytes);
 }
 
 static int op_allocate(struct snap_io *io, uint64_t bytes)
@@ -142,34 +136,10 @@ static int op_allocate(struct snap_io *io, uint64_t bytes)
     size_t index = record->log.count;
     struct io_event *event = append(record, IO_EVENT_ALLOCATE);
     event->offset = bytes;
-    int rc = record->inner->ops->allocate(record->inner, bytes);
+    int rc = record->forward.inner->ops->allocate(record->forward.inner, bytes);
     finish(record, &record->log.events[index], rc);
     return rc;
 }
-
-static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
-{
-    struct io_record *record = record_of(io);
-    return record->inner->ops->lock(record->inner, byte, kind);
-}
-
-static void op_close(struct snap_io *io)
-{
-    (void)io; /* io_record_destroy ends the life */
-}
-
-static const struct snap_io_ops record_ops = {
-    .name = "record",
-    .read = op_read,
-    .submit = op_submit,
-    .reap = op_reap,
-    .flush = op_flush,
-    .write = op_write,
-    .size = op_size,
-    .allocate = op_allocate,
-    .lock = op_lock,
-    .close = op_close,
-};
 
 struct snap_io *io_record_create(struct snap_io *inner)
 {
@@ -177,10 +147,15 @@ struct snap_io *io_record_create(struct snap_io *inner)
     if (record == NULL) {
         return NULL;
     }
-    record->io =
-        (struct snap_io){.ops = &record_ops, .path = inner->path, .read_only = inner->read_only};
-    record->inner = inner;
-    return &record->io;
+    io_forward_init(&record->forward, "record", inner);
+    struct snap_io_ops *ops = &record->forward.ops;
+    ops->read = op_read;
+    ops->submit = op_submit;
+    ops->reap = op_reap;
+    ops->flush = op_flush;
+    ops->write = op_write;
+    ops->allocate = op_allocate;
+    return &record->forward.io;
 }
 
 void io_record_destroy(struct snap_io *io)

@@ -9,7 +9,9 @@
  */
 #include "io_scratch.h"
 
+#include "io_forward.h"
 #include "ph_check.h"
+#include "ph_rng.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,8 +35,8 @@ struct io_scratch {
     bool hashing;
     uint64_t hash;
     uint64_t writes;
-    struct snap_io_request *done_first, **done_last;
-    unsigned done_count;
+    struct io_done done;
+    struct ph_rng rng; /* of op_random() */
 };
 
 static struct io_scratch *scratch_of(struct snap_io *io)
@@ -233,28 +235,13 @@ static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uin
 
 static int op_submit(struct snap_io *io, struct snap_io_request *request)
 {
-    struct io_scratch *scratch = scratch_of(io);
-    int rc = request->direction == SNAP_IO_READ
-                 ? op_read(io, request->offset, request->buffer, request->length)
-                 : op_write(io, request->offset, request->buffer, request->length);
-    request->result = rc < 0 ? rc : (int32_t)request->length;
-    request->next = NULL;
-    *scratch->done_last = request;
-    scratch->done_last = &request->next;
-    scratch->done_count++;
-    return 0;
+    return io_done_submit(&scratch_of(io)->done, io, request);
 }
 
 static int op_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
 {
     (void)minimum; /* all in flight have completed */
-    struct io_scratch *scratch = scratch_of(io);
-    *done = scratch->done_first;
-    scratch->done_first = NULL;
-    scratch->done_last = &scratch->done_first;
-    int count = (int)scratch->done_count;
-    scratch->done_count = 0;
-    return count;
+    return io_done_reap(&scratch_of(io)->done, done);
 }
 
 static int op_flush(struct snap_io *io)
@@ -289,6 +276,15 @@ static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
     return 0;
 }
 
+static int op_random(struct snap_io *io, void *buffer, uint32_t length)
+{
+    uint8_t *bytes = buffer;
+    for (uint32_t i = 0; i < length; i++) {
+        bytes[i] = (uint8_t)(ph_rng_next(&scratch_of(io)->rng) >> 32);
+    }
+    return 0;
+}
+
 static void op_close(struct snap_io *io)
 {
     (void)io;
@@ -304,6 +300,7 @@ static const struct snap_io_ops scratch_ops = {
     .size = op_size,
     .allocate = op_allocate,
     .lock = op_lock,
+    .random = op_random,
     .close = op_close,
 };
 
@@ -320,9 +317,14 @@ struct io_scratch *io_scratch_create(uint64_t capacity)
         return NULL;
     }
     scratch->capacity = scratch->limit = capacity;
-    scratch->done_last = &scratch->done_first;
+    io_done_init(&scratch->done);
     scratch->io = (struct snap_io){.ops = &scratch_ops, .path = "scratch"};
     return scratch;
+}
+
+void io_scratch_seed(struct io_scratch *scratch, uint64_t seed)
+{
+    ph_rng_init(&scratch->rng, seed);
 }
 
 struct snap_io *io_scratch_io(struct io_scratch *scratch)

@@ -29,6 +29,11 @@ struct io_scratch *io_scratch_create(uint64_t capacity);
 /** The door for a store. Its close() does nothing: destroy ends the life. */
 struct snap_io *io_scratch_io(struct io_scratch *scratch);
 void io_scratch_destroy(struct io_scratch *scratch);
+/**
+ * Where the stream of random() begins; at first 0. Undoing does not take draws back: two openings
+ * of one image are two incarnations, as they would be on a real machine.
+ */
+void io_scratch_seed(struct io_scratch *scratch, uint64_t seed);
 
 /** Replace everything (also drops the undo stack). 0 or -ENOMEM when it does not fit. */
 int io_scratch_assign(struct io_scratch *scratch, const void *bytes, uint64_t size);
