@@ -109,6 +109,11 @@ int store_is_retained(const struct snap_store *store, const struct store_generat
 /** Fill in a tombstone. */
 void store_tombstone_make(const struct store_file *file, uint32_t slot, uint64_t number,
                           struct store_record *record);
+/** A record whose sum holds was written by a store; this refuses what no store of ours writes. */
+bool store_record_is_possible(const struct store_file *file, uint32_t slot,
+                              const struct store_record *record);
+/** Enter a record's generation into generation[], in the order of numbers. There must be room. */
+void store_add_generation(struct snap_store *store, const struct store_record *record);
 /** What a record says, as the public structure. */
 struct snap_generation store_generation_info(const struct store_record *record);
 

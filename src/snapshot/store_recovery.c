@@ -85,8 +85,8 @@ uint64_t store_next_number(const struct snap_store *store, uint64_t after)
 }
 
 /* A record whose sum holds was written by a store; this refuses what no store of ours writes. */
-static bool is_possible(const struct store_file *file, uint32_t slot,
-                        const struct store_record *record)
+bool store_record_is_possible(const struct store_file *file, uint32_t slot,
+                              const struct store_record *record)
 {
     uint64_t number = record->stamp.generation;
     if (record->record_version != STORE_FORMAT_VERSION || number >= STORE_GENERATION_LIMIT ||
@@ -151,7 +151,7 @@ static int classify(const struct store_file *file, struct ring *ring, struct pha
             ring->number[slot] = torn_number(file, slot, record);
             continue;
         }
-        if (!is_possible(file, slot, record)) {
+        if (!store_record_is_possible(file, slot, record)) {
             return ph_fail(diag, PHANTOM_ECORRUPT,
                            "%s: the record in slot %" PRIu32
                            " has a good sum but impossible content",
@@ -403,7 +403,7 @@ static int choose(const struct snap_store *store, struct ring *ring, struct snap
 
 /* ---- the retained generations -------------------------------------------------------------- */
 
-static void add_generation(struct snap_store *store, const struct store_record *record)
+void store_add_generation(struct snap_store *store, const struct store_record *record)
 {
     unsigned at = store->generation_count++;
     while (at != 0 && store->generation[at - 1].info.number > record->stamp.generation) {
@@ -446,7 +446,7 @@ static int list_retained(struct snap_store *store, const struct ring *ring,
         if (record->stamp.generation == chosen->parent) {
             parent_found = store_sum_equal(record->sum, chosen->parent_sum);
         }
-        add_generation(store, record);
+        store_add_generation(store, record);
     }
     if (!parent_found && !PH_MUTANT(PARENT_NOT_CHECKED)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
