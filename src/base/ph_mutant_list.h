@@ -20,6 +20,10 @@
     X(PARENT_NOT_CHECKED, "a record whose parent hash does not match is accepted as successor")    \
     /* engine */                                                                                   \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
-    X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")
+    X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
+    X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
+    X(MARKS_TRUSTED_BLINDLY, "the stop takes its set from the marks after an unmarked writer")     \
+    X(MARKS_CLEARED_AFTER_COPY, "a live round clears the marks after it has copied")               \
+    X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")
 
 #endif /* PH_MUTANT_LIST_H */

@@ -350,11 +350,17 @@ static int take_snapshot(struct passage *p)
 {
     int (*const phases[])(struct passage *) = {phase_reserve, phase_precopy, phase_stop,
                                                phase_write, phase_commit};
+    uint64_t *phase_ns = p->engine->counters.phase_ns;
     int rc = 0;
+    int64_t start = clock_ns(CLOCK_MONOTONIC);
     for (size_t i = 0; rc == 0 && i < sizeof(phases) / sizeof(phases[0]); i++) {
         rc = phases[i](p);
+        int64_t end = clock_ns(CLOCK_MONOTONIC);
+        snap_engine_count(&phase_ns[i], (uint64_t)(end - start));
+        start = end;
     }
     phase_retire(p, rc == 0);
+    snap_engine_count(&phase_ns[SNAP_PHASE_RETIRE], since_ns(start));
     return rc;
 }
 
@@ -380,6 +386,7 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         rc = take_snapshot(&passage);
     }
     report->total_ns = since_ns(start);
+    snap_engine_count_snapshot(engine, rc, report);
     if (rc == PHANTOM_EPOISONED) {
         engine->poisoned = true;
     }
@@ -549,7 +556,10 @@ static void fill_in_defaults(struct snap_engine_options *options)
 static int allocate_sets(struct snap_engine *engine)
 {
     uint64_t pages = engine->memory->page_count;
-    int rc = page_set_init(&engine->discarded, pages);
+    int rc = snap_marks_init(&engine->marks, pages);
+    if (rc == 0) {
+        rc = page_set_init(&engine->discarded, pages);
+    }
     if (rc == 0) {
         rc = page_set_init(&engine->restored, pages);
     }
@@ -630,8 +640,19 @@ void snap_engine_close(struct snap_engine *engine)
     page_set_finish(&engine->unwritten);
     page_set_finish(&engine->witness.pages);
     page_sums_finish(&engine->witness.sums);
+    snap_marks_finish(&engine->marks);
     pthread_mutex_destroy(&engine->discard_lock);
     ph_free(engine);
+}
+
+const struct snap_marks *snap_engine_marks(struct snap_engine *engine)
+{
+    return &engine->marks;
+}
+
+void snap_engine_unmarked_writer(struct snap_engine *engine)
+{
+    atomic_store(&engine->unmarked_writer, true);
 }
 
 const char *snap_engine_strategy(const struct snap_engine *engine)

@@ -23,6 +23,8 @@
 #ifndef SNAP_ENGINE_H
 #define SNAP_ENGINE_H
 
+#include "snap_counters.h"
+#include "snap_marks.h"
 #include "snap_memory.h"
 #include "snap_store.h"
 
@@ -44,6 +46,10 @@ struct snap_engine_options {
     uint32_t staging_pages; /* 0: 16384 (64 MiB); at least SNAP_SMALL_COMMIT_PAGES are used */
     int stop_timeout_ms;    /* 0: 1000 */
     struct snap_heap_version version;
+    /* Every store into the range is followed by snap_mark(), or its writer calls
+     * snap_engine_unmarked_writer(). Precondition of `cards` and `epoch`; lets `async` take the set
+     * of the stop from the marks. */
+    bool all_stores_marked;
     bool check_against_heap; /* test builds: after each commit compare with the heap at the cut */
 };
 
@@ -94,6 +100,25 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
  *         back, but they read as zeros and will be holes in the store all the same
  */
 int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t count);
+
+/* ---- marks and counters -------------------------------------------------------------------- */
+
+/** Where writers mark what they have stored (snap_marks.h). Never NULL; valid until close. */
+const struct snap_marks *snap_engine_marks(struct snap_engine *engine);
+
+/**
+ * A writer stored into the range without marking. To be called after its last store and before that
+ * writer can be parked, like a mark: then the next stop asks the memory. Strategies that rely on
+ * marks alone (cards, epoch) refuse every snapshot from here on with PHANTOM_EUNSUPPORTED.
+ * @threads any
+ */
+void snap_engine_unmarked_writer(struct snap_engine *engine);
+
+/** What this engine has done since it was opened. Any thread, also during a snapshot: each number
+ *  is one that was true at some moment of the call. */
+void snap_engine_counters(const struct snap_engine *engine, struct snap_counters *out);
+/** The caller lets one more request share a snapshot that another has asked for. Any thread. */
+void snap_engine_count_coalesced(struct snap_engine *engine);
 
 /* ---- strategies ---------------------------------------------------------------------------- */
 

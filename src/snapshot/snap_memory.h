@@ -44,6 +44,13 @@ struct snap_memory_ops {
     /** Give pages back: they are holes and read as zeros. No mutator touches them meanwhile. */
     int (*discard)(struct snap_memory *memory, uint64_t first, uint64_t count);
     void (*close)(struct snap_memory *memory);
+    /* Optional members (NULL: not here). */
+    /** When this returns 0, every thread of the process that is running has executed a full memory
+     *  barrier since the call. Without it marks cannot be cleared while writers run. */
+    int (*barrier)(struct snap_memory *memory);
+    /** The engine will copy pages into this area for ever: make that cheap (huge pages, present).
+     *  Best effort. `area` is aligned to 2 MiB unless it is smaller. */
+    void (*prepare_staging)(struct snap_memory *memory, void *area, size_t bytes);
 };
 
 struct snap_memory {

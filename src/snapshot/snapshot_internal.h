@@ -49,9 +49,28 @@ struct snap_engine {
     struct page_set unwritten; /* in the staging area: staging them again takes no more room */
     struct snap_round round;
     struct snap_witness witness; /* only if options.check_against_heap */
-    atomic_bool busy;            /* a snapshot is being taken */
-    bool poisoned;               /* the store has said PHANTOM_EPOISONED */
+    struct snap_marks marks;
+    atomic_bool unmarked_writer;   /* somebody stored without marking since the last full scan */
+    struct snap_counters counters; /* read and written with relaxed atomics: engine_counters.c */
+    atomic_bool busy;              /* a snapshot is being taken */
+    bool poisoned;                 /* the store has said PHANTOM_EPOISONED */
 };
+
+/** Add to a member of engine->counters; any thread. */
+static inline void snap_engine_count(uint64_t *counter, uint64_t more)
+{
+    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+/** Raise a maximum; only from the thread that takes the snapshot. */
+static inline void snap_engine_count_most(uint64_t *counter, uint64_t value)
+{
+    if (value > __atomic_load_n(counter, __ATOMIC_RELAXED)) {
+        __atomic_store_n(counter, value, __ATOMIC_RELAXED);
+    }
+}
+/** A snapshot has ended with `result`: count it, its times and its pages. */
+void snap_engine_count_snapshot(struct snap_engine *engine, int result,
+                                const struct snap_report *report);
 
 /** Ranges asked of the memory in one call. */
 enum { SNAP_RANGES = 512 };
