@@ -26,6 +26,7 @@
 #include <phantom/error.h>
 #include <phantom/runtime.h>
 #include <phantom/snapshot.h>
+#include <phantom/space.h>
 
 #define PHANTOM_VERSION_MAJOR 0
 #define PHANTOM_VERSION_MINOR 1
