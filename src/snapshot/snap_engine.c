@@ -28,12 +28,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    DEFAULT_STAGING_PAGES = 16384,
-    DEFAULT_STOP_TIMEOUT_MS = 1000,
-    RESTORE_RUN_PAGES = 256, /* pages given to populate() in one call, at most */
-    MARGIN_PAGES = 64,       /* reserved beyond the estimate, plus an eighth of it */
-};
+enum { MARGIN_PAGES = 64 }; /* reserved beyond the estimate, plus an eighth of it */
 
 /** One snapshot on its way through the phases. */
 struct passage {
@@ -139,84 +134,6 @@ int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
     return 0;
 }
 
-/* ---- witness: the committed generation against the heap at the cut ------------------------- */
-
-static int witness_range(void *context, struct snap_range range)
-{
-    struct snap_engine *engine = context;
-    for (uint64_t page = range.first; page < range.first + range.count; page++) {
-        const void *data = snap_engine_page(engine, page);
-        if (page_sums_is_zero(data)) {
-            continue;
-        }
-        if (page_sums_put(&engine->witness.sums, page, page_sums_of(data)) != 0) {
-            return -ENOMEM;
-        }
-        page_set_add(&engine->witness.pages, page);
-    }
-    return 0;
-}
-
-/** World stopped: remember the sum of every page in use. */
-static int witness_take(struct snap_engine *engine, struct phantom_diag *diag)
-{
-    if (!engine->options.check_against_heap) {
-        return 0;
-    }
-    page_set_clear(&engine->witness.pages);
-    int rc = snap_engine_each_resident(engine, engine->round.heap_pages, witness_range, engine);
-    return rc == 0 ? 0
-                   : ph_fail(diag, rc, "summing the heap for the check: %s", phantom_strerror(rc));
-}
-
-static _Noreturn void witness_mismatch(uint64_t generation, uint64_t page, const char *what)
-{
-    char text[160];
-    snprintf(text, sizeof(text),
-             "generation %" PRIu64 " differs from the heap: page %" PRIu64 " %s", generation, page,
-             what);
-    ph_check_failed(__FILE__, __LINE__, text);
-}
-
-static int witness_page(void *context, uint64_t page, const void *data)
-{
-    struct snap_engine *engine = context;
-    uint64_t generation = snap_store_current(engine->store)->number;
-    if (page >= engine->round.heap_pages || page_sums_is_zero(data)) {
-        return 0;
-    }
-    if (!page_set_remove(&engine->witness.pages, page)) {
-        witness_mismatch(generation, page, "was a hole at the cut");
-    }
-    if (!page_sums_equal(page_sums_get(&engine->witness.sums, page), page_sums_of(data))) {
-        witness_mismatch(generation, page, "has other content");
-    }
-    return 0;
-}
-
-/** After a commit. The generation is durable; only the check itself can still fail to be made. */
-static void witness_compare(struct snap_engine *engine)
-{
-    if (!engine->options.check_against_heap) {
-        return;
-    }
-    struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    uint64_t generation = snap_store_current(engine->store)->number;
-    int rc = snap_store_for_each_page(engine->store, generation, witness_page, engine, &diag);
-    if (rc == PHANTOM_ECORRUPT) {
-        ph_check_failed(__FILE__, __LINE__, diag.text);
-    }
-    if (rc != 0) {
-        ph_log(PH_LOG_WARNING, "generation %" PRIu64 " was not compared with the heap: %s",
-               generation, phantom_strerror(rc));
-        return;
-    }
-    uint64_t missing = page_set_next(&engine->witness.pages, 0, UINT64_MAX);
-    if (missing != PAGE_SET_END) {
-        witness_mismatch(generation, missing, "is missing");
-    }
-}
-
 /* ---- phases -------------------------------------------------------------------------------- */
 
 static int begin_and_reserve(struct passage *p, uint64_t pages)
@@ -291,7 +208,7 @@ static int phase_capture(struct passage *p)
 {
     struct snap_engine *engine = p->engine;
     int rc = engine->strategy->capture(engine->state, p->txn, p->report, p->diag);
-    return rc != 0 ? rc : witness_take(engine, p->diag);
+    return rc != 0 ? rc : snap_witness_take(engine, p->diag);
 }
 
 /** Stop, cut, capture, resume. The world runs when this returns, whatever it returns. */
@@ -391,7 +308,7 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         engine->poisoned = true;
     }
     if (rc == 0) {
-        witness_compare(engine);
+        snap_witness_compare(engine);
     }
     atomic_store(&engine->busy, false);
     return rc;
@@ -417,232 +334,6 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
     }
     pthread_mutex_unlock(&engine->discard_lock);
     return rc;
-}
-
-/* ---- open and close ------------------------------------------------------------------------ */
-
-/** Pages on their way from the store into the memory, collected into runs. */
-struct restore {
-    struct snap_engine *engine;
-    uint8_t *buffer; /* RESTORE_RUN_PAGES pages */
-    uint64_t first, count;
-};
-
-static int restore_flush(struct restore *restore)
-{
-    if (restore->count == 0) {
-        return 0;
-    }
-    struct snap_memory *memory = restore->engine->memory;
-    int rc = memory->ops->populate(memory, restore->first, restore->count, restore->buffer);
-    if (rc == 0) {
-        page_set_add_range(&restore->engine->restored, restore->first, restore->count);
-        restore->count = 0;
-    }
-    return rc;
-}
-
-static int restore_page(void *context, uint64_t page, const void *data)
-{
-    struct restore *restore = context;
-    if (page >= restore->engine->memory->page_count) {
-        return PHANTOM_ECORRUPT;
-    }
-    if (restore->count == RESTORE_RUN_PAGES || page != restore->first + restore->count) {
-        int rc = restore_flush(restore);
-        if (rc != 0) {
-            return rc;
-        }
-        restore->first = page;
-    }
-    memcpy(restore->buffer + restore->count * SNAP_PAGE_SIZE, data, SNAP_PAGE_SIZE);
-    restore->count++;
-    return 0;
-}
-
-static int refuse_data(void *context, struct snap_range range)
-{
-    const struct snap_engine *engine = context;
-    for (uint64_t page = range.first; page < range.first + range.count; page++) {
-        if (!page_sums_is_zero(snap_engine_page(engine, page))) {
-            return PHANTOM_EINVALID;
-        }
-    }
-    return 0;
-}
-
-/** Put the current generation into the memory, which must be empty: the result is exactly it. */
-static int restore_heap(struct snap_engine *engine, struct phantom_diag *diag)
-{
-    const struct snap_generation *current = snap_store_current(engine->store);
-    if (current->number == 0) {
-        return 0; /* what is in the memory is the beginning of the first generation */
-    }
-    int rc = snap_engine_each_resident(engine, engine->memory->page_count, refuse_data, engine);
-    if (rc != 0) {
-        return ph_fail(diag, rc, "the memory to restore generation %" PRIu64 " into is not empty",
-                       current->number);
-    }
-    struct restore restore = {.engine = engine};
-    restore.buffer = ph_alloc_aligned(SNAP_PAGE_SIZE, RESTORE_RUN_PAGES * SNAP_PAGE_SIZE);
-    if (restore.buffer == NULL) {
-        return ph_fail(diag, -ENOMEM, "no memory to restore generation %" PRIu64, current->number);
-    }
-    rc = snap_store_for_each_page(engine->store, current->number, restore_page, &restore, diag);
-    if (rc == 0) {
-        rc = restore_flush(&restore);
-    }
-    if (rc != 0 && diag != NULL && diag->text[0] == '\0') {
-        ph_fail(diag, rc, "restoring generation %" PRIu64 ": %s", current->number,
-                phantom_strerror(rc));
-    }
-    ph_free(restore.buffer);
-    return rc;
-}
-
-static int choose_strategy(struct snap_engine *engine, struct phantom_diag *diag)
-{
-    static const struct snap_strategy *const strategies[] = {&snap_strategy_async,
-                                                             &snap_strategy_full};
-    const char *name = engine->options.strategy;
-    bool tracks = engine->memory->ops->tracks;
-    if (name == NULL) {
-        engine->strategy = tracks ? &snap_strategy_async : &snap_strategy_full;
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof(strategies) / sizeof(strategies[0]); i++) {
-        if (strcmp(name, strategies[i]->name) != 0) {
-            continue;
-        }
-        if (strategies[i]->needs_tracking && !tracks) {
-            return ph_fail(diag, PHANTOM_EUNSUPPORTED,
-                           "strategy %s needs a memory that tracks writes; this one (%s) does not",
-                           name, engine->memory->ops->name);
-        }
-        engine->strategy = strategies[i];
-        return 0;
-    }
-    return ph_fail(diag, PHANTOM_EINVALID, "no snapshot strategy is called '%s'", name);
-}
-
-/** The store was made for one range and for no other. */
-static int check_range(const struct snap_engine *engine, struct phantom_diag *diag)
-{
-    const struct snap_store_params *params = snap_store_params(engine->store);
-    uint64_t base = (uint64_t)(uintptr_t)engine->memory->base;
-    uint64_t size = engine->memory->page_count * SNAP_PAGE_SIZE;
-    if (params->heap_base == base && params->heap_size == size) {
-        return 0;
-    }
-    return ph_fail(diag, PHANTOM_EINVALID,
-                   "the store's heap is 0x%" PRIx64 " + 0x%" PRIx64 ", the memory is 0x%" PRIx64
-                   " + 0x%" PRIx64,
-                   params->heap_base, params->heap_size, base, size);
-}
-
-static void fill_in_defaults(struct snap_engine_options *options)
-{
-    if (options->staging_pages == 0) {
-        options->staging_pages = DEFAULT_STAGING_PAGES;
-    }
-    if (options->staging_pages < SNAP_SMALL_COMMIT_PAGES) {
-        options->staging_pages = SNAP_SMALL_COMMIT_PAGES;
-    }
-    if (options->stop_timeout_ms == 0) {
-        options->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
-    }
-}
-
-static int allocate_sets(struct snap_engine *engine)
-{
-    uint64_t pages = engine->memory->page_count;
-    int rc = snap_marks_init(&engine->marks, pages);
-    if (rc == 0) {
-        rc = page_set_init(&engine->discarded, pages);
-    }
-    if (rc == 0) {
-        rc = page_set_init(&engine->restored, pages);
-    }
-    if (rc == 0) {
-        rc = page_set_init(&engine->unwritten, pages);
-    }
-    if (rc == 0 && engine->options.check_against_heap) {
-        rc = page_set_init(&engine->witness.pages, pages);
-    }
-    if (rc == 0 && engine->options.check_against_heap) {
-        rc = page_sums_init(&engine->witness.sums, pages);
-    }
-    return rc;
-}
-
-static int open_parts(struct snap_engine *engine, struct phantom_diag *diag)
-{
-    int rc = choose_strategy(engine, diag);
-    if (rc == 0) {
-        rc = check_range(engine, diag);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    rc = allocate_sets(engine);
-    if (rc != 0) {
-        return ph_fail(diag, rc, "no memory for the page sets of the snapshot engine");
-    }
-    rc = restore_heap(engine, diag);
-    if (rc == 0) {
-        rc = engine->strategy->open(engine, &engine->state, diag);
-    }
-    page_set_finish(&engine->restored);
-    return rc;
-}
-
-int snap_engine_open(struct snap_memory *memory, struct snap_store *store,
-                     const struct snap_world *world, const struct snap_engine_options *options,
-                     struct snap_engine **out, struct phantom_diag *diag)
-{
-    if (world->stop == NULL || world->resume == NULL || world->heap_pages == NULL) {
-        return ph_fail(diag, PHANTOM_EINVALID,
-                       "the world has no way to stop, resume or be measured");
-    }
-    struct snap_engine *engine = ph_zalloc(1, sizeof(*engine));
-    if (engine == NULL) {
-        return ph_fail(diag, -ENOMEM, "no memory for the snapshot engine");
-    }
-    engine->memory = memory;
-    engine->store = store;
-    engine->world = *world;
-    engine->options = options != NULL ? *options : (struct snap_engine_options){0};
-    fill_in_defaults(&engine->options);
-    int rc = pthread_mutex_init(&engine->discard_lock, NULL);
-    if (rc != 0) {
-        ph_free(engine);
-        return ph_fail(diag, -rc, "no lock for the snapshot engine");
-    }
-    rc = open_parts(engine, diag);
-    if (rc != 0) {
-        snap_engine_close(engine);
-        return rc;
-    }
-    *out = engine;
-    return 0;
-}
-
-void snap_engine_close(struct snap_engine *engine)
-{
-    if (engine == NULL) {
-        return;
-    }
-    if (engine->state != NULL) {
-        engine->strategy->close(engine->state);
-    }
-    page_set_finish(&engine->discarded);
-    page_set_finish(&engine->restored);
-    page_set_finish(&engine->unwritten);
-    page_set_finish(&engine->witness.pages);
-    page_sums_finish(&engine->witness.sums);
-    snap_marks_finish(&engine->marks);
-    pthread_mutex_destroy(&engine->discard_lock);
-    ph_free(engine);
 }
 
 const struct snap_marks *snap_engine_marks(struct snap_engine *engine)

@@ -42,7 +42,7 @@ struct snap_world {
 };
 
 struct snap_engine_options {
-    const char *strategy;   /* "async", "full", or NULL: best available for this memory */
+    const char *strategy;   /* a name of snap_strategy_list(); NULL or "auto": the best usable */
     uint32_t staging_pages; /* 0: 16384 (64 MiB); at least SNAP_SMALL_COMMIT_PAGES are used */
     int stop_timeout_ms;    /* 0: 1000 */
     struct snap_heap_version version;
@@ -68,7 +68,7 @@ struct snap_report {
  * memory (eager restore), which must hold no data. An empty store: what is in the memory already
  * belongs to the first generation. The engine borrows memory and store; the caller closes them
  * afterwards. No mutator may run until this returns.
- * @return 0; PHANTOM_EUNSUPPORTED the strategy asked for needs tracking and the memory has none;
+ * @return 0; PHANTOM_EUNSUPPORTED the strategy asked for needs what is not given here (diag: what);
  *         PHANTOM_EINVALID unknown strategy, a memory at another address or of another size than
  * the store's, or one that is not empty; PHANTOM_ECORRUPT and I/O errors from the restore (the
  *         memory is then partly filled: close it); -ENOMEM
@@ -122,13 +122,22 @@ void snap_engine_count_coalesced(struct snap_engine *engine);
 
 /* ---- strategies ---------------------------------------------------------------------------- */
 
+/** What a choice of strategy depends on. */
+struct snap_conditions {
+    bool tracks;            /* the memory says which pages were written (snap_memory_ops.tracks) */
+    bool barrier;           /* marks may be cleared while writers run (snap_memory_ops.barrier) */
+    bool all_stores_marked; /* options.all_stores_marked */
+};
+
 /**
  * Tracking and capture behind one interface; all write the same file and pass one conformance suite
  * (tests/unit/snapshot/test_snapshot_strategies.c). Functions return 0 or a negative error.
  */
 struct snap_strategy {
     const char *name;
-    bool needs_tracking;
+    /** NULL: usable under these conditions; else why not, as the end of a sentence. */
+    const char *(*why_not)(const struct snap_conditions *conditions);
+    const char *needs; /* what it asks of machine and host, in a few words */
     int (*open)(struct snap_engine *engine, void **state, struct phantom_diag *diag);
     void (*close)(void *state);
     /** Upper estimate of the pages that a cut now would hold. Mutators run. */
@@ -152,5 +161,19 @@ struct snap_strategy {
 
 extern const struct snap_strategy snap_strategy_async;
 extern const struct snap_strategy snap_strategy_full;
+
+/**
+ * All strategies, the one to be preferred first (strategy_table.c): what `phantom doctor` explains
+ * and what options.strategy NULL or "auto" chooses from. Returns how many there are; fills in at
+ * most `capacity`.
+ */
+struct snap_choice {
+    const char *name;
+    const char *needs;
+    const char *why_not; /* NULL: usable */
+    bool chosen;         /* what "auto" would take: the first usable one */
+};
+size_t snap_strategy_list(const struct snap_conditions *conditions, struct snap_choice *out,
+                          size_t capacity);
 
 #endif /* SNAP_ENGINE_H */

@@ -99,4 +99,16 @@ int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t
 int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
                               int (*visit)(void *context, struct snap_range range), void *context);
 
+/** Choose engine->strategy by options and conditions (strategy_table.c). */
+int snap_strategy_choose(struct snap_engine *engine, struct phantom_diag *diag);
+
+/** Put the current generation into the memory, which must be empty: the result is exactly it. */
+int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag);
+
+/** World stopped: remember the sum of every page in use. Nothing without check_against_heap. */
+int snap_witness_take(struct snap_engine *engine, struct phantom_diag *diag);
+/** After a commit: a difference is a broken invariant. The generation is durable; only the check
+ *  itself can still fail to be made. */
+void snap_witness_compare(struct snap_engine *engine);
+
 #endif /* SNAPSHOT_INTERNAL_H */

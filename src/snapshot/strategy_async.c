@@ -341,9 +341,15 @@ static void async_retire(void *state, bool committed)
     }
 }
 
+static const char *async_why_not(const struct snap_conditions *conditions)
+{
+    return conditions->tracks ? NULL : "this memory does not track writes";
+}
+
 const struct snap_strategy snap_strategy_async = {
     .name = "async",
-    .needs_tracking = true,
+    .why_not = async_why_not,
+    .needs = "a kernel that tracks written pages (Linux 6.7)",
     .open = async_open,
     .close = async_close,
     .estimate = async_estimate,

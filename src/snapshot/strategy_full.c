@@ -262,9 +262,16 @@ static void full_retire(void *state, bool committed)
     }
 }
 
+static const char *full_why_not(const struct snap_conditions *conditions)
+{
+    (void)conditions;
+    return NULL;
+}
+
 const struct snap_strategy snap_strategy_full = {
     .name = "full",
-    .needs_tracking = false,
+    .why_not = full_why_not,
+    .needs = "nothing; every snapshot stops the world and reads the whole heap",
     .open = full_open,
     .close = full_close,
     .estimate = full_estimate,

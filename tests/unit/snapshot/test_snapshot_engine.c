@@ -44,7 +44,7 @@ static void a_strategy_that_cannot_work_is_refused_with_the_reason(void **state)
     kit.engine = NULL;
     kit.options.strategy = "async";
     assert_int_equal(kit_open_engine(&kit), PHANTOM_EUNSUPPORTED);
-    assert_non_null(strstr(kit.diag.text, "tracks writes"));
+    assert_non_null(strstr(kit.diag.text, "track writes"));
     kit.options.strategy = "wishful";
     assert_int_equal(kit_open_engine(&kit), PHANTOM_EINVALID);
     assert_non_null(strstr(kit.diag.text, "wishful"));
