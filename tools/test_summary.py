@@ -12,7 +12,7 @@ import json
 import re
 import sys
 
-FIGURES = re.compile(r"^(states=|flips=|kills=|mutants=).*", re.M)
+FIGURES = re.compile(r"^(states=|flips=|kills=|mutants=|models=|cuts=).*", re.M)
 
 
 def main() -> int:

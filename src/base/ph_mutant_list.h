@@ -18,7 +18,7 @@
     X(LARGE_COMMIT_NOT_FLUSHED, "a large commit claims flushed data without a flush")              \
     X(SEAL_BEFORE_FLUSH, "the seal is written before the generation is durable")                   \
     X(PARENT_NOT_CHECKED, "a record whose parent hash does not match is accepted as successor")    \
-    /* engine */                                                                                   \
+    /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                                                                                   \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
     X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
