@@ -12,6 +12,7 @@
  */
 #include "hal_posix.h"
 
+#include "hal_barrier.h"
 #include "hal_internal.h"
 #include "page_tracker.h"
 #include "ph_memory.h"
@@ -199,6 +200,8 @@ static const struct snap_memory_ops tracked_ops = {
     .protect_all = tracked_protect_all,
     .discard = memory_discard,
     .close = memory_close,
+    .barrier = hal_barrier,
+    .prepare_staging = hal_prepare_staging,
 };
 
 static const struct snap_memory_ops untracked_ops = {
@@ -210,6 +213,8 @@ static const struct snap_memory_ops untracked_ops = {
     .protect_all = untracked_protect_all,
     .discard = memory_discard,
     .close = memory_close,
+    .barrier = hal_barrier,
+    .prepare_staging = hal_prepare_staging,
 };
 
 /* ---- reserve -------------------------------------------------------------------------------- */

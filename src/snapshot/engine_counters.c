@@ -29,11 +29,16 @@ void snap_engine_count_snapshot(struct snap_engine *engine, int result,
     count_result(counters, result);
     snap_engine_count(&counters->pages_live, report->pages_live);
     snap_engine_count(&counters->pages_stopped, report->pages_stopped);
+    snap_engine_count(&counters->live_rounds, report->live_rounds);
+    snap_engine_count(&counters->writes_stopped, report->writes_stopped);
+    snap_engine_count_most(&counters->staging_most, engine->round.staging_most);
     if (result == 0) {
         snap_engine_count(&counters->pages_written, report->generation.pages_written);
         snap_engine_count(&counters->bytes_written, report->generation.bytes_written);
     }
     if (report->pause_ns != 0) { /* the world was stopped */
+        snap_engine_count(report->by_marks ? &counters->stops_by_marks : &counters->stops_by_scan,
+                          1);
         snap_engine_count(&counters->pause_ns, report->pause_ns);
         snap_engine_count_most(&counters->pause_most_ns, report->pause_ns);
         snap_engine_count(&counters->pause_histogram[snap_pause_bucket(report->pause_ns)], 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * engine_open.c - makes an engine and takes it apart. The order of open: choose the strategy, check
- * that memory and store belong together, allocate everything, restore, open the strategy. Whatever
- * fails, close() undoes what was done.
+ * engine_open.c - makes an engine and takes it apart. The order of open: check that memory and
+ * store belong together, choose the strategy, allocate everything, restore, open the strategy.
+ * Whatever fails, close() undoes what was done.
  */
 #include "ph_memory.h"
 #include "snapshot_internal.h"
@@ -67,9 +67,12 @@ static int allocate_sets(struct snap_engine *engine)
 
 static int open_parts(struct snap_engine *engine, struct phantom_diag *diag)
 {
-    int rc = snap_strategy_choose(engine, diag);
+    struct snap_memory *memory = engine->memory;
+    int rc = check_range(engine, diag);
     if (rc == 0) {
-        rc = check_range(engine, diag);
+        engine->live_marks = SNAP_STORES_IN_ORDER && memory->ops->barrier != NULL &&
+                             memory->ops->barrier(memory) == 0;
+        rc = snap_strategy_choose(engine, diag);
     }
     if (rc != 0) {
         return rc;
@@ -78,7 +81,12 @@ static int open_parts(struct snap_engine *engine, struct phantom_diag *diag)
     if (rc != 0) {
         return ph_fail(diag, rc, "no memory for the page sets of the snapshot engine");
     }
+    /* What is in a memory that was not restored was stored before anybody could mark. */
+    atomic_store(&engine->unmarked_writer, snap_store_current(engine->store)->number == 0);
     rc = snap_engine_restore(engine, diag);
+    if (rc == 0) {
+        rc = snap_engine_open_staging(engine, diag);
+    }
     if (rc == 0) {
         rc = engine->strategy->open(engine, &engine->state, diag);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * page_set.c - see page_set.h. Owns the two bitmaps of each set. True between calls: a summary bit
- * is set if and only if its word is not zero; `members` is the number of bits set in the words.
+ * page_set.c - see page_set.h. Owns the three bitmaps of each set. True between calls: a summary
+ * bit is set if and only if its word is not zero, a bit of top if and only if its summary word is
+ * not zero; `members` is the number of bits set in the words.
  */
 #include "page_set.h"
 
@@ -29,7 +30,8 @@ int page_set_init(struct page_set *set, uint64_t page_count)
     *set = (struct page_set){.page_count = page_count};
     set->words = ph_zalloc(words, sizeof(uint64_t));
     set->summary = ph_zalloc(words_for(words), sizeof(uint64_t));
-    if (set->words == NULL || set->summary == NULL) {
+    set->top = ph_zalloc(words_for(words_for(words)), sizeof(uint64_t));
+    if (set->words == NULL || set->summary == NULL || set->top == NULL) {
         page_set_finish(set);
         return -ENOMEM;
     }
@@ -40,6 +42,7 @@ void page_set_finish(struct page_set *set)
 {
     ph_free(set->words);
     ph_free(set->summary);
+    ph_free(set->top);
     *set = (struct page_set){0};
 }
 
@@ -50,11 +53,16 @@ static void put_word(struct page_set *set, uint64_t index, uint64_t word)
     set->words[index] = word;
     set->members += (uint64_t)__builtin_popcountll(word);
     set->members -= (uint64_t)__builtin_popcountll(old);
-    uint64_t bit = UINT64_C(1) << (index % BITS);
-    if (word != 0) {
-        set->summary[index / BITS] |= bit;
+    if ((old != 0) == (word != 0)) {
+        return;
+    }
+    uint64_t above = index / BITS;
+    set->summary[above] ^= UINT64_C(1) << (index % BITS);
+    uint64_t bit = UINT64_C(1) << (above % BITS);
+    if (set->summary[above] != 0) {
+        set->top[above / BITS] |= bit;
     } else {
-        set->summary[index / BITS] &= ~bit;
+        set->top[above / BITS] &= ~bit;
     }
 }
 
@@ -75,7 +83,7 @@ bool page_set_add(struct page_set *set, uint64_t page)
 
 bool page_set_remove(struct page_set *set, uint64_t page)
 {
-    if (!page_set_has(set, page)) {
+    if (set->members == 0 || !page_set_has(set, page)) {
         return false;
     }
     put_word(set, page / BITS, set->words[page / BITS] & ~(UINT64_C(1) << (page % BITS)));
@@ -108,17 +116,41 @@ void page_set_remove_range(struct page_set *set, uint64_t first, uint64_t count)
     }
 }
 
+/** Index of the first bit >= from that is set in `count` words of `map`, or UINT64_MAX. */
+static uint64_t next_bit(const uint64_t *map, uint64_t from, uint64_t count)
+{
+    uint64_t index = from / BITS;
+    if (index >= count) {
+        return UINT64_MAX;
+    }
+    uint64_t bits = map[index] & (UINT64_MAX << (from % BITS));
+    while (bits == 0) {
+        if (++index == count) {
+            return UINT64_MAX;
+        }
+        bits = map[index];
+    }
+    return index * BITS + (uint64_t)__builtin_ctzll(bits);
+}
+
 /** Index of the first word >= from that is not zero, or words. */
 static uint64_t next_word(const struct page_set *set, uint64_t from, uint64_t words)
 {
-    while (from < words) {
-        uint64_t bits = set->summary[from / BITS] >> (from % BITS);
-        if (bits != 0) {
-            return from + (uint64_t)__builtin_ctzll(bits);
-        }
-        from = (from / BITS + 1) * BITS;
+    if (from >= words) {
+        return words;
     }
-    return words;
+    uint64_t above = from / BITS;
+    uint64_t bits = set->summary[above] & (UINT64_MAX << (from % BITS));
+    if (bits == 0) { /* nothing near: ask the level above for the next summary word */
+        uint64_t summaries = words_for(words_for(set->page_count));
+        above = next_bit(set->top, above + 1, words_for(summaries));
+        if (above == UINT64_MAX) {
+            return words;
+        }
+        bits = set->summary[above];
+    }
+    uint64_t word = above * BITS + (uint64_t)__builtin_ctzll(bits);
+    return word < words ? word : words;
 }
 
 uint64_t page_set_next(const struct page_set *set, uint64_t from, uint64_t end)

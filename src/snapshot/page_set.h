@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * page_set.h - a set of page numbers of one heap range: a bitmap with a summary.
+ * page_set.h - a set of page numbers of one heap range: a bitmap with two summaries.
  *
  * The range may be 64 GiB with a few hundred members in it. Walking the set and clearing it must
  * cost what its members cost, because both happen while the world is stopped: so every word of the
- * bitmap has one bit in the summary, set if and only if the word is not zero. Memory that was never
+ * bitmap has one bit in the summary, set if and only if the word is not zero, and every word of the
+ * summary one bit in `top`: 64 words for 64 GiB. Memory that was never
  * touched is never brought in. Adding and removing allocate nothing and cannot fail.
  *
  * Not synchronised: whoever owns a set says which lock covers it.
@@ -18,6 +19,7 @@
 struct page_set {
     uint64_t *words;   /* one bit a page */
     uint64_t *summary; /* one bit a word */
+    uint64_t *top;     /* one bit a word of the summary */
     uint64_t page_count;
     uint64_t members;
 };

@@ -16,19 +16,14 @@
  */
 #include "snap_engine.h"
 
-#include "capture.h"
 #include "ph_check.h"
-#include "ph_log.h"
 #include "ph_memory.h"
 #include "snapshot_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-enum { MARGIN_PAGES = 64 }; /* reserved beyond the estimate, plus an eighth of it */
 
 /** One snapshot on its way through the phases. */
 struct passage {
@@ -50,88 +45,6 @@ static int64_t clock_ns(clockid_t clock)
 static uint64_t since_ns(int64_t start)
 {
     return (uint64_t)(clock_ns(CLOCK_MONOTONIC) - start);
-}
-
-/* ---- services for the strategies ----------------------------------------------------------- */
-
-int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
-                        struct phantom_diag *diag)
-{
-    struct snap_round *round = &engine->round;
-    if (pages <= round->reserved) {
-        return 0;
-    }
-    uint64_t generous = pages + pages / 8 + MARGIN_PAGES;
-    int rc = snap_txn_reserve(txn, generous, diag);
-    if (rc == PHANTOM_ENOSPACE) {
-        generous = pages; /* no room for comfort; is there room for what is needed? */
-        rc = snap_txn_reserve(txn, generous, diag);
-    }
-    if (rc == 0) {
-        round->reserved = generous;
-    }
-    return rc;
-}
-
-uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct page_set *set,
-                              uint64_t end)
-{
-    uint64_t room = 0;
-    for (uint64_t page = page_set_next(set, 0, end); page != PAGE_SET_END;
-         page = page_set_next(set, page + 1, end)) {
-        room += !page_set_has(&engine->unwritten, page);
-    }
-    return room;
-}
-
-int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
-                      struct phantom_diag *diag)
-{
-    struct snap_round *round = &engine->round;
-    bool more = !page_set_has(&engine->unwritten, page);
-    int rc = snap_engine_reserve(engine, txn, round->used + more, diag);
-    if (rc != 0) {
-        return rc;
-    }
-    void *slot = snap_txn_stage(txn, page);
-    if (slot == NULL) {
-        rc = snap_txn_write(txn, diag);
-        if (rc != 0) {
-            return rc;
-        }
-        page_set_clear(&engine->unwritten);
-        slot = snap_txn_stage(txn, page);
-    }
-    if (slot == NULL) {
-        return ph_fail(diag, -ENOMEM, "no staging slot for page %" PRIu64, page);
-    }
-    capture_copy(slot, snap_engine_page(engine, page));
-    round->staged++;
-    round->used += page_set_add(&engine->unwritten, page);
-    return 0;
-}
-
-int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
-                              int (*visit)(void *context, struct snap_range range), void *context)
-{
-    struct snap_range ranges[SNAP_RANGES];
-    struct snap_memory *memory = engine->memory;
-    for (uint64_t at = 0; at < end;) {
-        uint64_t resume = at;
-        int n = memory->ops->resident(memory, at, end - at, ranges, SNAP_RANGES, &resume);
-        if (n < 0) {
-            return n;
-        }
-        for (int i = 0; i < n; i++) {
-            int rc = visit(context, ranges[i]);
-            if (rc != 0) {
-                return rc;
-            }
-        }
-        PH_CHECK(resume > at);
-        at = resume;
-    }
-    return 0;
 }
 
 /* ---- phases -------------------------------------------------------------------------------- */
@@ -225,10 +138,12 @@ static int phase_stop(struct passage *p)
     }
     start = clock_ns(CLOCK_MONOTONIC);
     pthread_mutex_lock(&engine->discard_lock);
+    engine->round.stopped = true;
     rc = phase_cut(p);
     if (rc == 0) {
         rc = phase_capture(p);
     }
+    engine->round.stopped = false;
     pthread_mutex_unlock(&engine->discard_lock);
     p->report->pause_ns = since_ns(start);
     engine->world.resume(engine->world.context);
@@ -295,14 +210,19 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
     int64_t start = clock_ns(CLOCK_MONOTONIC);
     struct passage passage = {.engine = engine, .report = report, .diag = diag};
     int rc;
+    engine->round = (struct snap_round){0};
     if (engine->poisoned) {
         rc = ph_fail(diag, PHANTOM_EPOISONED, "%s", phantom_strerror(PHANTOM_EPOISONED));
+    } else if (engine->strategy->marks_only && atomic_load(&engine->unmarked_writer)) {
+        rc = ph_fail(diag, PHANTOM_EUNSUPPORTED,
+                     "strategy %s knows only marked stores, and a writer that does not mark ran",
+                     engine->strategy->name);
     } else {
-        engine->round = (struct snap_round){0};
         page_set_clear(&engine->unwritten);
         rc = take_snapshot(&passage);
     }
     report->total_ns = since_ns(start);
+    report->writes_stopped = engine->round.writes_stopped;
     snap_engine_count_snapshot(engine, rc, report);
     if (rc == PHANTOM_EPOISONED) {
         engine->poisoned = true;
@@ -324,13 +244,18 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
         return 0;
     }
     pthread_mutex_lock(&engine->discard_lock);
-    /* Logged first: dropping a page leaves no trace that a scan could find. */
+    /* Logged first: dropping a page leaves no trace that a scan could find. A mark from here on
+     * means a store after the discard. */
     page_set_add_range(&engine->discarded, first, count);
+    snap_marks_forget(&engine->marks, first, count);
     int rc = memory->ops->discard(memory, first, count);
     if (rc != 0 && rc != PHANTOM_EFORKED) { /* a forked child does not have the range at all */
         /* Not given back. The promise that they read as zeros is kept by hand, and the stores make
          * them dirty, so that memory and store agree. */
         memset(snap_engine_page(engine, first), 0, (size_t)count * SNAP_PAGE_SIZE);
+        for (uint64_t page = first; page < first + count; page++) {
+            snap_mark(&engine->marks, page);
+        }
     }
     pthread_mutex_unlock(&engine->discard_lock);
     return rc;

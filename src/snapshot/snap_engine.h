@@ -56,11 +56,14 @@ struct snap_engine_options {
 /** What one snapshot did. Times in nanoseconds. */
 struct snap_report {
     struct snap_generation generation;
-    uint64_t pause_ns;      /* world stopped: from all parked to resume */
-    uint64_t stop_wait_ns;  /* from the request to all parked */
-    uint64_t total_ns;      /* from the call to durable, check_against_heap not included */
-    uint64_t pages_live;    /* staged while mutators ran; each version of a page counts */
-    uint64_t pages_stopped; /* captured in the stop, holes not counted */
+    uint64_t pause_ns;       /* world stopped: from all parked to resume */
+    uint64_t stop_wait_ns;   /* from the request to all parked */
+    uint64_t total_ns;       /* from the call to durable, check_against_heap not included */
+    uint64_t pages_live;     /* staged while mutators ran; each version of a page counts */
+    uint64_t pages_stopped;  /* captured in the stop, holes not counted */
+    uint64_t writes_stopped; /* times the staging area was full in the stop and was written there */
+    uint64_t live_rounds;
+    bool by_marks; /* the set of the stop was taken from the marks, without asking the memory */
 };
 
 /**
@@ -138,6 +141,7 @@ struct snap_strategy {
     /** NULL: usable under these conditions; else why not, as the end of a sentence. */
     const char *(*why_not)(const struct snap_conditions *conditions);
     const char *needs; /* what it asks of machine and host, in a few words */
+    bool marks_only;   /* refuses to go on after snap_engine_unmarked_writer() */
     int (*open)(struct snap_engine *engine, void **state, struct phantom_diag *diag);
     void (*close)(void *state);
     /** Upper estimate of the pages that a cut now would hold. Mutators run. */
@@ -160,6 +164,7 @@ struct snap_strategy {
 };
 
 extern const struct snap_strategy snap_strategy_async;
+extern const struct snap_strategy snap_strategy_cards;
 extern const struct snap_strategy snap_strategy_full;
 
 /**

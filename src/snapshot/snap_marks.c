@@ -89,33 +89,9 @@ int snap_marks_each_region(const struct snap_marks *marks,
     return 0;
 }
 
-struct counting {
-    const struct snap_marks *marks;
-    uint64_t pages;
-};
-
-static int count_region(void *context, uint64_t region)
-{
-    struct counting *counting = context;
-    const struct snap_marks *marks = counting->marks;
-    uint64_t end = region_end(marks, region);
-    for (uint64_t page = next_set(marks->page, region * PAGES, end); page < end;
-         page = next_set(marks->page, page + 1, end)) {
-        counting->pages++;
-    }
-    return 0;
-}
-
-uint64_t snap_marks_count(const struct snap_marks *marks)
-{
-    struct counting counting = {.marks = marks};
-    (void)snap_marks_each_region(marks, count_region, &counting);
-    return counting.pages;
-}
-
 struct taking {
     const struct snap_marks *marks;
-    bool parked;
+    bool keep, parked;
     void (*visit)(void *context, uint64_t page);
     void *context;
 };
@@ -127,13 +103,22 @@ static int take_region(void *context, uint64_t region)
     uint64_t end = region_end(marks, region);
     for (uint64_t page = next_set(marks->page, region * PAGES, end); page < end;
          page = next_set(marks->page, page + 1, end)) {
-        atomic_store_explicit(&marks->page[page], 0, memory_order_relaxed);
+        if (!taking->keep) {
+            atomic_store_explicit(&marks->page[page], 0, memory_order_relaxed);
+        }
         taking->visit(taking->context, page);
     }
-    if (taking->parked || PH_MUTANT(REGION_CLEARED_LIVE)) {
+    if (!taking->keep && (taking->parked || PH_MUTANT(REGION_CLEARED_LIVE))) {
         atomic_store_explicit(&marks->region[region], 0, memory_order_relaxed);
     }
     return 0;
+}
+
+void snap_marks_look(const struct snap_marks *marks, void (*visit)(void *context, uint64_t page),
+                     void *context)
+{
+    struct taking looking = {.marks = marks, .keep = true, .visit = visit, .context = context};
+    (void)snap_marks_each_region(marks, take_region, &looking);
 }
 
 void snap_marks_take(const struct snap_marks *marks, enum snap_marks_state state,

@@ -69,8 +69,10 @@ static inline void snap_mark_bytes(const struct snap_marks *marks, uint64_t offs
 int snap_marks_init(struct snap_marks *marks, uint64_t page_count);
 void snap_marks_finish(struct snap_marks *marks);
 
-/** Marked pages now; writers may run. Costs what the touched regions cost. */
-uint64_t snap_marks_count(const struct snap_marks *marks);
+/** Visit every marked page in ascending order; marks stay, writers may run. Costs what the touched
+ *  regions cost. */
+void snap_marks_look(const struct snap_marks *marks, void (*visit)(void *context, uint64_t page),
+                     void *context);
 
 enum snap_marks_state {
     SNAP_WRITERS_RUN,   /* page bytes are cleared; region and group bytes stay */

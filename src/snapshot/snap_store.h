@@ -159,6 +159,15 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
+/**
+ * Where transactions of this capacity will stage: slots of one page are handed out from the
+ * beginning of the area on, after each snap_txn_write() from the beginning again. The area stays
+ * until a transaction of another capacity begins or the store is closed. No transaction is open.
+ * @return 0 or -ENOMEM
+ */
+int snap_store_staging(struct snap_store *store, uint32_t staging_pages, void **area, size_t *bytes,
+                       struct phantom_diag *diag);
+
 /** staging_pages: capacity of the staging area, bounded memory; at least SNAP_SMALL_COMMIT_PAGES.
  */
 int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,

@@ -107,6 +107,20 @@ static int make_memory(struct snap_store *store, uint32_t capacity)
     return 0;
 }
 
+int snap_store_staging(struct snap_store *store, uint32_t staging_pages, void **area, size_t *bytes,
+                       struct phantom_diag *diag)
+{
+    uint32_t capacity =
+        staging_pages > SNAP_SMALL_COMMIT_PAGES ? staging_pages : SNAP_SMALL_COMMIT_PAGES;
+    if (store->txn_active || make_memory(store, capacity) != 0) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory for the staging area",
+                       store_file_name(&store->file));
+    }
+    *area = store->txn->arena;
+    *bytes = ((size_t)capacity + NODE_SLOTS) * SNAP_PAGE_SIZE;
+    return 0;
+}
+
 static uint8_t *slot_data(const struct snap_txn *txn, uint32_t slot)
 {
     return txn->arena + (size_t)slot * SNAP_PAGE_SIZE;

@@ -17,15 +17,31 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Other CPUs see the stores of a thread in program order (x86-64): the page byte of a mark is never
+ * seen before the store that it speaks of. Elsewhere marks do not replace asking the memory. */
+#if defined(__x86_64__)
+enum { SNAP_STORES_IN_ORDER = 1 };
+#else
+enum { SNAP_STORES_IN_ORDER = 0 };
+#endif
+
 /** State of the snapshot that is being taken; zeroed when one begins. */
 struct snap_round {
-    uint64_t reserved;   /* data pages the store has promised room for */
-    uint64_t used;       /* of that: versions written, and pages in staging */
-    uint64_t staged;     /* pages staged so far, each version counted */
-    uint64_t cut_pages;  /* set by cut(): pages of data that capture() will stage */
-    uint64_t cut_room;   /* set by cut(): snap_engine_room_for() them */
-    uint64_t cut_holes;  /* set by cut(): pages that capture() will make holes */
-    uint64_t heap_pages; /* pages in use at the cut, from the host */
+    uint64_t reserved;       /* data pages the store has promised room for */
+    uint64_t used;           /* of that: versions written, and pages in staging */
+    uint64_t staged;         /* pages staged so far, each version counted */
+    uint64_t cut_pages;      /* set by cut(): pages of data that capture() will stage */
+    uint64_t cut_room;       /* set by cut(): snap_engine_room_for() them */
+    uint64_t cut_holes;      /* set by cut(): pages that capture() will make holes */
+    uint64_t heap_pages;     /* pages in use at the cut, from the host */
+    uint64_t staging_most;   /* most pages in the staging area at a time */
+    uint64_t writes_stopped; /* times the staging area was written out in the stop */
+    bool stopped;            /* between stop and resume */
+};
+
+struct snap_staging {
+    uint8_t *area;    /* the store's; slots of one page */
+    uint64_t touched; /* the first so many slots are present */
 };
 
 /** The heap as it was at the cut, for check_against_heap: sums of all pages that are not zero. */
@@ -47,9 +63,11 @@ struct snap_engine {
 
     struct page_set restored;  /* only while opening: pages that came from the store */
     struct page_set unwritten; /* in the staging area: staging them again takes no more room */
+    struct snap_staging staging;
     struct snap_round round;
     struct snap_witness witness; /* only if options.check_against_heap */
     struct snap_marks marks;
+    bool live_marks;               /* page bytes may be cleared while writers run */
     atomic_bool unmarked_writer;   /* somebody stored without marking since the last full scan */
     struct snap_counters counters; /* read and written with relaxed atomics: engine_counters.c */
     atomic_bool busy;              /* a snapshot is being taken */
@@ -94,6 +112,16 @@ uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct pag
  */
 int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
                       struct phantom_diag *diag);
+
+/** Find the staging area and make its beginning present. */
+int snap_engine_open_staging(struct snap_engine *engine, struct phantom_diag *diag);
+
+/**
+ * About `pages` pages will be staged in the stop: make room in the staging area now, while the
+ * world runs, as far as it is large enough.
+ */
+int snap_engine_expect(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
+                       struct phantom_diag *diag);
 
 /** Call `visit` for all resident ranges in [0, end). Anything but 0 stops and is returned. */
 int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,

@@ -1,37 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * strategy_async.c - tracking by the memory (userfaultfd WP_ASYNC + PAGEMAP_SCAN), capture by
- * copying: live rounds while mutators run, then a short stop for the residue.
+ * copying: a live round while mutators run, then a short stop for the residue.
  *
- * A scan that protects *consumes* what it reports: from then on only this file knows that those
- * pages differ from the last committed generation. The sets below are therefore the memory of the
- * strategy; no page may leave them before a generation that holds it is durable.
+ * The memory's bit is the truth; marks (snap_marks.h) only make the stop short. What the stop does:
  *
- *            scan+protect                 copied to staging              commit
- *   memory ----------------> pending ---------------------------> staged -------> (forgotten)
- *      |                        ^                                   |
- *      | discard, not dirty     +-----------------------------------+
- *      | again at the cut                snapshot failed
- *      +----------------------> holes ----------------------------------> commit: forgotten
+ *   by marks    every store is marked, marks can be cleared while writers run, and no unmarked
+ *               writer ran since the last scan of everything: the marked pages are the set
+ *   by regions  as above, but page bytes could not be cleared in the live round: the memory is
+ *               asked, about touched regions only
+ *   by scan     else: the memory is asked about everything
  *
- * True between snapshots: staged is empty; pending and holes have no page in common; every page
- * whose content differs from the current generation is dirty in the memory, in pending, in holes or
- * in the engine's log of discards.
+ * A live round always asks the memory about everything. Order in it: clear the marks, barrier,
+ * protect, then copy. A store before the protection is in the copy; one after it makes the page
+ * dirty and marked again; one in between was drained by the barrier, or marks the page again. A
+ * page that is told twice is staged twice; the store indexes the last version only.
  *
- * Order in a live round: protect a page, then copy it (see capture.h). A page that is reported
- * again after it was staged is staged again; the store indexes the last version only.
+ * Cross-check: a page that the memory reports, but that was neither marked before the round nor is
+ * so at the stop, has an unmarked writer nobody spoke of. The stop then asks the memory about
+ * everything. A page that a stop by marks has taken stays unprotected, so the memory reports it
+ * once more: it is known (`unprotected`) and copied once more, because the memory is the truth.
  *
- * Locks: the engine's discard_lock around each scan with its bookkeeping. A discard that is
- * complete before a scan reports the page dirty was followed by a store: the page is data. A
- * discard after the scan is logged again and wins at the cut, unless the page is written once more.
+ * Owns the book of dirty pages (dirty_book.h) and the sets of the cross-check.
  */
-#include "capture.h"
+#include "dirty_book.h"
 #include "ph_check.h"
+#include "ph_log.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
-#include "snapshot_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 enum {
     /* Up to a small commit is copied in the stop: a live round would only make the commit later. */
@@ -44,11 +43,11 @@ enum {
 };
 
 struct async_state {
-    struct snap_engine *engine;
-    struct page_set pending; /* consumed by a scan, not staged since */
-    struct page_set staged;  /* staged in the snapshot being taken */
-    struct page_set holes;   /* discarded, not committed as hole yet */
-    uint64_t estimate;       /* of the snapshot being taken */
+    struct dirty_book book;
+    struct page_set unprotected; /* taken by marks, not protected since */
+    struct page_set announced;   /* marks cleared by the live round under way */
+    struct page_set suspects;    /* reported dirty without a mark, not judged yet */
+    uint64_t marked, cold;       /* counting: dirty pages, and those of them that are not hot */
     struct snap_range ranges[SNAP_RANGES];
 };
 
@@ -58,9 +57,10 @@ static void async_close(void *state)
     if (async == NULL) {
         return;
     }
-    page_set_finish(&async->pending);
-    page_set_finish(&async->staged);
-    page_set_finish(&async->holes);
+    dirty_book_finish(&async->book);
+    page_set_finish(&async->unprotected);
+    page_set_finish(&async->announced);
+    page_set_finish(&async->suspects);
     ph_free(async);
 }
 
@@ -70,14 +70,10 @@ static int async_open(struct snap_engine *engine, void **state, struct phantom_d
     if (async == NULL) {
         return ph_fail(diag, -ENOMEM, "no memory for the snapshot engine");
     }
-    async->engine = engine;
-    uint64_t pages = engine->memory->page_count;
-    int rc = page_set_init(&async->pending, pages);
-    if (rc == 0) {
-        rc = page_set_init(&async->staged, pages);
-    }
-    if (rc == 0) {
-        rc = page_set_init(&async->holes, pages);
+    struct page_set *sets[] = {&async->unprotected, &async->announced, &async->suspects};
+    int rc = dirty_book_init(&async->book, engine);
+    for (unsigned i = 0; rc == 0 && i < sizeof(sets) / sizeof(sets[0]); i++) {
+        rc = page_set_init(sets[i], engine->memory->page_count);
     }
     if (rc != 0) {
         async_close(async);
@@ -87,13 +83,30 @@ static int async_open(struct snap_engine *engine, void **state, struct phantom_d
     return 0;
 }
 
+/* ---- which kind of stop -------------------------------------------------------------------- */
+
+/** Region bytes say where writers have been: they are cleared only in the stop. */
+static bool regions_are_valid(const struct snap_engine *engine)
+{
+    if (PH_MUTANT(MARKS_TRUSTED_BLINDLY)) {
+        return engine->options.all_stores_marked;
+    }
+    return SNAP_STORES_IN_ORDER && engine->options.all_stores_marked &&
+           !atomic_load(&engine->unmarked_writer);
+}
+
+static bool marks_are_valid(const struct snap_engine *engine)
+{
+    return regions_are_valid(engine) && engine->live_marks;
+}
+
 /* ---- scanning ------------------------------------------------------------------------------ */
 
-/** Number of dirty pages in the whole range; changes nothing. */
-static int count_dirty(struct async_state *async, uint64_t *pages)
+/** What is dirty in the whole range, without changing it. */
+static int count_by_scan(struct async_state *async)
 {
-    struct snap_memory *memory = async->engine->memory;
-    *pages = 0;
+    struct snap_memory *memory = async->book.engine->memory;
+    async->marked = 0;
     for (uint64_t at = 0; at < memory->page_count;) {
         uint64_t resume = at;
         int n = memory->ops->scan(memory, at, memory->page_count - at, 0, async->ranges,
@@ -102,27 +115,58 @@ static int count_dirty(struct async_state *async, uint64_t *pages)
             return n;
         }
         for (int i = 0; i < n; i++) {
-            *pages += async->ranges[i].count;
+            async->marked += async->ranges[i].count;
         }
         PH_CHECK(resume > at);
         at = resume;
     }
+    async->cold = async->marked;
     return 0;
 }
 
-/** Note that these pages were dirty and are protected now. Under discard_lock. */
-static void consume(struct async_state *async, struct snap_range range)
+static void count_marked_page(void *context, uint64_t page)
 {
-    page_set_add_range(&async->pending, range.first, range.count);
-    page_set_remove_range(&async->holes, range.first, range.count);
-    page_set_remove_range(&async->engine->discarded, range.first, range.count);
+    struct async_state *async = context;
+    async->marked++;
+    async->cold += async->book.hot.members == 0 || !page_set_has(&async->book.hot, page);
+}
+
+static int count_dirty(struct async_state *async)
+{
+    struct snap_engine *engine = async->book.engine;
+    if (!marks_are_valid(engine)) {
+        return count_by_scan(async);
+    }
+    async->marked = 0;
+    async->cold = 0;
+    snap_marks_look(&engine->marks, count_marked_page, async);
+    return 0;
+}
+
+/** These pages were dirty and are protected now. In a live round under discard_lock. */
+static void note_protected(struct async_state *async, struct snap_range range)
+{
+    if (async->book.engine->round.stopped) {
+        for (uint64_t page = range.first; page < range.first + range.count; page++) {
+            dirty_book_tell_stopped(&async->book, page);
+        }
+    } else {
+        dirty_book_tell(&async->book, range);
+        for (uint64_t page = range.first; page < range.first + range.count; page++) {
+            if (!page_set_has(&async->announced, page) &&
+                !page_set_has(&async->unprotected, page)) {
+                page_set_add(&async->suspects, page);
+            }
+        }
+    }
+    page_set_remove_range(&async->unprotected, range.first, range.count);
 }
 
 /** Scan and protect [first, end); what was dirty becomes pending. Under discard_lock. */
 static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t end,
                             struct phantom_diag *diag)
 {
-    struct snap_memory *memory = async->engine->memory;
+    struct snap_memory *memory = async->book.engine->memory;
     while (first < end) {
         uint64_t resume = first;
         int n = memory->ops->scan(memory, first, end - first, SNAP_SCAN_PROTECT, async->ranges,
@@ -131,7 +175,7 @@ static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t 
             return ph_fail(diag, n, "scanning the heap for written pages: %s", phantom_strerror(n));
         }
         for (int i = 0; i < n; i++) {
-            consume(async, async->ranges[i]);
+            note_protected(async, async->ranges[i]);
         }
         PH_CHECK(resume > first);
         first = resume;
@@ -139,45 +183,13 @@ static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t 
     return 0;
 }
 
-/** Copy all pending pages of [first, end) to staging. */
-static int stage_pending(struct async_state *async, uint64_t first, uint64_t end,
-                         struct snap_txn *txn, struct phantom_diag *diag)
-{
-    for (uint64_t page = page_set_next(&async->pending, first, end); page != PAGE_SET_END;
-         page = page_set_next(&async->pending, page + 1, end)) {
-        int rc = snap_engine_stage(async->engine, txn, page, diag);
-        if (rc != 0) {
-            return rc;
-        }
-        page_set_remove(&async->pending, page);
-        page_set_add(&async->staged, page);
-    }
-    return 0;
-}
-
-/* ---- phases -------------------------------------------------------------------------------- */
-
-static int async_estimate(void *state, uint64_t *pages)
-{
-    struct async_state *async = state;
-    uint64_t dirty = 0;
-    int rc = count_dirty(async, &dirty);
-    if (rc != 0) {
-        return rc;
-    }
-    pthread_mutex_lock(&async->engine->discard_lock);
-    dirty += async->engine->discarded.members;
-    pthread_mutex_unlock(&async->engine->discard_lock);
-    async->estimate = dirty + async->pending.members + async->holes.members;
-    *pages = async->estimate;
-    return 0;
-}
+/* ---- live rounds --------------------------------------------------------------------------- */
 
 /** The wrong order, for a mutant: what mutators write between copy and protection is lost. */
 static int copy_before_protect(struct async_state *async, uint64_t first, uint64_t end,
                                struct snap_txn *txn, struct phantom_diag *diag)
 {
-    struct snap_memory *memory = async->engine->memory;
+    struct snap_memory *memory = async->book.engine->memory;
     for (uint64_t at = first; at < end;) {
         uint64_t resume = at;
         int n = memory->ops->scan(memory, at, end - at, 0, async->ranges, SNAP_RANGES, &resume);
@@ -185,40 +197,95 @@ static int copy_before_protect(struct async_state *async, uint64_t first, uint64
             return n;
         }
         for (int i = 0; i < n; i++) {
-            consume(async, async->ranges[i]);
+            note_protected(async, async->ranges[i]);
         }
         at = resume;
     }
-    int rc = stage_pending(async, first, end, txn, diag);
+    int rc = dirty_book_stage_live(&async->book, first, end, txn, diag);
     if (rc == 0) {
         rc = scan_and_protect(async, first, end, diag);
-        page_set_remove_range(&async->pending, first, end - first);
+        page_set_remove_range(&async->book.pending, first, end - first);
     }
     return rc;
 }
 
-/** Protect, then copy, one chunk after the other, while mutators run. */
-static int live_round(struct async_state *async, struct snap_txn *txn, struct phantom_diag *diag)
+static void announce(void *context, uint64_t page)
 {
-    struct snap_engine *engine = async->engine;
+    struct async_state *async = context;
+    page_set_add(&async->announced, page);
+    page_set_remove(&async->suspects, page);
+}
+
+/** The memory is about to be asked about everything: what marks said until here is not needed. */
+static int clear_marks(struct async_state *async, struct phantom_diag *diag)
+{
+    struct snap_engine *engine = async->book.engine;
+    struct snap_memory *memory = engine->memory;
+    page_set_clear(&async->announced);
+    if (!engine->options.all_stores_marked || !engine->live_marks) {
+        return 0;
+    }
+    pthread_mutex_lock(&engine->discard_lock);
+    snap_marks_take(&engine->marks, SNAP_WRITERS_RUN, announce, async);
+    pthread_mutex_unlock(&engine->discard_lock);
+    int rc = memory->ops->barrier(memory);
+    return rc == 0 ? 0
+                   : ph_fail(diag, rc, "waiting for the stores of running threads: %s",
+                             phantom_strerror(rc));
+}
+
+/** Protect, then copy, one chunk after the other, while mutators run. */
+static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct phantom_diag *diag)
+{
+    struct snap_engine *engine = async->book.engine;
     uint64_t pages = engine->memory->page_count;
-    for (uint64_t first = 0; first < pages; first += LIVE_CHUNK_PAGES) {
+    int rc = 0;
+    for (uint64_t first = 0; rc == 0 && first < pages; first += LIVE_CHUNK_PAGES) {
         uint64_t end = first + LIVE_CHUNK_PAGES < pages ? first + LIVE_CHUNK_PAGES : pages;
-        int rc;
         if (PH_MUTANT(COPY_BEFORE_PROTECT)) {
             rc = copy_before_protect(async, first, end, txn, diag);
-        } else {
-            pthread_mutex_lock(&engine->discard_lock);
-            rc = scan_and_protect(async, first, end, diag);
-            pthread_mutex_unlock(&engine->discard_lock);
-            if (rc == 0) {
-                rc = stage_pending(async, first, end, txn, diag);
-            }
+            continue;
         }
-        if (rc != 0) {
-            return rc;
+        pthread_mutex_lock(&engine->discard_lock);
+        rc = scan_and_protect(async, first, end, diag);
+        pthread_mutex_unlock(&engine->discard_lock);
+        if (rc == 0) {
+            rc = dirty_book_stage_live(&async->book, first, end, txn, diag);
         }
     }
+    return rc;
+}
+
+static int live_round(struct async_state *async, struct snap_txn *txn, struct phantom_diag *diag)
+{
+    struct snap_engine *engine = async->book.engine;
+    /* Whoever stores without a mark from here on says so again, after its store. */
+    bool unmarked = atomic_exchange(&engine->unmarked_writer, false);
+    int rc = clear_marks(async, diag);
+    if (rc == 0) {
+        rc = copy_chunks(async, txn, diag);
+    }
+    if (rc != 0) { /* marks are gone, and not all of the memory was asked */
+        atomic_store(&engine->unmarked_writer, true);
+    }
+    if (unmarked) { /* what the memory reported need not have been marked */
+        page_set_clear(&async->suspects);
+    }
+    return rc;
+}
+
+/* ---- phases -------------------------------------------------------------------------------- */
+
+static int async_estimate(void *state, uint64_t *pages)
+{
+    struct async_state *async = state;
+    int rc = count_dirty(async);
+    if (rc != 0) {
+        return rc;
+    }
+    uint64_t known = dirty_book_size(&async->book);
+    async->cold += async->book.pending.members;
+    *pages = async->marked + known;
     return 0;
 }
 
@@ -226,119 +293,128 @@ static int async_precopy(void *state, struct snap_txn *txn, struct snap_report *
                          struct phantom_diag *diag)
 {
     struct async_state *async = state;
-    uint64_t dirty = async->estimate;
+    struct snap_engine *engine = async->book.engine;
     int rc = 0;
-    for (int round = 0; round < LIVE_ROUNDS && dirty > LIVE_ROUND_PAGES; round++) {
+    for (int round = 0; rc == 0 && round < LIVE_ROUNDS && async->cold > LIVE_ROUND_PAGES; round++) {
+        uint64_t before = async->cold;
         rc = live_round(async, txn, diag);
-        if (rc != 0) {
-            break;
+        report->live_rounds++;
+        if (rc == 0) {
+            rc = count_dirty(async);
         }
-        uint64_t before = dirty;
-        rc = count_dirty(async, &dirty);
-        if (rc != 0 || dirty > before / 2) {
+        if (async->cold > before / 2 && async->cold <= engine->options.staging_pages) {
             break; /* a hot set: going round again would only copy it once more */
         }
     }
-    report->pages_live = async->engine->round.staged;
+    report->pages_live = engine->round.staged;
+    if (rc == 0) {
+        rc = snap_engine_expect(engine, txn, async->marked + async->book.pending.members, diag);
+    }
     return rc;
 }
 
-/** Discards that no store followed: the page is a hole, whatever was pending or staged of it. */
-static void take_discards(struct async_state *async)
+/** All writers are parked, so all marks are made: a suspect without one was not marked at all. */
+static void judge_suspects(struct async_state *async)
 {
-    struct page_set *discarded = &async->engine->discarded;
-    uint64_t end = discarded->page_count;
-    for (uint64_t page = page_set_next(discarded, 0, end); page != PAGE_SET_END;
-         page = page_set_next(discarded, page + 1, end)) {
-        page_set_remove(&async->pending, page);
-        page_set_remove(&async->staged, page);
+    struct snap_engine *engine = async->book.engine;
+    uint64_t end = async->suspects.page_count;
+    uint64_t found = 0;
+    for (uint64_t page = page_set_next(&async->suspects, 0, end); page != PAGE_SET_END;
+         page = page_set_next(&async->suspects, page + 1, end)) {
+        found += !page_set_has(&engine->discarded, page) &&
+                 atomic_load_explicit(&engine->marks.page[page], memory_order_relaxed) == 0;
     }
-    page_set_move(&async->holes, discarded);
+    page_set_clear(&async->suspects);
+    if (found != 0) {
+        snap_engine_count(&engine->counters.unmarked_found, found);
+        atomic_store(&engine->unmarked_writer, true);
+    }
 }
 
-static int record_hole(struct snap_txn *txn, uint64_t page, struct phantom_diag *diag)
+static void take_marked_page(void *context, uint64_t page)
 {
-    int rc = snap_txn_hole(txn, page);
-    return rc == 0 ? 0 : ph_fail(diag, rc, "recording a discarded page: %s", phantom_strerror(rc));
+    struct async_state *async = context;
+    dirty_book_tell_stopped(&async->book, page);
+    page_set_add(&async->unprotected, page);
 }
 
-/**
- * Pages that a live round staged although they turned out to lie beyond what the heap uses: they
- * are not part of this generation, and stay pending for the one in which they are.
- */
-static int drop_beyond_heap(struct async_state *async, struct snap_txn *txn,
-                            struct phantom_diag *diag)
+static void nothing(void *context, uint64_t page)
 {
-    uint64_t end = async->staged.page_count;
-    uint64_t from = async->engine->round.heap_pages;
-    for (uint64_t page = page_set_next(&async->staged, from, end); page != PAGE_SET_END;
-         page = page_set_next(&async->staged, page + 1, end)) {
-        int rc = record_hole(txn, page, diag);
-        if (rc != 0) {
-            return rc;
+    (void)context;
+    (void)page;
+}
+
+struct region_scan {
+    struct async_state *async;
+    struct phantom_diag *diag;
+};
+
+static int scan_region(void *context, uint64_t region)
+{
+    struct region_scan *scan = context;
+    uint64_t pages = scan->async->book.pending.page_count;
+    uint64_t first = region << SNAP_REGION_SHIFT;
+    uint64_t end = (region + 1) << SNAP_REGION_SHIFT;
+    return scan_and_protect(scan->async, first, end < pages ? end : pages, scan->diag);
+}
+
+/** Ask the memory, about touched regions or about everything; the marks begin anew. */
+static int take_by_scan(struct async_state *async, struct phantom_diag *diag)
+{
+    struct snap_engine *engine = async->book.engine;
+    int rc;
+    if (regions_are_valid(engine)) {
+        struct region_scan scan = {.async = async, .diag = diag};
+        rc = snap_marks_each_region(&engine->marks, scan_region, &scan);
+    } else {
+        /* Without marks what lies beyond the heap keeps; with them it will not be asked again. */
+        uint64_t end = engine->options.all_stores_marked ? engine->memory->page_count
+                                                         : engine->round.heap_pages;
+        rc = scan_and_protect(async, 0, end, diag);
+        if (rc == 0) {
+            atomic_store(&engine->unmarked_writer, false);
         }
-        page_set_remove(&async->staged, page);
-        page_set_add(&async->pending, page);
     }
-    return 0;
+    if (rc == 0) {
+        snap_marks_take(&engine->marks, SNAP_WRITERS_PARKED, nothing, NULL);
+    } else {
+        atomic_store(&engine->unmarked_writer, true);
+    }
+    return rc;
 }
 
 static int async_cut(void *state, struct snap_txn *txn, struct snap_report *report,
                      struct phantom_diag *diag)
 {
     struct async_state *async = state;
-    struct snap_round *round = &async->engine->round;
-    (void)report;
-    int rc = scan_and_protect(async, 0, round->heap_pages, diag);
-    if (rc != 0) {
-        return rc;
+    struct snap_engine *engine = async->book.engine;
+    if (engine->options.all_stores_marked) {
+        judge_suspects(async);
     }
-    take_discards(async);
-    rc = drop_beyond_heap(async, txn, diag);
-    round->cut_pages = page_set_count(&async->pending, 0, round->heap_pages);
-    round->cut_room = snap_engine_room_for(async->engine, &async->pending, round->heap_pages);
-    round->cut_holes = async->holes.members;
-    return rc;
+    report->by_marks = marks_are_valid(engine);
+    if (report->by_marks) {
+        snap_marks_take(&engine->marks, SNAP_WRITERS_PARKED, take_marked_page, async);
+    } else {
+        int rc = take_by_scan(async, diag);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return dirty_book_cut(&async->book, txn, diag);
 }
 
 static int async_capture(void *state, struct snap_txn *txn, struct snap_report *report,
                          struct phantom_diag *diag)
 {
     struct async_state *async = state;
-    struct snap_round *round = &async->engine->round;
-    report->pages_stopped = round->cut_pages;
-    int rc = stage_pending(async, 0, round->heap_pages, txn, diag);
-    uint64_t end = async->holes.page_count;
-    for (uint64_t page = page_set_next(&async->holes, 0, end); rc == 0 && page != PAGE_SET_END;
-         page = page_set_next(&async->holes, page + 1, end)) {
-        rc = record_hole(txn, page, diag);
-    }
-    return rc;
-}
-
-/** Nothing: capture has staged the whole set, and a small commit goes out in one piece. */
-static int async_drain(void *state, struct snap_txn *txn, struct snap_report *report,
-                       struct phantom_diag *diag)
-{
-    (void)state;
-    (void)txn;
-    (void)report;
-    (void)diag;
-    return 0;
+    return dirty_book_capture(&async->book, txn, report, diag);
 }
 
 static void async_retire(void *state, bool committed)
 {
     struct async_state *async = state;
-    if (committed) {
-        page_set_clear(&async->staged);
-        page_set_clear(&async->holes);
-    } else if (PH_MUTANT(DIRTY_SET_FORGOTTEN)) {
-        page_set_clear(&async->staged);
-        page_set_clear(&async->pending);
-    } else {
-        page_set_move(&async->pending, &async->staged);
-    }
+    page_set_clear(&async->announced);
+    dirty_book_retire(&async->book, committed);
 }
 
 static const char *async_why_not(const struct snap_conditions *conditions)
@@ -356,6 +432,6 @@ const struct snap_strategy snap_strategy_async = {
     .precopy = async_precopy,
     .cut = async_cut,
     .capture = async_capture,
-    .drain = async_drain,
+    .drain = dirty_book_drain,
     .retire = async_retire,
 };

@@ -12,6 +12,7 @@
 /* Best first. The last one is always usable. */
 static const struct snap_strategy *const ladder[] = {
     &snap_strategy_async,
+    &snap_strategy_cards,
     &snap_strategy_full,
 };
 
@@ -50,7 +51,7 @@ int snap_strategy_choose(struct snap_engine *engine, struct phantom_diag *diag)
     bool automatic = name == NULL || strcmp(name, "auto") == 0;
     const struct snap_conditions conditions = {
         .tracks = engine->memory->ops->tracks,
-        .barrier = engine->memory->ops->barrier != NULL,
+        .barrier = engine->live_marks,
         .all_stores_marked = engine->options.all_stores_marked,
     };
     for (size_t i = 0; i < LADDER; i++) {

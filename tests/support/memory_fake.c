@@ -25,6 +25,9 @@ struct memory_fake {
     uint64_t words;
     memory_fake_hook hook;
     void *hook_context;
+    void (*barrier_hook)(void *context);
+    void *barrier_context;
+    bool no_barrier;
     int64_t fail_countdown;
     int fail_error;
 };
@@ -159,6 +162,16 @@ static int fake_discard(struct snap_memory *memory, uint64_t first, uint64_t cou
     return 0;
 }
 
+/** memory_fake_write() drains its stores by itself; what is left to play is the moment. */
+static int fake_barrier(struct snap_memory *memory)
+{
+    struct memory_fake *fake = fake_of(memory);
+    if (fake->barrier_hook != NULL) {
+        fake->barrier_hook(fake->barrier_context);
+    }
+    return fake->no_barrier ? -ENOSYS : 0;
+}
+
 static void fake_close(struct snap_memory *memory)
 {
     (void)memory;
@@ -177,6 +190,7 @@ struct memory_fake *memory_fake_create(uint64_t page_count, bool tracks)
         .protect_all = fake_protect_all,
         .discard = fake_discard,
         .close = fake_close,
+        .barrier = fake_barrier,
     };
     fake->words = (page_count + BITS - 1) / BITS;
     fake->dirty = calloc(fake->words, sizeof(*fake->dirty));
@@ -240,6 +254,17 @@ void memory_fake_on_scan(struct memory_fake *fake, memory_fake_hook hook, void *
 {
     fake->hook = hook;
     fake->hook_context = context;
+}
+
+void memory_fake_on_barrier(struct memory_fake *fake, void (*hook)(void *context), void *context)
+{
+    fake->barrier_hook = hook;
+    fake->barrier_context = context;
+}
+
+void memory_fake_without_barrier(struct memory_fake *fake)
+{
+    fake->no_barrier = true;
 }
 
 void memory_fake_fail_after(struct memory_fake *fake, int64_t countdown, int error)

@@ -30,6 +30,11 @@ void memory_fake_write(struct memory_fake *fake, uint64_t offset, const void *da
 typedef void (*memory_fake_hook)(void *context, unsigned flags);
 void memory_fake_on_scan(struct memory_fake *fake, memory_fake_hook hook, void *context);
 
+/** Called in each barrier(): between the clearing of marks and the copies. NULL: none. */
+void memory_fake_on_barrier(struct memory_fake *fake, void (*hook)(void *context), void *context);
+/** barrier() fails from now on, as on a kernel without membarrier(2). */
+void memory_fake_without_barrier(struct memory_fake *fake);
+
 /** Let `countdown` more calls of scan, resident and discard succeed, then fail one with -error.
  *  Negative: never. */
 void memory_fake_fail_after(struct memory_fake *fake, int64_t countdown, int error);

@@ -30,6 +30,13 @@ static struct snap_memory *fake_create_untracked(void **handle, uint64_t pages)
     return memory_fake_memory(*handle);
 }
 
+static struct snap_memory *fake_create_without_barrier(void **handle, uint64_t pages)
+{
+    *handle = memory_fake_create(pages, true);
+    memory_fake_without_barrier(*handle);
+    return memory_fake_memory(*handle);
+}
+
 static struct snap_memory *fake_restart(void **handle, uint64_t pages)
 {
     (void)pages;
@@ -51,6 +58,10 @@ const struct kit_memory kit_fake_memory = {"fake memory", fake_create, fake_rest
                                            fake_destroy};
 const struct kit_memory kit_fake_untracked_memory = {
     "fake memory without tracking", fake_create_untracked, fake_restart, fake_write, fake_destroy};
+
+const struct kit_memory kit_fake_memory_without_barrier = {"fake memory without a barrier",
+                                                           fake_create_without_barrier,
+                                                           fake_restart, fake_write, fake_destroy};
 
 /* ---- the world ----------------------------------------------------------------------------- */
 
@@ -173,6 +184,7 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
 {
     *kit = (struct kit){.kind = kind, .pages = pages, .heap_pages = pages, .options = *options};
     kit->options.strategy = kind->strategy;
+    kit->options.all_stores_marked = kind->marked;
     kit->diag.size = sizeof(kit->diag);
     kit->memory = kind->memory->create(&kit->handle, pages);
     assert_non_null(kit->memory);
@@ -253,6 +265,14 @@ void kit_expect_heap(struct kit *kit, const uint8_t *expected)
 /* ---- use ----------------------------------------------------------------------------------- */
 
 void kit_write(struct kit *kit, uint64_t offset, const void *data, size_t length)
+{
+    kit->kind->memory->write(kit->handle, offset, data, length);
+    if (kit->kind->marked) {
+        snap_mark_bytes(snap_engine_marks(kit->engine), offset, length);
+    }
+}
+
+void kit_write_unmarked(struct kit *kit, uint64_t offset, const void *data, size_t length)
 {
     kit->kind->memory->write(kit->handle, offset, data, length);
 }

@@ -31,13 +31,15 @@ struct kit_memory {
 };
 
 extern const struct kit_memory kit_fake_memory;           /* tracks */
-extern const struct kit_memory kit_fake_untracked_memory; /* does not: strategy full only */
+extern const struct kit_memory kit_fake_untracked_memory; /* does not: full, cards */
+extern const struct kit_memory kit_fake_memory_without_barrier;
 
 /** One row of the conformance suite. */
 struct kit_kind {
     const char *name;
     const char *strategy;
     const struct kit_memory *memory;
+    bool marked; /* every store is marked, and the engine is told so */
 };
 
 enum { KIT_MUTATORS_MOST = 4 };
@@ -95,7 +97,10 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
                     const struct snap_engine_options *options);
 void kit_end(struct kit *kit);
 
+/** Store, and mark if the kind says so. */
 void kit_write(struct kit *kit, uint64_t offset, const void *data, size_t length);
+/** Store without marking, as a foreign native would. */
+void kit_write_unmarked(struct kit *kit, uint64_t offset, const void *data, size_t length);
 /** Fill a page with bytes that depend on page and value. */
 void kit_fill(struct kit *kit, uint64_t page, uint64_t value);
 void kit_fill_range(struct kit *kit, uint64_t first, uint64_t count, uint64_t value);

@@ -164,7 +164,8 @@ static void a_hot_set_gets_one_live_round_and_the_stop(void **state)
 {
     (void)state;
     struct kit kit;
-    kit_begin(&kit, &async_kind, PAGES);
+    struct snap_engine_options options = {.staging_pages = 1024, .check_against_heap = true};
+    kit_begin_with(&kit, &async_kind, PAGES, &options);
     kit_fill_range(&kit, 0, 1000, 1);
     memory_fake_on_scan(kit.handle, write_hot_set, &kit);
     kit_snapshot_ok(&kit);

@@ -9,9 +9,12 @@
 int main(void)
 {
     static const struct kit_kind kinds[] = {
-        {"async over fake memory", "async", &kit_fake_memory},
-        {"full over fake memory", "full", &kit_fake_memory},
-        {"full over fake memory without tracking", "full", &kit_fake_untracked_memory},
+        {"async over fake memory", "async", &kit_fake_memory, false},
+        {"async with marks over fake memory", "async", &kit_fake_memory, true},
+        {"async with marks, no barrier", "async", &kit_fake_memory_without_barrier, true},
+        {"cards over fake memory", "cards", &kit_fake_untracked_memory, true},
+        {"full over fake memory", "full", &kit_fake_memory, false},
+        {"full over fake memory without tracking", "full", &kit_fake_untracked_memory, false},
     };
     int failed = 0;
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -68,9 +68,11 @@ static const struct kit_memory untracked = {"untracked memory", create_untracked
 int main(void)
 {
     static const struct kit_kind kinds[] = {
-        {"async over kernel-tracked memory", "async", &tracked},
-        {"full over kernel-tracked memory", "full", &tracked},
-        {"full over untracked memory", "full", &untracked},
+        {"async over kernel-tracked memory", "async", &tracked, false},
+        {"async with marks over kernel-tracked memory", "async", &tracked, true},
+        {"cards over untracked memory", "cards", &untracked, true},
+        {"full over kernel-tracked memory", "full", &tracked, false},
+        {"full over untracked memory", "full", &untracked, false},
     };
     struct hal_probe probe;
     hal_probe(NULL, &probe);
