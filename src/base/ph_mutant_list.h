@@ -24,6 +24,11 @@
     X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
     X(MARKS_TRUSTED_BLINDLY, "the stop takes its set from the marks after an unmarked writer")     \
     X(MARKS_CLEARED_AFTER_COPY, "a live round clears the marks after it has copied")               \
-    X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")
+    X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")            \
+    /* lazy restore */                                                                             \
+    X(RESTORED_OVER_DISCARD, "a page discarded before it was loaded comes back from the store")    \
+    X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
+    X(RESTORED_UNVERIFIED, "a loaded page is installed although its sum is wrong")                 \
+    X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")
 
 #endif /* PH_MUTANT_LIST_H */

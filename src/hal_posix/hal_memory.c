@@ -14,6 +14,7 @@
 
 #include "hal_barrier.h"
 #include "hal_internal.h"
+#include "page_server.h"
 #include "page_tracker.h"
 #include "ph_memory.h"
 
@@ -30,6 +31,8 @@
 struct hal_memory {
     struct snap_memory memory;
     struct page_tracker tracker; /* userfaultfd -1: untracked */
+    struct page_server *server;  /* NULL: pages are not served on demand */
+    bool trapped;                /* serve() was called: missing pages wait for a server for good */
     bool forked;
     struct hal_fork_entry fork_entry;
 };
@@ -176,9 +179,52 @@ static int memory_discard(struct snap_memory *memory, uint64_t first, uint64_t c
     return 0;
 }
 
+static int tracked_serve(struct snap_memory *memory, uint64_t count,
+                         const struct snap_page_source *source)
+{
+    struct hal_memory *own = memory_of(memory);
+    int rc = check_span(own, 0, count);
+    if (rc != 0 || count == 0 || own->trapped) {
+        return rc != 0 ? rc : -EINVAL;
+    }
+    rc = hal_fork_hold();
+    if (rc == 0) {
+        rc = page_server_start(&own->tracker, memory->base, count, source, &own->server);
+        own->trapped = rc == 0;
+        hal_fork_release();
+    }
+    return rc;
+}
+
+static int tracked_install(struct snap_memory *memory, uint64_t first, uint64_t count,
+                           const void *data)
+{
+    struct hal_memory *own = memory_of(memory);
+    int rc = check_span(own, first, count);
+    return rc != 0 ? rc : page_tracker_supply(&own->tracker, memory->base, first, count, data);
+}
+
+static void tracked_stop_serving(struct snap_memory *memory)
+{
+    struct hal_memory *own = memory_of(memory);
+    if (own->server == NULL) {
+        return;
+    }
+    if (!own->forked) {
+        page_server_stop(own->server);
+    }
+    bool held = hal_fork_hold() == 0; /* a child being made must not look at what goes */
+    page_server_free(own->server);
+    own->server = NULL;
+    if (held) {
+        hal_fork_release();
+    }
+}
+
 static void memory_close(struct snap_memory *memory)
 {
     struct hal_memory *own = memory_of(memory);
+    tracked_stop_serving(memory);
     bool held = hal_fork_hold() == 0; /* it was held once, so handlers exist and this succeeds */
     hal_fork_delist(&own->fork_entry);
     if (!own->forked) { /* a child does not have the range, something else may live there */
@@ -199,6 +245,9 @@ static const struct snap_memory_ops tracked_ops = {
     .populate = tracked_populate,
     .protect_all = tracked_protect_all,
     .discard = memory_discard,
+    .serve = tracked_serve,
+    .install = tracked_install,
+    .stop_serving = tracked_stop_serving,
     .close = memory_close,
     .barrier = hal_barrier,
     .prepare_staging = hal_prepare_staging,
@@ -307,6 +356,9 @@ static void memory_in_child(struct hal_fork_entry *entry)
     struct hal_memory *own =
         (struct hal_memory *)((char *)entry - offsetof(struct hal_memory, fork_entry));
     page_tracker_close(&own->tracker);
+    if (own->server != NULL) {
+        page_server_in_child(own->server);
+    }
     own->forked = true;
 }
 

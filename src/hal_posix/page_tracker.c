@@ -22,6 +22,7 @@
 
 #include "hal_internal.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "uapi_compat.h"
 
 #include <errno.h>
@@ -236,6 +237,64 @@ int page_tracker_install(struct page_tracker *tracker, uint8_t *base, uint64_t f
         } else if (error != EAGAIN && error != EINTR) {
             return -error;
         }
+    }
+    return 0;
+}
+
+/* ---- missing pages -------------------------------------------------------------------------- */
+
+/* Registering a range again adds to its modes: protection that is there is kept (checked on Linux
+ * 6.18). Taking MISSING away again is not possible without losing the protection, so it stays. */
+int page_tracker_trap_missing(struct page_tracker *tracker, uint8_t *base, struct snap_range span)
+{
+    struct uffdio_register range = {
+        .range = {.start = (uintptr_t)base + span.first * HAL_PAGE_SIZE,
+                  .len = span.count * HAL_PAGE_SIZE},
+        .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+    };
+    return ioctl(tracker->userfaultfd, UFFDIO_REGISTER, &range) == 0 ? 0 : -errno;
+}
+
+/* One attempt; *done: bytes that were supplied. 0 or -errno. */
+static int supply_once(int fd, uint64_t to, const void *data, uint64_t size, uint64_t *done)
+{
+    int64_t supplied;
+    int rc;
+    if (data != NULL) {
+        struct uffdio_copy copy = {
+            .dst = to, .src = (uintptr_t)data, .len = size, .mode = UFFDIO_COPY_MODE_WP};
+        if (PH_MUTANT(RESTORED_UNPROTECTED)) {
+            copy.mode = 0;
+        }
+        rc = ioctl(fd, UFFDIO_COPY, &copy) == 0 ? 0 : -errno;
+        supplied = copy.copy;
+    } else {
+        struct uffdio_zeropage zeros = {.range = {.start = to, .len = size}};
+        rc = ioctl(fd, UFFDIO_ZEROPAGE, &zeros) == 0 ? 0 : -errno;
+        supplied = zeros.zeropage;
+    }
+    *done = rc == 0 ? size : supplied > 0 ? (uint64_t)supplied : 0;
+    return rc;
+}
+
+int page_tracker_supply(struct page_tracker *tracker, uint8_t *base, uint64_t first, uint64_t count,
+                        const void *data)
+{
+    uint64_t at = (uintptr_t)base + first * HAL_PAGE_SIZE;
+    uint64_t end = at + count * HAL_PAGE_SIZE;
+    while (at < end) {
+        uint64_t done = 0;
+        int rc = supply_once(tracker->userfaultfd, at, data, end - at, &done);
+        if (rc == -EEXIST && done == 0) {
+            /* There already; a thread that began to wait just before that is not woken by it. */
+            struct uffdio_range range = {.start = at, .len = HAL_PAGE_SIZE};
+            (void)ioctl(tracker->userfaultfd, UFFDIO_WAKE, &range);
+            done = HAL_PAGE_SIZE;
+        } else if (rc != 0 && done == 0 && rc != -EAGAIN && rc != -EINTR) {
+            return rc;
+        }
+        at += done;
+        data = data != NULL ? (const char *)data + done : NULL;
     }
     return 0;
 }

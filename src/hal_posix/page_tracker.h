@@ -43,4 +43,12 @@ int page_tracker_protect(int pagemap, const uint8_t *base, struct snap_range spa
 int page_tracker_install(struct page_tracker *tracker, uint8_t *base, uint64_t first,
                          uint64_t count, const void *data);
 
+/** Registers the span for missing pages, too, for good: a touch of one makes a message on the
+ *  userfaultfd. What is protected stays so. 0 or -errno. */
+int page_tracker_trap_missing(struct page_tracker *tracker, uint8_t *base, struct snap_range span);
+/** Like page_tracker_install(), but pages that exist stay as they are. data NULL: zeros, which
+ *  count as holes until they are written. Threads that wait for the pages go on. 0 or -errno. */
+int page_tracker_supply(struct page_tracker *tracker, uint8_t *base, uint64_t first, uint64_t count,
+                        const void *data);
+
 #endif /* PAGE_TRACKER_H */

@@ -23,6 +23,18 @@ enum snap_scan_flags {
     SNAP_SCAN_PROTECT = 1 /* protect what is reported, atomically with reporting it */
 };
 
+/**
+ * Who knows what belongs into pages that are not there yet. Both functions are called on threads of
+ * the memory, each on one of its own; they may call install() and nothing else of the memory.
+ */
+struct snap_page_source {
+    void *context;
+    /** A thread waits for this page and goes on when it has been installed. */
+    void (*demand)(void *context, uint64_t page);
+    /** Nobody waits: do a bounded piece of work. False: there is nothing more to do, ever. */
+    bool (*background)(void *context);
+};
+
 struct snap_memory_ops {
     const char *name;
     bool tracks; /* false: scan() is not available, only resident() (strategy `full`) */
@@ -43,6 +55,23 @@ struct snap_memory_ops {
     int (*protect_all)(struct snap_memory *memory, uint64_t first, uint64_t count);
     /** Give pages back: they are holes and read as zeros. No mutator touches them meanwhile. */
     int (*discard)(struct snap_memory *memory, uint64_t first, uint64_t count);
+
+    /* Serving pages on demand (lazy restore). All three or none: NULL means not possible here. */
+
+    /**
+     * From now on, until the memory is closed, a touch of a page in [0, count) that is not present
+     * (also one that was discarded) waits until the source has installed it. Accesses by the kernel
+     * (read(2) into such a page) fail with EFAULT instead. The memory is empty; once only.
+     */
+    int (*serve)(struct snap_memory *memory, uint64_t count, const struct snap_page_source *source);
+    /**
+     * Put pages in, clean, data NULL: zeros; and wake who waits for them. A page that is present
+     * keeps what it has. Any thread, also while mutators run. 0 or -errno.
+     */
+    int (*install)(struct snap_memory *memory, uint64_t first, uint64_t count, const void *data);
+    /** The source is not called any more when this returns. Who touches a missing page from then on
+     *  waits for ever: nobody may. Nothing happens if serve() was never called. */
+    void (*stop_serving)(struct snap_memory *memory);
     void (*close)(struct snap_memory *memory);
     /* Optional members (NULL: not here). */
     /** When this returns 0, every thread of the process that is running has executed a full memory

@@ -141,6 +141,34 @@ typedef int (*snap_page_visitor)(void *context, uint64_t page, const void *data)
 int snap_store_for_each_page(struct snap_store *store, uint64_t generation, snap_page_visitor visit,
                              void *context, struct phantom_diag *diag);
 
+/* ---- from another thread ------------------------------------------------------------------- */
+
+/**
+ * The current generation of an open store for another thread, through a handle of its own on the
+ * same file (read-only will do). Reads nothing. The generation stays retained until the view is
+ * closed with snap_store_close(); the store may commit and close meanwhile. Borrows io.
+ * @return 0, PHANTOM_ENOTFOUND nothing was ever committed, -ENOMEM, -errno of the lock
+ */
+int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct snap_store **out,
+                         struct phantom_diag *diag);
+
+/** The first page at or after `from` that is not a hole: 1; 0 there is none; or an error. */
+int snap_store_next_page(struct snap_store *store, uint64_t generation, uint64_t from,
+                         uint64_t *page, struct phantom_diag *diag);
+
+enum { SNAP_READ_PAGES = 256 };
+/**
+ * Read up to SNAP_READ_PAGES pages, neighbouring blocks in one request, and verify each.
+ * @param buffer    aligned to 4096; page i of the list goes to its i-th 4096 bytes, zeros for a
+ * hole
+ * @param[out] data  data[i]: page i is not a hole
+ * @return 0, or the errors of snap_store_read_page(): the buffer is then not to be used
+ */
+int snap_store_read_pages(struct snap_store *store, uint64_t generation, const uint64_t *pages,
+                          unsigned count, void *buffer, bool *data, struct phantom_diag *diag);
+
+/* ---- checking ------------------------------------------------------------------------------ */
+
 struct snap_verify_report {
     uint64_t generations, pages, nodes, damaged;
     uint64_t first_damaged_page;

@@ -133,6 +133,16 @@ void store_retention_apply(struct snap_store *store);
 /** The record was not written: keep them all. */
 void store_retention_cancel(struct snap_store *store);
 
+/* ---- store_read.c ---- */
+struct store_place { /* of a page in the file */
+    uint64_t block;  /* 0: a hole */
+    struct store_sum sum;
+    uint64_t hole_end; /* of a hole: no page from here up to this one has data */
+};
+/** Where a page of a retained generation is. 0, PHANTOM_ENOTFOUND, or errors of reading the map. */
+int store_find_page(struct snap_store *store, uint64_t generation, uint64_t page,
+                    struct store_place *out, struct phantom_diag *diag);
+
 /* ---- snap_txn.c ---- */
 void store_txn_free(struct snap_store *store);
 

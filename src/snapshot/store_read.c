@@ -43,8 +43,8 @@ static int cached_node(struct snap_store *store, uint32_t level, uint64_t index,
     return 0;
 }
 
-int snap_store_read_page(struct snap_store *store, uint64_t generation, uint64_t page, void *buffer,
-                         struct phantom_diag *diag)
+int store_find_page(struct snap_store *store, uint64_t generation, uint64_t page,
+                    struct store_place *out, struct phantom_diag *diag)
 {
     const struct store_generation *g = store_find(store, generation);
     if (g == NULL) {
@@ -55,28 +55,40 @@ int snap_store_read_page(struct snap_store *store, uint64_t generation, uint64_t
         return ph_fail(diag, PHANTOM_EINVALID, "%s: no page %" PRIu64,
                        store_file_name(&store->file), page);
     }
-    uint64_t block = g->root_block;
-    struct store_sum sum = g->root_sum;
-    for (uint32_t level = store->file.height; level > 0 && block != 0; level--) {
+    *out = (struct store_place){.block = g->root_block, .sum = g->root_sum};
+    uint32_t level = store->file.height;
+    for (; level > 0 && out->block != 0; level--) {
         const struct store_node *node = NULL;
-        int error = cached_node(store, level - 1, page >> store_level_shift(level), block, sum,
-                                &node, diag);
+        int error = cached_node(store, level - 1, page >> store_level_shift(level), out->block,
+                                out->sum, &node, diag);
         if (error != 0) {
             return error;
         }
         unsigned entry = (unsigned)(page >> store_level_shift(level - 1)) % STORE_FANOUT;
-        block = node->block[entry];
-        sum = node->sum[entry];
+        out->block = node->block[entry];
+        out->sum = node->sum[entry];
     }
-    if (block == 0) {
+    out->hole_end = ((page >> store_level_shift(level)) + 1) << store_level_shift(level);
+    return 0;
+}
+
+int snap_store_read_page(struct snap_store *store, uint64_t generation, uint64_t page, void *buffer,
+                         struct phantom_diag *diag)
+{
+    struct store_place place;
+    int error = store_find_page(store, generation, page, &place, diag);
+    if (error != 0) {
+        return error;
+    }
+    if (place.block == 0) {
         memset(buffer, 0, SNAP_PAGE_SIZE);
         return 0;
     }
     uint8_t *data = store->block; /* aligned, which the caller's buffer need not be */
-    int error = store_file_read(&store->file, block, 1, data, diag);
-    error = error != 0
-                ? error
-                : store_file_check_page(&store->file, generation, page, block, sum, data, diag);
+    error = store_file_read(&store->file, place.block, 1, data, diag);
+    error = error != 0 ? error
+                       : store_file_check_page(&store->file, generation, page, place.block,
+                                               place.sum, data, diag);
     if (error != 0) {
         return error;
     }
