@@ -130,6 +130,7 @@ void snap_engine_close(struct snap_engine *engine)
     if (engine == NULL) {
         return;
     }
+    lazy_restore_stop(engine->lazy);
     if (engine->state != NULL) {
         engine->strategy->close(engine->state);
     }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * engine_restore.c - the eager restore: every page of the current generation is read, verified and
- * put into the memory before the engine is open. Owns nothing beyond the call.
+ * engine_restore.c - how the current generation comes into memory when an engine is opened: all of
+ * it before anything runs (eager), or while the world runs already (lazy_restore.h).
+ *
+ * Owns nothing. True when snap_engine_restore() has returned 0: a touch of any page of the range
+ * gives what the generation holds, and none of them is dirty.
  */
 #include "ph_memory.h"
 #include "snapshot_internal.h"
@@ -10,7 +13,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { RESTORE_RUN_PAGES = 256 }; /* pages given to populate() in one call, at most */
+enum { RESTORE_RUN_PAGES = 256 /* given to populate() in one call, at most */ };
+
+/* ---- eager --------------------------------------------------------------------------------- */
 
 /** Pages on their way from the store into the memory, collected into runs. */
 struct restore {
@@ -62,7 +67,48 @@ static int refuse_data(void *context, struct snap_range range)
     return 0;
 }
 
-/** Put the current generation into the memory, which must be empty: the result is exactly it. */
+/** Read, verify and install all of it; nothing runs before that is done. */
+static int restore_eagerly(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    const struct snap_generation *current = snap_store_current(engine->store);
+    struct restore restore = {.engine = engine};
+    restore.buffer = ph_alloc_aligned(SNAP_PAGE_SIZE, RESTORE_RUN_PAGES * SNAP_PAGE_SIZE);
+    if (restore.buffer == NULL) {
+        return ph_fail(diag, -ENOMEM, "no memory to restore generation %" PRIu64, current->number);
+    }
+    int rc = snap_store_for_each_page(engine->store, current->number, restore_page, &restore, diag);
+    if (rc == 0) {
+        rc = restore_flush(&restore);
+    }
+    if (rc != 0 && diag != NULL && diag->text[0] == '\0') {
+        ph_fail(diag, rc, "restoring generation %" PRIu64 ": %s", current->number,
+                phantom_strerror(rc));
+    }
+    ph_free(restore.buffer);
+    return rc;
+}
+
+/* ---- either way ---------------------------------------------------------------------------- */
+
+static bool can_be_lazy(const struct snap_engine *engine)
+{
+    return engine->options.restore == SNAP_RESTORE_LAZY && engine->options.open_reader != NULL &&
+           engine->strategy->loads_lazily && engine->memory->ops->serve != NULL;
+}
+
+static int restore_lazily(struct snap_engine *engine, struct phantom_diag *diag)
+{
+    const struct lazy_source source = {
+        .memory = engine->memory,
+        .store = engine->store,
+        .open_reader = engine->options.open_reader,
+        .reader_context = engine->options.reader_context,
+        .damaged = engine->world.damaged,
+        .damaged_context = engine->world.context,
+    };
+    return lazy_restore_start(&source, &engine->lazy, diag);
+}
+
 int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag)
 {
     const struct snap_generation *current = snap_store_current(engine->store);
@@ -74,19 +120,31 @@ int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag)
         return ph_fail(diag, rc, "the memory to restore generation %" PRIu64 " into is not empty",
                        current->number);
     }
-    struct restore restore = {.engine = engine};
-    restore.buffer = ph_alloc_aligned(SNAP_PAGE_SIZE, RESTORE_RUN_PAGES * SNAP_PAGE_SIZE);
-    if (restore.buffer == NULL) {
-        return ph_fail(diag, -ENOMEM, "no memory to restore generation %" PRIu64, current->number);
+    if (can_be_lazy(engine)) {
+        struct phantom_diag unwanted = PHANTOM_DIAG_INIT;
+        if (restore_lazily(engine, &unwanted) == 0) {
+            return 0;
+        }
     }
-    rc = snap_store_for_each_page(engine->store, current->number, restore_page, &restore, diag);
-    if (rc == 0) {
-        rc = restore_flush(&restore);
+    return restore_eagerly(engine, diag); /* whatever stood in the way: the slow way has the say */
+}
+
+int snap_engine_load(struct snap_engine *engine, uint64_t first, uint64_t count,
+                     struct phantom_diag *diag)
+{
+    const struct snap_memory *memory = engine->memory;
+    if (first > memory->page_count || count > memory->page_count - first) {
+        return ph_fail(diag, PHANTOM_EINVALID, "pages %" PRIu64 " + %" PRIu64 " are out of range",
+                       first, count);
     }
-    if (rc != 0 && diag != NULL && diag->text[0] == '\0') {
-        ph_fail(diag, rc, "restoring generation %" PRIu64 ": %s", current->number,
-                phantom_strerror(rc));
+    return engine->lazy != NULL ? lazy_restore_load(engine->lazy, first, count, diag) : 0;
+}
+
+void snap_engine_restore_progress(struct snap_engine *engine, struct snap_restore_progress *out)
+{
+    if (engine->lazy != NULL) {
+        lazy_restore_progress(engine->lazy, out);
+    } else {
+        *out = (struct snap_restore_progress){.complete = true};
     }
-    ph_free(restore.buffer);
-    return rc;
 }

@@ -28,6 +28,16 @@ static int witness_range(void *context, struct snap_range range)
     return 0;
 }
 
+static int witness_unloaded(void *context, uint64_t page, const void *data)
+{
+    struct snap_engine *engine = context;
+    if (!page_sums_is_zero(data)) {
+        page_set_add(&engine->witness.pages, page);
+        return page_sums_put(&engine->witness.sums, page, page_sums_of(data));
+    }
+    return 0;
+}
+
 /** World stopped: remember the sum of every page in use. */
 int snap_witness_take(struct snap_engine *engine, struct phantom_diag *diag)
 {
@@ -35,7 +45,15 @@ int snap_witness_take(struct snap_engine *engine, struct phantom_diag *diag)
         return 0;
     }
     page_set_clear(&engine->witness.pages);
-    int rc = snap_engine_each_resident(engine, engine->round.heap_pages, witness_range, engine);
+    /* First what is not in memory yet: what is loaded in between is then looked at twice. */
+    int rc = 0;
+    if (engine->lazy != NULL) {
+        rc = lazy_restore_each_unloaded(engine->lazy, engine->round.heap_pages, witness_unloaded,
+                                        engine, diag);
+    }
+    rc = rc != 0
+             ? rc
+             : snap_engine_each_resident(engine, engine->round.heap_pages, witness_range, engine);
     return rc == 0 ? 0
                    : ph_fail(diag, rc, "summing the heap for the check: %s", phantom_strerror(rc));
 }

@@ -18,6 +18,7 @@
 
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "snapshot_internal.h"
 
 #include <errno.h>
@@ -107,6 +108,9 @@ static int phase_cut(struct passage *p)
                        "the host says that %" PRIu64 " pages of a range of %" PRIu64 " are in use",
                        round->heap_pages, engine->memory->page_count);
     }
+    if (PH_MUTANT(UNLOADED_IS_HOLE) && engine->lazy != NULL) {
+        lazy_restore_mistake(engine->lazy, &engine->discarded);
+    }
     int rc = engine->strategy->cut(engine->state, p->txn, p->report, p->diag);
     if (rc != 0) {
         return rc;
@@ -165,6 +169,10 @@ static int phase_commit(struct passage *p)
         .pause_ns = p->report->pause_ns,
         .version = engine->options.version,
     };
+    int lost = engine->lazy != NULL ? lazy_restore_failure(engine->lazy, p->diag) : 0;
+    if (lost != 0) {
+        return lost;
+    }
     struct snap_txn *txn = p->txn;
     p->txn = NULL; /* gone in either case */
     return snap_txn_commit(txn, &commit, &p->report->generation, p->diag);
@@ -217,6 +225,8 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         rc = ph_fail(diag, PHANTOM_EUNSUPPORTED,
                      "strategy %s knows only marked stores, and a writer that does not mark ran",
                      engine->strategy->name);
+    } else if (engine->lazy != NULL && lazy_restore_failure(engine->lazy, diag) != 0) {
+        rc = lazy_restore_failure(engine->lazy, diag);
     } else {
         page_set_clear(&engine->unwritten);
         rc = take_snapshot(&passage);
@@ -248,6 +258,9 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
      * means a store after the discard. */
     page_set_add_range(&engine->discarded, first, count);
     snap_marks_forget(&engine->marks, first, count);
+    if (engine->lazy != NULL) {
+        lazy_restore_forget(engine->lazy, first, count);
+    }
     int rc = memory->ops->discard(memory, first, count);
     if (rc != 0 && rc != PHANTOM_EFORKED) { /* a forked child does not have the range at all */
         /* Not given back. The promise that they read as zeros is kept by hand, and the stores make

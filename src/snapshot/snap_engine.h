@@ -39,6 +39,19 @@ struct snap_world {
     void (*resume)(void *context);
     /** Pages of the range in use; called with the world stopped. */
     uint64_t (*heap_pages)(void *context); /* pages from there on are not part of the generation */
+    /**
+     * Lazy restore has found a page that cannot be read or whose sum is wrong. From now on every
+     * snapshot fails with this error, so the world should stop. diag names page, block, generation
+     * and both sums. waiting: a thread waits for the page and can never go on, so this must end the
+     * process; if it returns, or is NULL, the fatal hook does. Called on a thread of the engine,
+     * possibly while a snapshot is taken; it may not call the engine.
+     */
+    void (*damaged)(void *context, int error, const struct phantom_diag *diag, bool waiting);
+};
+
+enum snap_restore_mode {
+    SNAP_RESTORE_EAGER, /* everything is read and verified before snap_engine_open() returns */
+    SNAP_RESTORE_LAZY   /* pages are read and verified when touched, the rest in the background */
 };
 
 struct snap_engine_options {
@@ -50,6 +63,13 @@ struct snap_engine_options {
      * snap_engine_unmarked_writer(). Precondition of `cards` and `epoch`; lets `async` take the set
      * of the stop from the marks. */
     bool all_stores_marked;
+    /* SNAP_RESTORE_LAZY needs a strategy that can (async), a memory that serves pages on demand,
+     * and open_reader; without one of them the restore is eager. */
+    enum snap_restore_mode restore;
+    /** One more handle on the store's file, for reading, for another thread. Called twice; the
+     *  engine closes them. */
+    int (*open_reader)(void *context, struct snap_io **out, struct phantom_diag *diag);
+    void *reader_context;
     bool check_against_heap; /* test builds: after each commit compare with the heap at the cut */
 };
 
@@ -68,9 +88,9 @@ struct snap_report {
 
 /**
  * Join memory and store. A store with a generation: its pages are read, verified and put into the
- * memory (eager restore), which must hold no data. An empty store: what is in the memory already
- * belongs to the first generation. The engine borrows memory and store; the caller closes them
- * afterwards. No mutator may run until this returns.
+ * memory, which must hold no data, now or later (options.restore). An empty store: what is in the
+ * memory already belongs to the first generation. The engine borrows memory and store; the caller
+ * closes them afterwards. No mutator may run until this returns.
  * @return 0; PHANTOM_EUNSUPPORTED the strategy asked for needs what is not given here (diag: what);
  *         PHANTOM_EINVALID unknown strategy, a memory at another address or of another size than
  * the store's, or one that is not empty; PHANTOM_ECORRUPT and I/O errors from the restore (the
@@ -103,6 +123,28 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
  *         back, but they read as zeros and will be holes in the store all the same
  */
 int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t count);
+
+/* ---- lazy restore -------------------------------------------------------------------------- */
+
+/**
+ * Make sure that pages [first, first+count) are in memory. A thread that touches a page needs no
+ * such call; the kernel does: until a page has been loaded or touched, read(2), write(2) and the
+ * like fail with EFAULT on it. Returns at once after an eager restore.
+ * @return 0; PHANTOM_EINVALID out of range; PHANTOM_ECORRUPT or an I/O error: as told to damaged()
+ * @threads any, also during a snapshot
+ */
+int snap_engine_load(struct snap_engine *engine, uint64_t first, uint64_t count,
+                     struct phantom_diag *diag);
+
+struct snap_restore_progress {
+    bool lazy;
+    bool complete;           /* all is in memory */
+    uint64_t pages_unloaded; /* at most so many are still to come; holes are counted until seen */
+    uint64_t pages_loaded;
+    uint64_t pages_demanded; /* of those, how many a thread had to wait for */
+};
+/** @threads any */
+void snap_engine_restore_progress(struct snap_engine *engine, struct snap_restore_progress *out);
 
 /* ---- marks and counters -------------------------------------------------------------------- */
 
@@ -142,6 +184,7 @@ struct snap_strategy {
     const char *(*why_not)(const struct snap_conditions *conditions);
     const char *needs; /* what it asks of machine and host, in a few words */
     bool marks_only;   /* refuses to go on after snap_engine_unmarked_writer() */
+    bool loads_lazily; /* never touches a page that was not reported written since the restore */
     int (*open)(struct snap_engine *engine, void **state, struct phantom_diag *diag);
     void (*close)(void *state);
     /** Upper estimate of the pages that a cut now would hold. Mutators run. */

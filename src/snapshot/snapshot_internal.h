@@ -2,14 +2,15 @@
  *
  * snapshot_internal.h - what the engine and its strategies share. Not used outside this room.
  *
- * Lock order: discard_lock is the only lock of the engine and a leaf. It makes "log the discard and
- * give the pages back" one step against "scan, protect and note what was dirty", and it is held
- * from the cut until the world is resumed, so that no page disappears between the decision and the
- * copy.
+ * Lock order: discard_lock is the only lock of the engine; under it only those of lazy_restore.c.
+ * It makes "log the discard and give the pages back" one step against "scan, protect and note what
+ * was dirty", and it is held from the cut until the world is resumed, so that no page disappears
+ * between the decision and the copy.
  */
 #ifndef SNAPSHOT_INTERNAL_H
 #define SNAPSHOT_INTERNAL_H
 
+#include "lazy_restore.h"
 #include "page_set.h"
 #include "page_sums.h"
 #include "snap_engine.h"
@@ -61,6 +62,7 @@ struct snap_engine {
     pthread_mutex_t discard_lock;
     struct page_set discarded; /* under discard_lock: discards not yet seen by a cut */
 
+    struct lazy_restore *lazy; /* NULL: everything was loaded before the world ran */
     struct page_set restored;  /* only while opening: pages that came from the store */
     struct page_set unwritten; /* in the staging area: staging them again takes no more room */
     struct snap_staging staging;
@@ -130,7 +132,7 @@ int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
 /** Choose engine->strategy by options and conditions (strategy_table.c). */
 int snap_strategy_choose(struct snap_engine *engine, struct phantom_diag *diag);
 
-/** Put the current generation into the memory, which must be empty: the result is exactly it. */
+/** Put the current generation into the memory, which must be empty, now or on demand. */
 int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag);
 
 /** World stopped: remember the sum of every page in use. Nothing without check_against_heap. */

@@ -426,6 +426,7 @@ const struct snap_strategy snap_strategy_async = {
     .name = "async",
     .why_not = async_why_not,
     .needs = "a kernel that tracks written pages (Linux 6.7)",
+    .loads_lazily = true,
     .open = async_open,
     .close = async_close,
     .estimate = async_estimate,
