@@ -18,7 +18,7 @@
     X(LARGE_COMMIT_NOT_FLUSHED, "a large commit claims flushed data without a flush")              \
     X(SEAL_BEFORE_FLUSH, "the seal is written before the generation is durable")                   \
     X(PARENT_NOT_CHECKED, "a record whose parent hash does not match is accepted as successor")    \
-    /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                                                                                   \
+    /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                      \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
     X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
@@ -29,6 +29,11 @@
     X(RESTORED_OVER_DISCARD, "a page discarded before it was loaded comes back from the store")    \
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
     X(RESTORED_UNVERIFIED, "a loaded page is installed although its sum is wrong")                 \
-    X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")
+    X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")            \
+    /* copy on write */                                                                            \
+    X(IMAGE_AFTER_STORE, "the before-image is copied when the store was let through")              \
+    X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \
+    X(DISCARD_NOT_REARMED, "a discarded page does not announce its next store")                    \
+    X(FROZEN_SET_FORGOTTEN, "pages of a failed snapshot are not changed pages again")
 
 #endif /* PH_MUTANT_LIST_H */

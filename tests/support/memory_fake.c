@@ -11,6 +11,7 @@
 #include "ph_check.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,20 @@ static int fake_barrier(struct snap_memory *memory)
     return fake->no_barrier ? -ENOSYS : 0;
 }
 
+static void fake_wait(struct snap_memory *memory, _Atomic uint32_t *word, uint32_t expected)
+{
+    (void)memory;
+    if (atomic_load(word) == expected) {
+        sched_yield();
+    }
+}
+
+static void fake_wake(struct snap_memory *memory, _Atomic uint32_t *word)
+{
+    (void)memory;
+    (void)word;
+}
+
 static void fake_close(struct snap_memory *memory)
 {
     (void)memory;
@@ -189,6 +204,8 @@ struct memory_fake *memory_fake_create(uint64_t page_count, bool tracks)
         .populate = fake_populate,
         .protect_all = fake_protect_all,
         .discard = fake_discard,
+        .wait = fake_wait,
+        .wake = fake_wake,
         .close = fake_close,
         .barrier = fake_barrier,
     };
