@@ -189,7 +189,9 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
     *kit = (struct kit){.kind = kind, .pages = pages, .heap_pages = pages, .options = *options};
     kit->options.strategy = kind->strategy;
     kit->options.all_stores_marked = kind->marked;
-    kit->options.all_stores_announced = true; /* kit_write() does */
+    /* kit_write() announces; but what is chosen automatically depends on the memory alone. */
+    kit->options.all_stores_announced =
+        kind->strategy != NULL && strcmp(kind->strategy, "epoch") == 0;
     kit->diag.size = sizeof(kit->diag);
     kit->memory = kind->memory->create(&kit->handle, pages);
     assert_non_null(kit->memory);
@@ -271,7 +273,7 @@ void kit_expect_heap(struct kit *kit, const uint8_t *expected)
 
 void kit_write(struct kit *kit, uint64_t offset, const void *data, size_t length)
 {
-    struct snap_epoch *epoch = snap_engine_epoch(kit->engine);
+    struct snap_epoch *epoch = kit->engine != NULL ? snap_engine_epoch(kit->engine) : NULL;
     for (uint64_t page = offset / PAGE; epoch != NULL && page <= (offset + length - 1) / PAGE;
          page++) {
         snap_before_store(epoch, page);

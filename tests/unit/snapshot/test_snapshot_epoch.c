@@ -155,8 +155,8 @@ static void no_generation_of_hundreds_differs_from_its_cut(void **state)
     kit_begin(&kit, &epoch_kind, 700);
     kit_let_discard(&kit, 50);
     kit_start_mutators(&kit, 4, 500, 60, seed);
-    for (int i = 0; i < 300; i++) {
-        kit_let_run(&kit, 150);
+    for (int i = 0; i < 200; i++) {
+        kit_let_run(&kit, 100);
         kit_snapshot_ok(&kit); /* compared with the heap at the cut */
     }
     kit_stop_mutators(&kit);
