@@ -47,6 +47,7 @@ static int epoch_open(struct snap_engine *engine, void **state, struct phantom_d
         epoch_close(cow);
         return rc;
     }
+    atomic_store(&engine->unmarked_writer, false); /* what came before counts as changed */
     *state = cow;
     return 0;
 }
