@@ -30,10 +30,10 @@
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
     X(RESTORED_UNVERIFIED, "a loaded page is installed although its sum is wrong")                 \
     X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")            \
-    /* copy on write */                                                                            \
-    X(IMAGE_AFTER_STORE, "the before-image is copied when the store was let through")              \
-    X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \
-    X(DISCARD_NOT_REARMED, "a discarded page does not announce its next store")                    \
-    X(FROZEN_SET_FORGOTTEN, "pages of a failed snapshot are not changed pages again")
+    /* copies and other work on whole generations */                                               \
+    X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
+    X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
+    X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
+    X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")
 
 #endif /* PH_MUTANT_LIST_H */

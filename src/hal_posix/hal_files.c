@@ -2,10 +2,13 @@
 #include "hal_files.h"
 
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,8 +104,39 @@ static int sync_directory_of(const char *path)
     return result;
 }
 
+/* The mode, and if this process may, the owner of the file that is about to be replaced. */
+static int take_after(int fd, const char *original)
+{
+    struct stat info;
+    if (original == NULL || lstat(original, &info) != 0 || !S_ISREG(info.st_mode)) {
+        return 0;
+    }
+    /* Another owner than before is no reason to fail; more rights for others would be. */
+    bool same = fchown(fd, info.st_uid, info.st_gid) == 0;
+    mode_t mode = info.st_mode & (same ? 07777 : 0700);
+    return fchmod(fd, mode) == 0 ? 0 : -errno;
+}
+
+static int sync_content(const char *path, const char *original)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return -errno;
+    }
+    int result = take_after(fd, original);
+    if (result == 0 && fsync(fd) != 0) {
+        result = -errno;
+    }
+    close(fd);
+    return result;
+}
+
 int hal_file_publish(const char *from, const char *to, struct phantom_diag *diag)
 {
+    int synced = sync_content(from, NULL);
+    if (synced != 0) {
+        return ph_fail(diag, synced, "%s: %s", from, strerror(-synced));
+    }
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0) {
         int error = errno;
         if (error != EINVAL && error != ENOSYS) {
@@ -120,6 +154,51 @@ int hal_file_publish(const char *from, const char *to, struct phantom_diag *diag
                        strerror(-result));
     }
     return 0;
+}
+
+int hal_file_is_regular(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+int hal_file_same(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+int hal_file_resolve(const char *path, char resolved[4096], struct phantom_diag *diag)
+{
+    if (realpath(path, resolved) != NULL) {
+        return 0;
+    }
+    int error = errno == ENOENT ? PHANTOM_ENOTFOUND : -errno;
+    return ph_fail(diag, error, "%s: %s", path, strerror(errno));
+}
+
+int hal_file_cut(const char *path, uint64_t bytes, struct phantom_diag *diag)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 ||
+        ((uint64_t)info.st_size > bytes && truncate(path, (off_t)bytes) != 0)) {
+        return ph_fail(diag, -errno, "%s: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+int hal_file_replace(const char *from, const char *to, struct phantom_diag *diag)
+{
+    int result = PH_MUTANT(RENAME_BEFORE_SYNC) ? 0 : sync_content(from, to);
+    if (result == 0 && rename(from, to) != 0) {
+        result = -errno;
+    }
+    if (PH_MUTANT(RENAME_BEFORE_SYNC) && result == 0) {
+        result = sync_content(to, NULL);
+    }
+    result = result == 0 ? sync_directory_of(to) : result;
+    return result == 0 ? 0 : ph_fail(diag, result, "%s: %s", to, strerror(-result));
 }
 
 void hal_file_discard(const char *path)

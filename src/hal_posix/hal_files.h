@@ -24,10 +24,28 @@ int hal_file_read_whole(const char *path, size_t limit, void **bytes, size_t *si
 int hal_file_exists(const char *path);
 
 /**
- * Rename `from` to `to` in the same directory, only if `to` does not exist, and make the directory
- * entry durable. @return 0, -EEXIST, or -errno
+ * Make `from` durable, rename it to `to` in the same directory, only if `to` does not exist, and
+ * make the directory entry durable. @return 0, -EEXIST, or -errno
  */
 int hal_file_publish(const char *from, const char *to, struct phantom_diag *diag);
+
+/** 1 if it is a regular file (a link is not followed). */
+int hal_file_is_regular(const char *path);
+/** 1 if both names exist and lead to the same file. */
+int hal_file_same(const char *a, const char *b);
+
+/** The path without links. 0, PHANTOM_ENOTFOUND or -errno. */
+int hal_file_resolve(const char *path, char resolved[4096], struct phantom_diag *diag);
+
+/** Make a file `bytes` long if it is longer. 0 or -errno. */
+int hal_file_cut(const char *path, uint64_t bytes, struct phantom_diag *diag);
+
+/**
+ * Rename `from` to `to`, in place of what may be there, in an order that a crash cannot turn into a
+ * file under that name with less than its content: content durable, rename, directory durable.
+ * The new file gets the mode of the old one.
+ */
+int hal_file_replace(const char *from, const char *to, struct phantom_diag *diag);
 
 /** Remove a file that this process made and nobody needs. Errors are ignored. */
 void hal_file_discard(const char *path);

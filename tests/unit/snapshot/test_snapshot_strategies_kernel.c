@@ -71,7 +71,6 @@ int main(void)
         {"async over kernel-tracked memory", "async", &tracked, false},
         {"async with marks over kernel-tracked memory", "async", &tracked, true},
         {"cards over untracked memory", "cards", &untracked, true},
-        {"epoch over untracked memory", "epoch", &untracked, false},
         {"full over kernel-tracked memory", "full", &tracked, false},
         {"full over untracked memory", "full", &untracked, false},
     };
