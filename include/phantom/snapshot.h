@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * snapshot.h - look at a store without running it: its generations, their integrity, and what this
- * machine offers. Stability: see phantom.h.
+ * snapshot.h - stores without running them: their generations, what differs between two, copies,
+ * rescue, and what this machine offers. Stability: see phantom.h.
  *
  * A store opened here is read-only: nothing is written to it, and a running writer is not
  * disturbed. The handle keeps a shared lock on the newest generation it saw, so that its pages
- * stay.
+ * stay. Functions that work on an older generation hold it while they do; a running writer may drop
+ * one at any time before, which is PHANTOM_ENOTFOUND.
+ *
+ * Functions that change a store (tag, untag, rollback, compact) take its path: they need to be its
+ * only writer, and say PHANTOM_EBUSY after a second if they are not. No world may have it open.
  */
 #ifndef PHANTOM_SNAPSHOT_H
 #define PHANTOM_SNAPSHOT_H
@@ -89,6 +93,179 @@ PHANTOM_API int phantom_store_verify(struct phantom_store *store, bool all_gener
                                      struct phantom_verify_report *report,
                                      void (*damage)(void *context, const char *what), void *context,
                                      struct phantom_diag *diag);
+
+/* ---- generations and tags ------------------------------------------------------------------- */
+
+/** A name for a generation: 1 to 63 of [A-Za-z0-9._-]. A tagged generation is not dropped. */
+struct phantom_tag {
+    char name[64];
+    uint64_t generation;
+};
+/** Call visit for each tag, by name; non-zero from visit stops and is returned. */
+PHANTOM_API int phantom_store_tags(const struct phantom_store *store,
+                                   int (*visit)(void *context, const struct phantom_tag *tag),
+                                   void *context);
+
+/**
+ * The generation that a person means: a tag, a number, or "newest".
+ * @param[out] generation  number of a retained generation
+ * @return 0, PHANTOM_ENOTFOUND, -ENOMEM
+ */
+PHANTOM_API int phantom_store_find(const struct phantom_store *store, const char *name,
+                                   uint64_t *generation, struct phantom_diag *diag);
+
+/**
+ * Name a retained generation; it stays until the name is taken away. Durable when 0 is returned.
+ * @param name  not "newest" and not digits only, which phantom_store_find() takes for a number
+ * @return 0; -EEXIST the name is in use; PHANTOM_EINVALID not a name, or too many tags;
+ *         PHANTOM_ENOTFOUND no such generation; PHANTOM_EBUSY; errors of phantom_store_open()
+ * @threads any
+ */
+PHANTOM_API int phantom_store_tag(const char *path, uint64_t generation, const char *name,
+                                  struct phantom_diag *diag);
+/** Take a name away. PHANTOM_ENOTFOUND: no such name. */
+PHANTOM_API int phantom_store_untag(const char *path, const char *name, struct phantom_diag *diag);
+
+struct phantom_rollback {
+    struct phantom_generation made; /* the new newest one; equal memory to the one asked for */
+    uint64_t undo;                  /* roll back to this to undo it */
+    char undo_tag[64];              /* the tag that keeps it */
+};
+/**
+ * Make a retained generation the newest one, as a new generation with its content. Nothing is lost:
+ * the generation that was the newest is kept under a tag.
+ * @return as phantom_store_tag(); PHANTOM_ECORRUPT: the generation fails its sums
+ */
+PHANTOM_API int phantom_store_rollback(const char *path, uint64_t generation,
+                                       struct phantom_rollback *out, struct phantom_diag *diag);
+
+/* ---- differences ---------------------------------------------------------------------------- */
+
+enum phantom_change { PHANTOM_ADDED = 1, PHANTOM_REMOVED = 2, PHANTOM_CHANGED = 3 };
+
+/** Neighbouring pages that changed in the same way. Page n is at byte 4096 * n of the heap. */
+struct phantom_page_range {
+    uint64_t first, count;
+    enum phantom_change change; /* ADDED: was all zero before; REMOVED: is all zero now */
+};
+/**
+ * Call visit for each range of pages that differs between two retained generations, ascending.
+ * Costs as much as differs, not as much as there is. Non-zero from visit stops and is returned.
+ * visit must not use this store.
+ * @return 0, PHANTOM_ENOTFOUND, PHANTOM_ECORRUPT, -ENOMEM, -errno
+ */
+PHANTOM_API int phantom_store_diff(struct phantom_store *store, uint64_t from, uint64_t to,
+                                   int (*visit)(void *context,
+                                                const struct phantom_page_range *range),
+                                   void *context, struct phantom_diag *diag);
+
+/**
+ * Read one page (4096 bytes) of a retained generation; its sum is checked on the way.
+ * @return 1; 0: all zero; PHANTOM_ENOTFOUND, PHANTOM_EINVALID (no such page), PHANTOM_ECORRUPT,
+ *         -ENOMEM, -errno
+ */
+PHANTOM_API int phantom_store_read_page(struct phantom_store *store, uint64_t generation,
+                                        uint64_t page, void *buffer, struct phantom_diag *diag);
+
+/* ---- copies --------------------------------------------------------------------------------- */
+
+/** How a long call tells how far it is. NULL or step NULL: it does not. */
+struct phantom_progress {
+    size_t size; /* sizeof(struct phantom_progress) */
+    void *context;
+    /** Called now and then, in the calling thread. Anything but 0: stop; the call cleans up and
+     * returns -ECANCELED. `total` is an estimate. */
+    int (*step)(void *context, uint64_t pages_done, uint64_t pages_total);
+};
+
+enum phantom_transfer_flags {
+    PHANTOM_REPLACE = 1, /* a file of that name is replaced; else it is -EEXIST */
+    PHANTOM_PARTIAL = 2  /* salvage: if nothing is whole, rescue with holes */
+};
+
+struct phantom_copied {
+    uint64_t generation;  /* newest in the new store */
+    uint64_t generations; /* in it */
+    uint64_t pages;
+    uint64_t file_bytes;
+    char uuid[37];
+};
+
+/**
+ * Write a store with one generation of this one: same identity (UUID), same number, time and hash.
+ * May run beside a writer, and shows one consistent moment. The file appears under its name only
+ * when it is complete and durable; after an error nothing of it is left.
+ * @param generation  0: the one this handle shows as current
+ * @param out         NULL allowed
+ * @return 0; -EEXIST; PHANTOM_ENOTFOUND (no such generation or directory), PHANTOM_ECORRUPT,
+ *         PHANTOM_ENOSPACE, -ECANCELED, -ENOMEM, -errno
+ */
+PHANTOM_API int phantom_store_copy(struct phantom_store *store, uint64_t generation,
+                                   const char *path, unsigned flags,
+                                   const struct phantom_progress *progress,
+                                   struct phantom_copied *out, struct phantom_diag *diag);
+/**
+ * The same as a stream of bytes, for a pipe. It is made in a temporary file first.
+ * @param directory  for the temporary file; NULL: /var/tmp
+ * @param write      takes all the bytes and returns 0, or a negative error that is then returned
+ */
+PHANTOM_API int
+phantom_store_copy_stream(struct phantom_store *store, uint64_t generation, const char *directory,
+                          int (*write)(void *context, const void *bytes, size_t size),
+                          void *context, const struct phantom_progress *progress,
+                          struct phantom_copied *out, struct phantom_diag *diag);
+/**
+ * As phantom_store_copy(), but with an identity of its own: a new UUID, with which all sums are
+ * computed anew, so that no block of one store is ever taken for one of the other. The heap's base
+ * address stays, since references are addresses: store and clone cannot be open at the same time in
+ * one process.
+ */
+PHANTOM_API int phantom_store_clone(struct phantom_store *store, uint64_t generation,
+                                    const char *path, unsigned flags,
+                                    const struct phantom_progress *progress,
+                                    struct phantom_copied *out, struct phantom_diag *diag);
+
+struct phantom_salvage_report {
+    uint64_t generation;    /* rescued; 0: none */
+    uint64_t newest_seen;   /* highest number among the records that can be read */
+    uint64_t records_found; /* commit records that can be read */
+    uint64_t records_bad;   /* slots of the ring that cannot */
+    uint64_t pages;         /* rescued */
+    uint64_t pages_lost;    /* replaced by holes; only with PHANTOM_PARTIAL */
+    uint64_t file_bytes;    /* of the new store */
+};
+/**
+ * Rescue from a damaged store, which is only read, into a new one: the newest generation that can
+ * be read completely. With PHANTOM_PARTIAL, if there is none: the newest that can be read at all,
+ * with holes where it cannot; that memory was never there, so its program may fail in any way.
+ * @param lost  called for each range of pages lost, with the reason; NULL allowed
+ * @return 0; PHANTOM_ECORRUPT nothing could be rescued, or neither superblock can be read;
+ *         PHANTOM_ENOTFOUND no such file; PHANTOM_EFORMAT, PHANTOM_EVERSION; as
+ *         phantom_store_copy()
+ * @threads any
+ */
+PHANTOM_API int phantom_store_salvage(const char *path, const char *new_path, unsigned flags,
+                                      void (*lost)(void *context, uint64_t first_page,
+                                                   uint64_t count, const char *why),
+                                      void *context, const struct phantom_progress *progress,
+                                      struct phantom_salvage_report *report,
+                                      struct phantom_diag *diag);
+
+struct phantom_compacted {
+    uint64_t bytes_before, bytes_after;
+    uint64_t generations_before, generations_after;
+    uint64_t tags;
+};
+/**
+ * Rewrite a store in as few bytes as it takes, with all generations it retains and their tags. The
+ * old file is replaced in one step when the new one is complete and durable: after a crash at any
+ * time there is the one or the other. Needs room for both.
+ * @return 0; PHANTOM_EBUSY, PHANTOM_ENOSPACE, PHANTOM_ECORRUPT, -ECANCELED and so on: the store is
+ *         as it was
+ * @threads any
+ */
+PHANTOM_API int phantom_store_compact(const char *path, const struct phantom_progress *progress,
+                                      struct phantom_compacted *out, struct phantom_diag *diag);
 
 /** One thing the library would like from the machine. */
 struct phantom_probe_item {

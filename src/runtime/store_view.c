@@ -3,7 +3,7 @@
  * store_view.c - the read-only side of the public interface: what is in a store and whether it is
  * whole, and what this machine allows.
  */
-#include "world_internal.h"
+#include "store_view.h"
 
 #include "ph_memory.h"
 
@@ -11,12 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STORE_FORMAT_VERSION = 1, GENERATIONS_MAX = 4096 };
-
-struct phantom_store {
-    struct snap_io *io;
-    struct snap_store *store;
-};
+enum { STORE_FORMAT_VERSION = 1 };
 
 int phantom_store_open(const char *path, struct phantom_store **out,
                        struct phantom_recovery *recovery, struct phantom_diag *diag)
@@ -58,13 +53,21 @@ void phantom_store_close(struct phantom_store *store)
     ph_free(store);
 }
 
-static void print_uuid(const uint8_t uuid[16], char text[37])
+void store_uuid_text(const uint8_t uuid[16], char text[37])
 {
     char *out = text;
     for (int i = 0; i < 16; i++) {
         bool dash = i == 4 || i == 6 || i == 8 || i == 10;
         out += snprintf(out, 4, dash ? "-%02x" : "%02x", uuid[i]);
     }
+}
+
+void store_uuid_random(uint8_t uuid[16])
+{
+    uint64_t words[2] = {hal_random(), hal_random()};
+    memcpy(uuid, words, 16);
+    uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x40); /* version 4, variant 1 (RFC 4122) */
+    uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80);
 }
 
 void phantom_store_info(const struct phantom_store *store, struct phantom_store_info *out)
@@ -74,7 +77,7 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     const struct snap_generation *current = snap_store_current(store->store);
     struct snap_store_usage usage;
     snap_store_usage(store->store, &usage);
-    print_uuid(params->uuid, out->uuid);
+    store_uuid_text(params->uuid, out->uuid);
     out->format_version = STORE_FORMAT_VERSION;
     out->heap_layout_version = current->version.heap_layout;
     out->native_class_version = current->version.native_classes;
@@ -88,23 +91,109 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     world_generation(current, &out->current);
 }
 
+struct snap_generation *store_generations(const struct snap_store *store, size_t *count)
+{
+    size_t capacity = snap_store_list(store, NULL, 0);
+    struct snap_generation *list = ph_zalloc(capacity + 1, sizeof(*list));
+    if (list != NULL) {
+        *count = snap_store_list(store, list, capacity);
+        *count = *count < capacity ? *count : capacity;
+    }
+    return list;
+}
+
+struct snap_tag *store_tags(const struct snap_store *store, size_t *count)
+{
+    size_t capacity = snap_store_tags(store, NULL, 0);
+    struct snap_tag *list = ph_zalloc(capacity + 1, sizeof(*list));
+    if (list != NULL) {
+        *count = snap_store_tags(store, list, capacity);
+        *count = *count < capacity ? *count : capacity;
+    }
+    return list;
+}
+
 int phantom_store_log(const struct phantom_store *store,
                       int (*visit)(void *context, const struct phantom_generation *generation),
                       void *context)
 {
-    struct snap_generation *list = ph_zalloc(GENERATIONS_MAX, sizeof(*list));
+    size_t count = 0;
+    struct snap_generation *list = store_generations(store->store, &count);
     if (list == NULL) {
         return -ENOMEM;
     }
-    size_t count = snap_store_list(store->store, list, GENERATIONS_MAX);
     int result = 0;
-    for (size_t i = 0; i < count && i < GENERATIONS_MAX && result == 0; i++) {
+    for (size_t i = 0; i < count && result == 0; i++) {
         struct phantom_generation generation;
         world_generation(&list[i], &generation);
         result = visit(context, &generation);
     }
     ph_free(list);
     return result;
+}
+
+int phantom_store_tags(const struct phantom_store *store,
+                       int (*visit)(void *context, const struct phantom_tag *tag), void *context)
+{
+    size_t count = 0;
+    struct snap_tag *list = store_tags(store->store, &count);
+    if (list == NULL) {
+        return -ENOMEM;
+    }
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct phantom_tag tag = {.generation = list[i].generation};
+        memcpy(tag.name, list[i].name, sizeof(tag.name));
+        result = visit(context, &tag);
+    }
+    ph_free(list);
+    return result;
+}
+
+/* Digits only, and no overflow. */
+static bool is_number(const char *text, uint64_t *number)
+{
+    uint64_t value = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value)) {
+            return false;
+        }
+    }
+    *number = value;
+    return text[0] != '\0';
+}
+
+int phantom_store_find(const struct phantom_store *store, const char *name, uint64_t *generation,
+                       struct phantom_diag *diag)
+{
+    size_t generations = 0, tags = 0;
+    struct snap_generation *list = store_generations(store->store, &generations);
+    struct snap_tag *tag = store_tags(store->store, &tags);
+    int result = list != NULL && tag != NULL ? PHANTOM_ENOTFOUND : -ENOMEM;
+    uint64_t number = 0;
+    bool newest = strcmp(name, "newest") == 0;
+    bool numeric = !newest && is_number(name, &number);
+    for (size_t i = 0; result == PHANTOM_ENOTFOUND && !newest && i < tags; i++) {
+        if (strcmp(tag[i].name, name) == 0 && !numeric) {
+            number = tag[i].generation;
+            numeric = true;
+        }
+    }
+    for (size_t i = 0; result == PHANTOM_ENOTFOUND && i < generations; i++) {
+        if ((numeric && list[i].number == number) || (newest && i + 1 == generations)) {
+            *generation = list[i].number;
+            result = 0;
+        }
+    }
+    ph_free(list);
+    ph_free(tag);
+    return result == 0 ? 0
+                       : ph_fail(diag, result,
+                                 result == -ENOMEM ? "%s: no memory to look for '%s'"
+                                                   : "%s: no generation '%s' is retained; "
+                                                     "`phantom log` lists what is",
+                                 store->io->path, name);
 }
 
 int phantom_store_verify(struct phantom_store *store, bool all_generations,

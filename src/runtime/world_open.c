@@ -6,7 +6,7 @@
  * first generation, taken before the first instruction runs, is durable. So a store that can be
  * seen is always a store that can be opened.
  */
-#include "world_internal.h"
+#include "store_view.h"
 
 #include "hal_files.h"
 #include "ph_memory.h"
@@ -357,20 +357,12 @@ static int open_existing(struct phantom_world *world, struct phantom_diag *diag)
     return result == 0 ? resume(world, diag) : result;
 }
 
-static void random_uuid(uint8_t uuid[16])
-{
-    uint64_t words[2] = {hal_random(), hal_random()};
-    memcpy(uuid, words, 16);
-    uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x40); /* version 4, variant 1 (RFC 4122) */
-    uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80);
-}
-
 /** Find a free slot for the heap, then write an empty store that says so. */
 static int create_store(struct phantom_world *world, const char *birth_path,
                         struct phantom_diag *diag)
 {
     struct snap_store_params params = {.heap_size = world->options.heap_size};
-    random_uuid(params.uuid);
+    store_uuid_random(params.uuid);
     int result = PHANTOM_EADDRESS;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
          attempt++) {

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_change.c - what changes a store without running it: tags and rollback. Each call opens the
+ * store as its only writer, makes one commit and closes it; nothing is kept between calls.
+ */
+#include "store_view.h"
+
+#include "ph_memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BUSY_WAIT_MS = 1000, BUSY_POLL_MS = 10 };
+
+void store_close_both(struct snap_io *io, struct snap_store *store)
+{
+    snap_store_close(store);
+    if (io != NULL) {
+        io->ops->close(io);
+    }
+}
+
+int store_open_for_change(const char *path, struct snap_io **io, struct snap_store **store,
+                          struct phantom_diag *diag)
+{
+    *io = NULL;
+    *store = NULL;
+    if (path == NULL || path[0] == '\0') {
+        return ph_fail(diag, PHANTOM_EINVALID, "no path given");
+    }
+    int result = hal_file_open(path, 0, io, diag);
+    for (int waited = 0; result == 0; waited += BUSY_POLL_MS) {
+        result = snap_store_open(*io, 0, store, NULL, diag);
+        if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
+            break;
+        }
+        hal_sleep_msec(BUSY_POLL_MS);
+        result = 0;
+    }
+    if (result != 0) {
+        store_close_both(*io, *store);
+        *io = NULL;
+        *store = NULL;
+    }
+    return result;
+}
+
+/* A name that phantom_store_find() would read as something else. */
+static bool is_ambiguous(const char *name)
+{
+    return strcmp(name, "newest") == 0 || strspn(name, "0123456789") == strlen(name);
+}
+
+int phantom_store_tag(const char *path, uint64_t generation, const char *name,
+                      struct phantom_diag *diag)
+{
+    struct snap_io *io;
+    struct snap_store *store;
+    if (name == NULL || is_ambiguous(name)) {
+        return ph_fail(diag, PHANTOM_EINVALID,
+                       "'%s' cannot be a tag: it would be read as a generation's number",
+                       name != NULL ? name : "");
+    }
+    int result = store_open_for_change(path, &io, &store, diag);
+    if (result == 0) {
+        result = snap_store_tag(store, generation, name, diag);
+        store_close_both(io, store);
+    }
+    return result;
+}
+
+int phantom_store_untag(const char *path, const char *name, struct phantom_diag *diag)
+{
+    struct snap_io *io;
+    struct snap_store *store;
+    if (name == NULL) {
+        return ph_fail(diag, PHANTOM_EINVALID, "no tag given");
+    }
+    int result = store_open_for_change(path, &io, &store, diag);
+    if (result == 0) {
+        result = snap_store_untag(store, name, diag);
+        store_close_both(io, store);
+    }
+    return result;
+}
+
+int phantom_store_rollback(const char *path, uint64_t generation, struct phantom_rollback *out,
+                           struct phantom_diag *diag)
+{
+    struct snap_io *io;
+    struct snap_store *store;
+    int result = store_open_for_change(path, &io, &store, diag);
+    if (result != 0) {
+        return result;
+    }
+    uint64_t before = snap_store_current(store)->number;
+    struct snap_generation made;
+    result = snap_store_rollback(store, generation, &made, diag);
+    size_t count = 0;
+    struct snap_tag *tags = result == 0 && out != NULL ? store_tags(store, &count) : NULL;
+    if (result == 0 && out != NULL) {
+        *out = (struct phantom_rollback){.undo = before};
+        world_generation(&made, &out->made);
+        for (size_t i = 0; tags != NULL && i < count; i++) {
+            if (tags[i].generation == before && out->undo_tag[0] == '\0') {
+                memcpy(out->undo_tag, tags[i].name, sizeof(out->undo_tag));
+            }
+        }
+    }
+    ph_free(tags);
+    store_close_both(io, store);
+    return result;
+}

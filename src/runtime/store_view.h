@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_view.h - a store that is looked at, as the files that implement <phantom/snapshot.h> see
+ * it. Used inside the runtime room only.
+ */
+#ifndef STORE_VIEW_H
+#define STORE_VIEW_H
+
+#include "world_internal.h"
+
+#include "snap_transfer.h"
+
+struct phantom_store {
+    struct snap_io *io;
+    struct snap_store *store;
+};
+
+/** 36 characters and the terminator. */
+void store_uuid_text(const uint8_t uuid[16], char text[37]);
+/** A random UUID (version 4). */
+void store_uuid_random(uint8_t uuid[16]);
+
+/** A list that the caller ph_frees; NULL: no memory. *count may be 0. */
+struct snap_generation *store_generations(const struct snap_store *store, size_t *count);
+struct snap_tag *store_tags(const struct snap_store *store, size_t *count);
+
+/** Open for writing, with a second of patience for what a killed writer left running. */
+int store_open_for_change(const char *path, struct snap_io **io, struct snap_store **store,
+                          struct phantom_diag *diag);
+/** Keep two generations (which may be the same) while they are read. */
+int store_hold_both(struct phantom_store *store, uint64_t from, uint64_t to,
+                    struct phantom_diag *diag);
+void store_unhold_both(struct phantom_store *store, uint64_t from, uint64_t to);
+/** Close both; NULLs allowed. */
+void store_close_both(struct snap_io *io, struct snap_store *store);
+
+#endif /* STORE_VIEW_H */
