@@ -32,7 +32,9 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_command_run, cli_command_stat, cli_command_log,
-    cli_command_verify, cli_command_doctor;
+    cli_command_verify, cli_command_doctor, cli_command_tag, cli_command_untag, cli_command_diff,
+    cli_command_rollback, cli_command_copy, cli_command_clone, cli_command_bisect,
+    cli_command_salvage, cli_command_compact;
 
 /** The exit code that belongs to an error of the library. */
 int cli_exit_code(int error);
@@ -45,6 +47,60 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
 int cli_bad_option(const struct cli_command *command, char **argv);
 /** Usage of one command on stdout, for --help. */
 void cli_help(const struct cli_command *command);
+
+/**
+ * The end of a command: when it failed before it printed a document and one was asked for, print
+ * {"error": {...}}. When a signal asked it to stop, die by that signal. Returns the exit code.
+ */
+int cli_end(int code, int argc, char **argv);
+
+/** What commands may be given besides operands; each knows some. */
+enum cli_option {
+    CLI_JSON = 1,
+    CLI_PROGRESS = 2,
+    CLI_FORCE = 4,
+    CLI_PARTIAL = 8,
+    CLI_BYTES = 16,
+    CLI_OBJECTS = 32,
+    CLI_DEEP = 64,
+    CLI_GENERATION = 128,
+    CLI_GOOD_BAD = 256,
+    CLI_PROMETHEUS = 512
+};
+struct cli_arguments {
+    unsigned given; /* enum cli_option */
+    const char *generation, *good, *bad;
+    char **operand;
+    int count;
+    bool done; /* help was printed */
+};
+/** Parse what `known` allows, with `least` to `most` operands. CLI_OK, or the code to end with. */
+int cli_parse(const struct cli_command *command, int argc, char **argv, unsigned known, int least,
+              int most, struct cli_arguments *out);
+
+/** Open the first operand, or fail as cli_fail() does. */
+int cli_open_store(const char *path, struct phantom_store **out);
+/** A generation or tag that the user named; NULL: the newest. As cli_fail() on failure. */
+int cli_find_generation(struct phantom_store *store, const char *name, uint64_t *out);
+
+/** From now on SIGINT, SIGTERM and SIGHUP only ask for an end, which cli_stopped() tells. */
+void cli_catch_signals(void);
+bool cli_stopped(void);
+
+/** Tells on stderr how far a long command is, if that is a terminal or --progress was given. */
+struct cli_progress {
+    struct phantom_progress progress; /* for the library */
+    const char *what;
+    bool shown, drawn, terminal;
+    int64_t last_ns;
+};
+void cli_progress_init(struct cli_progress *progress, const char *what, bool wanted);
+void cli_progress_end(struct cli_progress *progress);
+
+/** A path (any bytes) as JSON text: what is not UTF-8 becomes U+FFFD. */
+json_t *cli_path_json(const char *path);
+/** Text for people, with control characters made visible. */
+void cli_print_clean(FILE *out, const char *text);
 
 /** Commands that look at one store take [--json] STORE (and flags of their own). */
 struct cli_store_arguments {

@@ -4,6 +4,8 @@
  */
 #include "cli.h"
 
+#include "cli_signals.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -12,6 +14,12 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+/* What this run of the tool has said: one command a process. */
+static struct {
+    bool document; /* something was printed as JSON */
+    char name[64], message[600];
+} said;
 
 int cli_exit_code(int error)
 {
@@ -22,6 +30,7 @@ int cli_exit_code(int error)
     case PHANTOM_EQUOTA:
     case PHANTOM_EHEAPFULL: return CLI_PROGRAM_FAILED;
     case PHANTOM_EINVALID:
+    case -EEXIST:
     case PHANTOM_ENOTFOUND: return CLI_USAGE;
     case PHANTOM_EBUSY: return CLI_BUSY;
     case PHANTOM_ECORRUPT:
@@ -33,21 +42,45 @@ int cli_exit_code(int error)
     }
 }
 
+static void remember(const char *name, const char *message)
+{
+    snprintf(said.name, sizeof said.name, "%s", name);
+    snprintf(said.message, sizeof said.message, "%s", message);
+}
+
+void cli_print_clean(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f) {
+            fprintf(out, "\\x%02x", c);
+        } else {
+            putc(c, out);
+        }
+    }
+}
+
 int cli_fail(int error, const struct phantom_diag *diag)
 {
     const char *text = diag != NULL && diag->text[0] != '\0' ? diag->text : phantom_strerror(error);
-    fprintf(stderr, "phantom: %s (%s)\n", text, phantom_err_name(error));
+    fprintf(stderr, "phantom: ");
+    cli_print_clean(stderr, text);
+    fprintf(stderr, " (%s)\n", phantom_err_name(error));
+    remember(phantom_err_name(error), text);
     return cli_exit_code(error);
 }
 
 int cli_usage(const struct cli_command *command, const char *format, ...)
 {
-    fprintf(stderr, "phantom %s: ", command->name);
+    char text[512];
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    fprintf(stderr, "phantom %s: ", command->name);
+    cli_print_clean(stderr, text);
     fprintf(stderr, "\nusage: phantom %s %s\n", command->name, command->usage);
+    remember("usage", text);
     return CLI_USAGE;
 }
 
@@ -154,6 +187,7 @@ int cli_finish_output(void)
 int cli_print_json(json_t *document)
 {
     int result = CLI_IO;
+    said.document = true;
     if (document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0) {
         putchar('\n');
         result = cli_finish_output();
@@ -204,4 +238,55 @@ void cli_bytes_text(uint64_t bytes, char text[24])
         unit++;
     }
     snprintf(text, 24, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+json_t *cli_path_json(const char *path)
+{
+    json_t *text = json_string(path);
+    if (text != NULL) {
+        return text;
+    }
+    /* Byte by byte: whatever does not begin a valid sequence is replaced. */
+    size_t length = strlen(path), used = 0;
+    char *clean = malloc(3 * length + 1);
+    if (clean == NULL) {
+        return NULL;
+    }
+    for (size_t at = 0; at < length;) {
+        size_t take = 0;
+        for (size_t n = 1; n <= 4 && at + n <= length && take == 0; n++) {
+            json_t *part = json_stringn(path + at, n);
+            take = part != NULL ? n : 0;
+            json_decref(part);
+        }
+        memcpy(clean + used, take != 0 ? path + at : "\xef\xbf\xbd", take != 0 ? take : 3);
+        used += take != 0 ? take : 3;
+        at += take != 0 ? take : 1;
+    }
+    text = json_stringn(clean, used);
+    free(clean);
+    return text;
+}
+
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        size_t length = strlen(argv[i]);
+        if (length > 2 && strncmp(argv[i], "--json", length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int cli_end(int code, int argc, char **argv)
+{
+    cli_die_if_stopped();
+    if (code != CLI_OK && !said.document && wants_json(argc, argv)) {
+        json_t *message = cli_path_json(said.message);
+        json_t *document = json_pack("{s:{s:s, s:o, s:i}}", "error", "name", said.name, "message",
+                                     message, "exit", code);
+        (void)cli_print_json(document);
+    }
+    return code;
 }

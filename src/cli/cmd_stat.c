@@ -40,8 +40,8 @@ static int print_document(const char *path, const struct phantom_store_info *inf
                           const struct phantom_recovery *recovery)
 {
     json_t *document = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "store", path,
-        "uuid", info->uuid, "format_version", (json_int_t)info->format_version,
+        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "store",
+        cli_path_json(path), "uuid", info->uuid, "format_version", (json_int_t)info->format_version,
         "heap_layout_version", (json_int_t)info->heap_layout_version, "native_class_version",
         (json_int_t)info->native_class_version, "heap_base", (json_int_t)info->heap_base,
         "heap_size", (json_int_t)info->heap_size, "file_bytes", (json_int_t)info->file_bytes,

@@ -6,7 +6,7 @@
 
 static void collect_damage(void *context, const char *what)
 {
-    json_array_append_new(context, json_string(what));
+    json_array_append_new(context, cli_path_json(what));
 }
 
 static int print_text(const char *path, const struct phantom_verify_report *report,
@@ -33,10 +33,11 @@ static int verify(const struct cli_store_arguments *arguments, struct phantom_st
         phantom_store_verify(store, arguments->deep, &report, collect_damage, findings, &diag);
     int result;
     if (arguments->json) {
-        result = cli_print_json(json_pack(
-            "{s:s, s:I, s:I, s:I, s:I, s:O}", "store", arguments->path, "generations",
-            (json_int_t)report.generations, "pages", (json_int_t)report.pages, "nodes",
-            (json_int_t)report.nodes, "damaged", (json_int_t)report.damaged, "findings", findings));
+        result = cli_print_json(
+            json_pack("{s:o, s:I, s:I, s:I, s:I, s:O}", "store", cli_path_json(arguments->path),
+                      "generations", (json_int_t)report.generations, "pages",
+                      (json_int_t)report.pages, "nodes", (json_int_t)report.nodes, "damaged",
+                      (json_int_t)report.damaged, "findings", findings));
     } else {
         result = print_text(arguments->path, &report, findings);
     }

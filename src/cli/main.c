@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_run, &cli_command_stat, &cli_command_log, &cli_command_verify, &cli_command_doctor,
+    &cli_command_run,    &cli_command_stat,     &cli_command_log,     &cli_command_tag,
+    &cli_command_untag,  &cli_command_diff,     &cli_command_verify,  &cli_command_copy,
+    &cli_command_clone,  &cli_command_rollback, &cli_command_salvage, &cli_command_compact,
+    &cli_command_doctor,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -61,7 +64,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[1], commands[i]->name) == 0) {
-            return commands[i]->run(argc - 1, argv + 1);
+            return cli_end(commands[i]->run(argc - 1, argv + 1), argc - 1, argv + 1);
         }
     }
     fprintf(stderr, "phantom: unknown command '%s'\n\n", argv[1]);
