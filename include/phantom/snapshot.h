@@ -40,6 +40,12 @@ struct phantom_generation {
 
 struct phantom_store;
 
+/** phantom_store_info.heap_layout_version: who understands what is in the memory. */
+enum {
+    PHANTOM_LAYOUT_WORLD = 1,         /* a world: runtime.h */
+    PHANTOM_LAYOUT_SPACE = 0x43000001 /* the heap of a C program: space.h */
+};
+
 /** What opening found besides the generation it chose. */
 struct phantom_recovery {
     uint64_t opened;     /* generation that counts as current */

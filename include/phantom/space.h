@@ -277,7 +277,7 @@ PHANTOM_API void *phantom_space_root(struct phantom_space *space, const char *na
  */
 PHANTOM_API int phantom_space_set_root(struct phantom_space *space, const char *name, void *value);
 /** Call visit for each root, in no order; non-zero from visit stops and is returned. visit must not
- * change roots. @threads any */
+ * call back into the space. @threads any */
 PHANTOM_API int phantom_space_roots(struct phantom_space *space,
                                     int (*visit)(void *context, const char *name, void *value),
                                     void *context);

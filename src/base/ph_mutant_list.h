@@ -34,6 +34,12 @@
     X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
     X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
-    X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")
+    X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
+    /* space */                                                                                    \
+    X(CACHED_SLOTS_COUNTED, "slots in a thread's cache are marked as allocated in the space")      \
+    X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \
+    X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
+    X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
+    X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")
 
 #endif /* PH_MUTANT_LIST_H */

@@ -68,6 +68,9 @@ bool hal_file_is_direct(const struct snap_io *io);
 
 /* ---- heap range ---------------------------------------------------------------------------- */
 
+/** Address for the heap of a new store with this identity; attempt 0, 1, ... gives other slots. */
+uint64_t hal_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt);
+
 /**
  * Reserve [base, base+size): anonymous, private, no huge pages, not inherited by fork, not dumped,
  * mapped without replacing anything. PHANTOM_EADDRESS names the mapping in the way.

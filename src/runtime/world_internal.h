@@ -60,9 +60,6 @@ struct phantom_world {
 /** Fill a public generation from the store's. */
 void world_generation(const struct snap_generation *from, struct phantom_generation *to);
 
-/** Address of the heap for a store with this identity; attempt 0, 1, ... gives other slots. */
-uint64_t world_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt);
-
 /** Take a snapshot, or share one that begins after this call. Any thread but a worker. */
 int world_snapshot(struct phantom_world *world, struct phantom_generation *out,
                    struct phantom_diag *diag);

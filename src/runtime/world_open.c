@@ -303,6 +303,12 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
 {
     const struct snap_store_params *params = snap_store_params(world->store);
     const struct snap_heap_version *version = &snap_store_current(world->store)->version;
+    if (version->heap_layout == PHANTOM_LAYOUT_SPACE) {
+        return ph_fail(diag, PHANTOM_EVERSION,
+                       "%s: this is a space, the heap of a C program (phantom_space_open), not a "
+                       "world",
+                       world->path);
+    }
     if (version->heap_layout != HEAP_LAYOUT_VERSION) {
         return ph_fail(diag, PHANTOM_EVERSION,
                        "%s: heap layout %u; this library knows heap layout %u", world->path,
@@ -366,7 +372,7 @@ static int create_store(struct phantom_world *world, const char *birth_path,
     int result = PHANTOM_EADDRESS;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
          attempt++) {
-        params.heap_base = world_heap_base(params.uuid, params.heap_size, attempt);
+        params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
         result = reserve_memory(world, params.heap_base, params.heap_size, diag);
     }
     if (result == 0) {

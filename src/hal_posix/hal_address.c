@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * world_address.c - which virtual addresses a heap gets at its birth.
+ * hal_address.c - which virtual addresses a heap gets at its birth.
  *
  * Between 0x200000000000 and 0x500000000000 nothing is mapped in an ordinary process, nor under
  * AddressSanitizer. The range is cut into slots of the heap's size and the store's UUID picks one,
- * so that two worlds made separately can be open in one process. ThreadSanitizer leaves only one
+ * so that two stores made separately can be open in one process. ThreadSanitizer leaves only one
  * place free, 0x7e8000000000, and little of it.
  */
-#include "world_internal.h"
+#include "hal_posix.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@
 #define UNDER_TSAN 0
 #endif
 
-uint64_t world_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt)
+uint64_t hal_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt)
 {
     uint64_t slot_bytes = UINT64_C(64) << 30;
     if (size > slot_bytes) {

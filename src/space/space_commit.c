@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * space_commit.c - the durable side of the public interface: snapshots, commits, tickets, counters.
+ *
+ * Who is the leader (space_group.h) has the engine and the store to himself. lock guards what is
+ * told to others.
+ */
+#include "space_internal.h"
+
+#include "ph_memory.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void space_message(struct phantom_space *space, const char *format, ...)
+{
+    if (space->options.message == NULL) {
+        return;
+    }
+    char text[700];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    space->options.message(space->options.context, text);
+}
+
+/* ---- what the engine asks -----------------------------------------------------------------------
+ */
+
+int space_stop(void *context, int timeout_ms)
+{
+    struct phantom_space *space = context;
+    int rc = space_gate_stop(&space->gate, timeout_ms);
+    if (rc == 0) {
+        /* The cut: who joined so far has ended what he asks for. */
+        atomic_store(&space->operations_at_cut, space_gate_operations(&space->gate));
+        space_group_close_round(&space->group);
+    }
+    return rc;
+}
+
+void space_resume(void *context)
+{
+    struct phantom_space *space = context;
+    space_gate_resume(&space->gate);
+}
+
+uint64_t space_pages(void *context)
+{
+    struct phantom_space *space = context;
+    return space_alloc_pages(space->alloc);
+}
+
+/* ---- one snapshot
+ * -------------------------------------------------------------------------------- */
+
+void space_generation(const struct snap_generation *from, struct phantom_generation *to)
+{
+    *to = (struct phantom_generation){.number = from->number,
+                                      .parent = from->parent,
+                                      .time_ns = from->time_ns,
+                                      .pause_ns = from->pause_ns,
+                                      .heap_pages = from->heap_pages,
+                                      .live_pages = from->live_pages,
+                                      .pages_written = from->pages_written,
+                                      .bytes_written = from->bytes_written,
+                                      .sealed = from->sealed};
+    memcpy(to->hash, &from->root_sum, sizeof(to->hash));
+}
+
+static void note_success(struct phantom_space *space, const struct snap_report *report,
+                         struct phantom_generation *generation)
+{
+    space_generation(&report->generation, generation);
+    struct phantom_space_counters *counters = &space->counters;
+    hal_mutex_lock(&space->lock);
+    space->last_generation = *generation;
+    counters->generations++;
+    counters->pages += report->generation.pages_written;
+    counters->pause_ns += report->pause_ns;
+    if (report->pause_ns > counters->pause_max_ns) {
+        counters->pause_max_ns = report->pause_ns;
+    }
+    hal_mutex_unlock(&space->lock);
+}
+
+static void note_failure(struct phantom_space *space, const struct phantom_diag *diag)
+{
+    hal_mutex_lock(&space->lock);
+    space->diag = *diag;
+    space->counters.refused++;
+    hal_mutex_unlock(&space->lock);
+}
+
+/** Tell the host about a refused snapshot: the first of a row, and the end of the row. */
+static void report_outcome(struct phantom_space *space, int result, const struct phantom_diag *diag)
+{
+    bool refused = result < 0 && result != PHANTOM_EPOISONED; /* the next one may succeed */
+    if (refused && !space->refusal_reported) {
+        space_message(space, "%s: snapshot refused: %s", space->path, diag->text);
+    } else if (result == 0 && space->refusal_reported) {
+        space_message(space, "%s: snapshots go on", space->path);
+    } else if (result == PHANTOM_EPOISONED && !atomic_load(&space->poisoned)) {
+        space_message(space, "%s: snapshot failed: %s", space->path, diag->text);
+    }
+    space->refusal_reported = refused;
+}
+
+int space_take_snapshot(void *context)
+{
+    struct phantom_space *space = context;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    struct snap_report report;
+    uint64_t before = atomic_load(&space->operations_at_cut);
+    int result = snap_engine_snapshot(space->engine, &report, &diag);
+    struct phantom_generation generation;
+    if (result == 0) {
+        if (!atomic_exchange(&space->unsealed, true)) {
+            space_helper_poke(space);
+        }
+        note_success(space, &report, &generation);
+    } else {
+        atomic_store(&space->operations_at_cut, before);
+        note_failure(space, &diag);
+    }
+    report_outcome(space, result, &diag);
+    if (result == PHANTOM_EPOISONED) {
+        atomic_store(&space->poisoned, true);
+    }
+    if (result == 0 && space->options.committed != NULL) {
+        space->options.committed(space->options.context, &generation);
+    }
+    return result;
+}
+
+bool space_changed(struct phantom_space *space)
+{
+    return space_gate_operations(&space->gate) != atomic_load(&space->operations_at_cut);
+}
+
+/* ---- public
+ * -------------------------------------------------------------------------------------- */
+
+/** What is checked before anybody may wait. */
+static int may_commit(const struct phantom_space *space)
+{
+    if (atomic_load_explicit(space->forked, memory_order_relaxed)) {
+        return PHANTOM_EFORKED;
+    }
+    if (space_is_inside(space)) {
+        return PHANTOM_EINVALID;
+    }
+    return atomic_load(&space->poisoned) ? PHANTOM_EPOISONED : 0;
+}
+
+int phantom_space_commit(struct phantom_space *space)
+{
+    int rc = may_commit(space);
+    uint64_t round;
+    if (rc == 0) {
+        rc = space_group_join(&space->group, true, &round);
+    }
+    return rc == 0 ? space_group_wait(&space->group, round, -1) : rc;
+}
+
+int phantom_space_snapshot(struct phantom_space *space, struct phantom_generation *out)
+{
+    int rc = phantom_space_commit(space);
+    if (rc == 0 && out != NULL) {
+        hal_mutex_lock(&space->lock);
+        *out = space->last_generation;
+        hal_mutex_unlock(&space->lock);
+    }
+    return rc;
+}
+
+int phantom_space_commit_begin(struct phantom_space *space, struct phantom_space_ticket *ticket)
+{
+    int rc = may_commit(space);
+    return rc == 0 ? space_group_join(&space->group, false, &ticket->round) : rc;
+}
+
+int phantom_space_wait(struct phantom_space *space, struct phantom_space_ticket ticket,
+                       int timeout_ms)
+{
+    int rc = may_commit(space);
+    if (rc != 0 && rc != PHANTOM_EPOISONED) { /* what was durable before stays it */
+        return rc;
+    }
+    return space_group_wait(&space->group, ticket.round, timeout_ms);
+}
+
+int phantom_space_when_safe(struct phantom_space *space, void (*safe)(void *context, int result),
+                            void *context)
+{
+    int rc = may_commit(space);
+    if (rc != 0) {
+        return rc;
+    }
+    struct space_safe_call *call = ph_zalloc(1, sizeof(*call));
+    if (call == NULL) {
+        return -ENOMEM;
+    }
+    call->safe = safe;
+    call->context = context;
+    rc = space_group_call(&space->group, call);
+    if (rc != 0) {
+        ph_free(call);
+    }
+    return rc;
+}
+
+void phantom_space_message(struct phantom_space *space, struct phantom_diag *out)
+{
+    if (atomic_load(space->forked)) {
+        (void)ph_fail(out, PHANTOM_EFORKED, "%s", phantom_strerror(PHANTOM_EFORKED));
+        return;
+    }
+    hal_mutex_lock(&space->lock);
+    struct phantom_diag copy = space->diag;
+    hal_mutex_unlock(&space->lock);
+    (void)ph_fail(out, 0, "%s", copy.text);
+}
+
+int phantom_space_counters(struct phantom_space *space, struct phantom_space_counters *out)
+{
+    if (atomic_load(space->forked)) {
+        return PHANTOM_EFORKED;
+    }
+    if (out->size < sizeof(out->size) || out->size > sizeof(*out)) {
+        return PHANTOM_EINVALID;
+    }
+    hal_mutex_lock(&space->lock);
+    struct phantom_space_counters counters = space->counters;
+    hal_mutex_unlock(&space->lock);
+    hal_mutex_lock(&space->group.lock);
+    counters.acknowledged = space->group.acknowledged;
+    hal_mutex_unlock(&space->group.lock);
+    counters.operations = space_gate_operations(&space->gate);
+    counters.size = out->size;
+    memcpy(out, &counters, out->size);
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * space_helper.c - the space's own thread: periodic snapshots, the seal when nothing was committed
+ * for a while, and rounds for which nobody waits.
+ *
+ * It sleeps in a futex with a timeout and takes part in commits like any other thread. It owns
+ * nothing; helper_alive says that it runs.
+ */
+#include "space_internal.h"
+
+#include <limits.h>
+
+enum { SEAL_AFTER_MS = 10 };
+
+struct helper {
+    struct phantom_space *space;
+    uint64_t interval_ns;      /* 0: no periodic snapshots */
+    uint64_t next_ns;          /* when the next one is due */
+    uint64_t seen_generations; /* when it last looked */
+};
+
+static uint64_t generations(struct phantom_space *space)
+{
+    hal_mutex_lock(&space->lock);
+    uint64_t count = space->counters.generations;
+    hal_mutex_unlock(&space->lock);
+    return count;
+}
+
+static void commit_if_changed(struct phantom_space *space)
+{
+    uint64_t round;
+    if (!space_changed(space) || atomic_load(&space->poisoned) ||
+        space_group_join(&space->group, true, &round) != 0) {
+        return;
+    }
+    (void)space_group_wait(&space->group, round, -1);
+}
+
+/** Nobody commits meanwhile. */
+static void seal(void *context)
+{
+    struct phantom_space *space = context;
+    if (atomic_exchange(&space->unsealed, false) && !atomic_load(&space->poisoned)) {
+        (void)snap_store_seal(space->store); /* poisons the store; the next commit says so */
+    }
+}
+
+static void take_turn(struct helper *helper)
+{
+    struct phantom_space *space = helper->space;
+    space_group_help(&space->group);
+    uint64_t now = hal_monotonic_ns();
+    if (helper->interval_ns != 0 && now >= helper->next_ns) {
+        commit_if_changed(space);
+        now = hal_monotonic_ns();
+        helper->next_ns += helper->interval_ns;
+        if (helper->next_ns < now) {
+            helper->next_ns = now + helper->interval_ns;
+        }
+    }
+    uint64_t count = generations(space);
+    if (count == helper->seen_generations && atomic_load(&space->unsealed)) {
+        (void)space_group_alone(&space->group, seal, space);
+    }
+    helper->seen_generations = count;
+}
+
+/** Nanoseconds to sleep; negative: until somebody pokes. */
+static int64_t sleep_ns(const struct helper *helper)
+{
+    int64_t seal_in = SEAL_AFTER_MS * 1000000;
+    uint64_t now = hal_monotonic_ns();
+    int64_t next = helper->interval_ns == 0 ? -1
+                   : helper->next_ns > now  ? (int64_t)(helper->next_ns - now)
+                                            : 0;
+    return atomic_load(&helper->space->unsealed) && (next < 0 || next > seal_in) ? seal_in : next;
+}
+
+static void run(void *argument)
+{
+    struct phantom_space *space = argument;
+    t_current_set_name("space");
+    struct helper helper = {.space = space};
+    if (space->options.interval_ms != PHANTOM_SPACE_NO_INTERVAL) {
+        helper.interval_ns = (uint64_t)space->options.interval_ms * 1000000;
+    }
+    helper.next_ns = hal_monotonic_ns() + helper.interval_ns;
+    while (atomic_load(&space->helper_wanted)) {
+        uint32_t seen = atomic_load(&space->helper_word);
+        take_turn(&helper);
+        if (atomic_load(&space->helper_wanted)) {
+            (void)hal_futex_wait(&space->helper_word, seen, sleep_ns(&helper));
+        }
+    }
+    atomic_store(&space->helper_alive, 0);
+    hal_futex_wake(&space->helper_alive, INT_MAX);
+}
+
+int space_helper_start(struct phantom_space *space, struct phantom_diag *diag)
+{
+    atomic_store(&space->helper_wanted, true);
+    atomic_store(&space->helper_alive, 1);
+    tid_t tid = hal_start_thread(run, space, THREAD_FLAG_KERNEL);
+    if (tid < 0) {
+        atomic_store(&space->helper_alive, 0);
+        return ph_fail(diag, tid, "%s: cannot start the thread of the space", space->path);
+    }
+    return 0;
+}
+
+void space_helper_poke(void *context)
+{
+    struct phantom_space *space = context;
+    atomic_fetch_add(&space->helper_word, 1);
+    hal_futex_wake(&space->helper_word, 1);
+}
+
+void space_helper_stop(struct phantom_space *space)
+{
+    atomic_store(&space->helper_wanted, false);
+    space_helper_poke(space);
+    while (atomic_load(&space->helper_alive) != 0) {
+        (void)hal_futex_wait(&space->helper_alive, 1, -1);
+    }
+}

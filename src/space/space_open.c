@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * space_open.c - birth, opening and end of a space.
+ *
+ * Birth happens in a file of another name in the same directory; it gets its own name when its
+ * first generation is durable. So a store that can be seen is always a store that can be opened.
+ */
+#include "space_internal.h"
+
+#include "hal_files.h"
+#include "ph_memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEAP_MOST  (UINT64_C(64) << 30)
+#define HEAP_LEAST (UINT64_C(4) << 20)
+
+enum {
+    ADDRESS_ATTEMPTS = 16,
+    DEFAULT_INTERVAL_MS = 1000,
+    DEFAULT_STOP_TIMEOUT_MS = 1000,
+    DEFAULT_GATHER_US = 150,
+    BUSY_WAIT_MS = 1000, /* a killed writer's last writes hold its lock for milliseconds */
+    BUSY_POLL_MS = 5
+};
+
+void phantom_space_options_init(struct phantom_space_options *options)
+{
+    memset(options, 0, sizeof(*options));
+    options->size = sizeof(*options);
+}
+
+/* ---- options ------------------------------------------------------------------------------------
+ */
+
+static int check_options(struct phantom_space_options *o, struct phantom_diag *diag)
+{
+    if (o->heap_size == 0) {
+        o->heap_size = HEAP_MOST;
+    }
+    if (o->heap_size < HEAP_LEAST || o->heap_size > HEAP_MOST) {
+        return ph_fail(diag, PHANTOM_EINVALID, "heap size must be 4 MiB to 64 GiB");
+    }
+    o->heap_size = (o->heap_size + SPACE_BLOCK - 1) / SPACE_BLOCK * SPACE_BLOCK;
+    if (o->existing_only && o->create_only) {
+        return ph_fail(diag, PHANTOM_EINVALID, "existing_only and create_only exclude each other");
+    }
+    if (o->strategy != NULL &&
+        strlen(o->strategy) >= sizeof(((struct phantom_space *)0)->strategy)) {
+        return ph_fail(diag, PHANTOM_EINVALID, "no snapshot strategy is called '%s'", o->strategy);
+    }
+    o->interval_ms = o->interval_ms != 0 ? o->interval_ms : DEFAULT_INTERVAL_MS;
+    o->stop_timeout_ms = o->stop_timeout_ms != 0 ? o->stop_timeout_ms : DEFAULT_STOP_TIMEOUT_MS;
+    if (o->stop_timeout_ms > INT32_MAX) {
+        o->stop_timeout_ms = INT32_MAX;
+    }
+    o->gather_us = o->gather_us != 0 ? o->gather_us : DEFAULT_GATHER_US;
+    return 0;
+}
+
+static int take_options(struct phantom_space *space, const struct phantom_space_options *options,
+                        struct phantom_diag *diag)
+{
+    struct phantom_space_options *o = &space->options;
+    phantom_space_options_init(o);
+    if (options != NULL) {
+        if (options->size == 0 || options->size > sizeof(*options) ||
+            options->size % _Alignof(struct phantom_space_options) != 0) {
+            return ph_fail(diag, PHANTOM_EINVALID,
+                           "options: size is %zu; call phantom_space_options_init() first",
+                           options->size);
+        }
+        memcpy(o, options, options->size);
+        o->size = sizeof(*o);
+    }
+    int rc = check_options(o, diag);
+    if (rc == 0 && o->strategy != NULL) {
+        snprintf(space->strategy, sizeof(space->strategy), "%s", o->strategy);
+        o->strategy = space->strategy; /* the caller's string may not live as long as the space */
+    }
+    return rc;
+}
+
+/* ---- taking down --------------------------------------------------------------------------------
+ */
+
+static void close_storage(struct phantom_space *space)
+{
+    space_alloc_close(space->alloc);
+    space->alloc = NULL;
+    space->marks = NULL;
+    snap_engine_close(space->engine);
+    space->engine = NULL;
+    if (space->memory != NULL) {
+        space->memory->ops->close(space->memory);
+        space->memory = NULL;
+    }
+    snap_store_close(space->store);
+    space->store = NULL;
+    if (space->io != NULL) {
+        space->io->ops->close(space->io);
+        space->io = NULL;
+    }
+}
+
+static void free_space(struct phantom_space *space)
+{
+    if (space->key_ready) {
+        hal_thread_key_delete(space->key);
+    }
+    close_storage(space);
+    space_threads_free(space);
+    if (space->group_ready) {
+        space_group_finish(&space->group);
+    }
+    if (space->gate_ready) {
+        space_gate_finish(&space->gate);
+    }
+    if (space->roots_lock_ready) {
+        hal_mutex_destroy(&space->roots_lock);
+    }
+    if (space->lock_ready) {
+        hal_mutex_destroy(&space->lock);
+    }
+    hal_fork_flag_destroy(space->forked);
+    ph_free(space->path);
+    ph_free(space);
+}
+
+void phantom_space_abandon(struct phantom_space *space)
+{
+    if (space == NULL) {
+        return;
+    }
+    if (atomic_load(space->forked)) {
+        free_space(space); /* its other threads are not in this process */
+        return;
+    }
+    space_group_end(&space->group);
+    space_helper_stop(space);
+    space_group_tell_all(&space->group, PHANTOM_ESTOPPED);
+    free_space(space);
+}
+
+int phantom_space_close(struct phantom_space *space)
+{
+    if (atomic_load(space->forked)) {
+        free_space(space);
+        return PHANTOM_EFORKED;
+    }
+    if (space_is_inside(space) || space_gate_occupied(&space->gate)) {
+        return PHANTOM_EINVALID;
+    }
+    space_group_end(&space->group);
+    space_helper_stop(space);
+    int rc = atomic_load(&space->poisoned) ? PHANTOM_EPOISONED : 0;
+    if (rc == 0 && (space_changed(space) || space->group.first_call != NULL)) {
+        rc = space_take_snapshot(space);
+    }
+    space_group_tell_all(&space->group, rc);
+    free_space(space);
+    return rc;
+}
+
+/* ---- coming up ----------------------------------------------------------------------------------
+ */
+
+static int make_locks(struct phantom_space *space)
+{
+    space->lock_ready = hal_mutex_init(&space->lock, "space") == 0;
+    space->roots_lock_ready = hal_mutex_init(&space->roots_lock, "space roots") == 0;
+    space->gate_ready = space_gate_init(&space->gate) == 0;
+    space->group.commit = space_take_snapshot;
+    space->group.help = space_helper_poke;
+    space->group.context = space;
+    space->group.gather_ns = space->options.gather_us == PHANTOM_SPACE_NO_GATHER
+                                 ? 0
+                                 : (uint64_t)space->options.gather_us * 1000;
+    space->group_ready = space_group_init(&space->group) == 0;
+    space->key_ready = hal_thread_key_create(&space->key, space_thread_end) == 0;
+    bool made = space->lock_ready && space->roots_lock_ready && space->gate_ready &&
+                space->group_ready && space->key_ready;
+    return made ? 0 : -ENOMEM;
+}
+
+static unsigned file_flags(const struct phantom_space *space)
+{
+    return space->options.without_io_uring ? HAL_FILE_NO_URING : 0;
+}
+
+/** The tracked range, or an untracked one where tracking is refused and not asked for by name. */
+static int reserve_memory(struct phantom_space *space, uint64_t base, uint64_t size,
+                          struct phantom_diag *diag)
+{
+    const char *strategy = space->options.strategy;
+    bool track = strategy == NULL || strcmp(strategy, "full") != 0;
+    int rc = hal_memory_reserve(base, size, track, &space->memory, diag);
+    if (rc == PHANTOM_EUNSUPPORTED && strategy == NULL) {
+        space_message(space,
+                      "%s: the kernel does not track written pages here (%s); each snapshot reads "
+                      "the whole heap",
+                      space->path, diag->text);
+        rc = hal_memory_reserve(base, size, false, &space->memory, diag);
+    }
+    return rc;
+}
+
+static void discard_pages(void *context, void *start, uint64_t bytes)
+{
+    struct phantom_space *space = context;
+    uint64_t first = (uint64_t)((uint8_t *)start - space->memory->base) / SNAP_PAGE_SIZE;
+    (void)snap_engine_discard(space->engine, first, bytes / SNAP_PAGE_SIZE); /* zeros in any case */
+}
+
+static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
+{
+    const struct snap_world host = {
+        .context = space, .stop = space_stop, .resume = space_resume, .heap_pages = space_pages};
+    const struct snap_engine_options options = {
+        .strategy = space->options.strategy,
+        .stop_timeout_ms = (int)space->options.stop_timeout_ms,
+        .version = {.heap_layout = PHANTOM_LAYOUT_SPACE},
+        .all_stores_marked = space->options.all_stores_announced,
+        .check_against_heap = space->options.check_snapshots,
+    };
+    int rc = snap_engine_open(space->memory, space->store, &host, &options, &space->engine, diag);
+    if (rc == 0 && space->options.all_stores_announced) {
+        space->marks = snap_engine_marks(space->engine);
+    }
+    return rc;
+}
+
+static int open_allocator(struct phantom_space *space, struct phantom_diag *diag)
+{
+    const struct space_alloc_host host = {
+        .context = space,
+        .discard = discard_pages,
+        .wrote = space->options.all_stores_announced ? space_announce : NULL};
+    return space_alloc_open(space->memory->base, space->memory->page_count * SNAP_PAGE_SIZE, &host,
+                            &space->alloc, diag);
+}
+
+static int set_retention(struct phantom_space *space, struct phantom_diag *diag)
+{
+    const struct phantom_space_options *o = &space->options;
+    const struct snap_retention retention = {.budget_bytes = o->retain_bytes,
+                                             .all_s = o->retain_all_s,
+                                             .per_second_s = o->retain_per_second_s,
+                                             .per_minute_s = o->retain_per_minute_s,
+                                             .most_per_second = o->retain_most_per_second};
+    bool asked = o->retain_bytes != 0 || o->retain_all_s != 0 || o->retain_per_second_s != 0 ||
+                 o->retain_per_minute_s != 0 || o->retain_most_per_second != 0;
+    int rc = asked ? snap_store_set_retention(space->store, &retention) : 0;
+    return rc == 0 ? 0
+                   : ph_fail(diag, rc, "%s: the retention asked for: %s", space->path,
+                             rc == PHANTOM_EINVALID ? "a longer time for a finer step"
+                                                    : phantom_strerror(rc));
+}
+
+/** From an open store with a generation to a space ready to use. */
+static int resume(struct phantom_space *space, struct phantom_diag *diag)
+{
+    const struct snap_store_params *params = snap_store_params(space->store);
+    uint32_t layout = snap_store_current(space->store)->version.heap_layout;
+    if (layout == PHANTOM_LAYOUT_WORLD) {
+        return ph_fail(diag, PHANTOM_EVERSION,
+                       "%s: this is a world (phantom run, phantom_open), not a space", space->path);
+    }
+    if (layout != PHANTOM_LAYOUT_SPACE) {
+        return ph_fail(diag, PHANTOM_EVERSION,
+                       "%s: heap layout %u; spaces of this library have heap layout %u",
+                       space->path, layout, (unsigned)PHANTOM_LAYOUT_SPACE);
+    }
+    if (space->options.before_restore != NULL) {
+        space->options.before_restore(space->options.context, (void *)(uintptr_t)params->heap_base,
+                                      params->heap_size);
+    }
+    int rc = reserve_memory(space, params->heap_base, params->heap_size, diag);
+    if (rc == 0) {
+        rc = set_retention(space, diag);
+    }
+    if (rc == 0) {
+        rc = open_engine(space, diag);
+    }
+    return rc == 0 ? open_allocator(space, diag) : rc;
+}
+
+static int open_existing(struct phantom_space *space, struct phantom_diag *diag)
+{
+    int rc = hal_file_open(space->path, file_flags(space), &space->io, diag);
+    for (int waited = 0; rc == 0; waited += BUSY_POLL_MS) {
+        rc = snap_store_open(space->io, 0, &space->store, &space->recovery, diag);
+        if (rc != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
+            break;
+        }
+        hal_sleep_msec(BUSY_POLL_MS);
+        rc = 0;
+    }
+    if (rc == 0 && space->recovery.opened == 0) {
+        rc = ph_fail(diag, PHANTOM_EFORMAT, "%s: a store without any committed generation",
+                     space->path);
+    }
+    return rc == 0 ? resume(space, diag) : rc;
+}
+
+static void random_uuid(uint8_t uuid[16])
+{
+    uint64_t words[2] = {hal_random(), hal_random()};
+    memcpy(uuid, words, 16);
+    uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x40); /* version 4, variant 1 (RFC 4122) */
+    uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80);
+}
+
+/** Find a free slot for the heap, then write an empty store that says so. */
+static int create_store(struct phantom_space *space, const char *birth_path,
+                        struct phantom_diag *diag)
+{
+    struct snap_store_params params = {.heap_size = space->options.heap_size,
+                                       .retain_bytes = space->options.retain_bytes};
+    random_uuid(params.uuid);
+    int rc = PHANTOM_EADDRESS;
+    for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && rc == PHANTOM_EADDRESS; attempt++) {
+        params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
+        rc = reserve_memory(space, params.heap_base, params.heap_size, diag);
+    }
+    if (rc == 0) {
+        rc = hal_file_open(birth_path, file_flags(space) | HAL_FILE_CREATE, &space->io, diag);
+    }
+    if (rc == 0) {
+        rc = snap_store_create(space->io, &params, diag);
+    }
+    if (rc == 0) {
+        rc = snap_store_open(space->io, 0, &space->store, &space->recovery, diag);
+    }
+    return rc == 0 ? set_retention(space, diag) : rc;
+}
+
+/** The first generation, then the name. The host hears of it last: without the name nothing is
+ *  durable that anybody could find. */
+static int first_snapshot(struct phantom_space *space, const char *birth_path,
+                          struct phantom_diag *diag)
+{
+    void (*committed)(void *, const struct phantom_generation *) = space->options.committed;
+    space->options.committed = NULL;
+    int rc = space_take_snapshot(space);
+    space->options.committed = committed;
+    if (rc != 0) {
+        return ph_fail(diag, rc, "%s", space->diag.text);
+    }
+    rc = hal_file_publish(birth_path, space->path, diag);
+    if (rc == 0) {
+        space->io->path = space->path; /* the name that messages are to use from now on */
+        if (committed != NULL) {
+            committed(space->options.context, &space->last_generation);
+        }
+    }
+    return rc;
+}
+
+static int give_birth(struct phantom_space *space, struct phantom_diag *diag)
+{
+    char birth_path[4096];
+    int length = snprintf(birth_path, sizeof(birth_path), "%s.birth-%016llx", space->path,
+                          (unsigned long long)hal_random());
+    if (length < 0 || (size_t)length >= sizeof(birth_path)) {
+        return ph_fail(diag, PHANTOM_EINVALID, "the path of the store is too long");
+    }
+    int rc = create_store(space, birth_path, diag);
+    if (rc == 0) {
+        rc = space_format(space->memory->base, space->memory->page_count * SNAP_PAGE_SIZE, diag);
+    }
+    if (rc == 0) {
+        rc = open_engine(space, diag);
+    }
+    if (rc == 0) {
+        rc = open_allocator(space, diag);
+    }
+    if (rc == 0) {
+        space_announce(space, space->memory->base, sizeof(struct space_header));
+        rc = first_snapshot(space, birth_path, diag);
+    }
+    if (rc != 0 && space->io != NULL) {
+        hal_file_discard(birth_path);
+    }
+    return rc;
+}
+
+/** Tell the host that its memory is there; then others may come. */
+static int finish_opening(struct phantom_space *space, bool restored, struct phantom_diag *diag)
+{
+    if (restored) {
+        struct snap_generation current = *snap_store_current(space->store);
+        space_generation(&current, &space->last_generation);
+    }
+    int rc = space_helper_start(space, diag);
+    if (rc == 0 && restored && space->options.after_restore != NULL) {
+        struct phantom_generation generation = space->last_generation;
+        space->options.after_restore(space->options.context, space, &generation);
+    }
+    return rc;
+}
+
+static int bring_up(struct phantom_space *space, const struct phantom_space_options *options,
+                    struct phantom_diag *diag)
+{
+    int rc = take_options(space, options, diag);
+    if (rc == 0 && make_locks(space) != 0) {
+        rc = ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    int exists = hal_file_exists(space->path);
+    if (exists < 0) {
+        return ph_fail(diag, exists, "%s: %s", space->path, phantom_strerror(exists));
+    }
+    if (exists > 0 && space->options.create_only) {
+        return ph_fail(diag, -EEXIST, "%s: exists", space->path);
+    }
+    if (exists == 0 && space->options.existing_only) {
+        return ph_fail(diag, PHANTOM_ENOTFOUND, "%s: no such store", space->path);
+    }
+    rc = exists > 0 ? open_existing(space, diag) : give_birth(space, diag);
+    return rc == 0 ? finish_opening(space, exists > 0, diag) : rc;
+}
+
+int phantom_space_open(const char *path, const struct phantom_space_options *options,
+                       struct phantom_space **out, struct phantom_diag *diag)
+{
+    if (path == NULL || path[0] == '\0' || out == NULL) {
+        return ph_fail(diag, PHANTOM_EINVALID, "no path given");
+    }
+    struct phantom_space *space = ph_alloc_aligned(_Alignof(struct phantom_space), sizeof(*space));
+    if (space == NULL) {
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    memset(space, 0, sizeof(*space));
+    space->diag.size = sizeof(space->diag);
+    space->path = ph_strdup(path);
+    if (space->path == NULL || hal_fork_flag_create(&space->forked) != 0) {
+        ph_free(space->path);
+        ph_free(space);
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    /* On the way to success things fail too (an address is taken): the caller hears only of what
+     * made the call fail. */
+    struct phantom_diag cause = PHANTOM_DIAG_INIT;
+    int rc = bring_up(space, options, &cause);
+    if (rc != 0) {
+        free_space(space);
+        return ph_fail(diag, rc, "%s", cause.text);
+    }
+    *out = space;
+    return 0;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------
+ */
+
+void phantom_space_recovered(const struct phantom_space *space, struct phantom_recovery *out)
+{
+    *out = (struct phantom_recovery){.opened = space->recovery.opened,
+                                     .incomplete = space->recovery.incomplete,
+                                     .torn_records = space->recovery.records_torn};
+}
+
+void *phantom_space_base(const struct phantom_space *space)
+{
+    return space->memory->base;
+}
+
+uint64_t phantom_space_size(const struct phantom_space *space)
+{
+    return space->memory->page_count * SNAP_PAGE_SIZE;
+}
+
+const char *phantom_space_strategy(const struct phantom_space *space)
+{
+    return snap_engine_strategy(space->engine);
+}
+
+const char *phantom_space_io_backend(const struct phantom_space *space)
+{
+    return space->io->ops->name;
+}
