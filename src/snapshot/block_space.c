@@ -16,7 +16,8 @@ static size_t words_for(uint64_t block_count)
 
 int block_space_init(struct block_space *space, uint64_t data_start, uint64_t block_count)
 {
-    *space = (struct block_space){.data_start = data_start, .cursor = data_start};
+    *space =
+        (struct block_space){.data_start = data_start, .cursor = data_start, .high = data_start};
     space->bitmap = ph_zalloc(words_for(block_count), sizeof *space->bitmap);
     space->birth = ph_zalloc((size_t)block_count, sizeof *space->birth);
     if (space->bitmap == NULL || space->birth == NULL) {
@@ -64,6 +65,7 @@ bool block_space_take(struct block_space *space, uint64_t block, uint64_t genera
     space->birth[block] = generation;
     space->bitmap[block / WORD_BITS] |= UINT64_C(1) << (block % WORD_BITS);
     space->used++;
+    space->high = block >= space->high ? block + 1 : space->high;
     return true;
 }
 
@@ -74,6 +76,16 @@ void block_space_release(struct block_space *space, uint64_t block)
     space->birth[block] = 0;
     space->bitmap[block / WORD_BITS] &= ~(UINT64_C(1) << (block % WORD_BITS));
     space->used--;
+}
+
+uint64_t block_space_high_water(struct block_space *space)
+{
+    while (space->high > space->data_start && !block_space_is_used(space, space->high - 1)) {
+        bool word = space->high % WORD_BITS == 0 && space->high - space->data_start >= WORD_BITS &&
+                    space->bitmap[space->high / WORD_BITS - 1] == 0;
+        space->high -= word ? WORD_BITS : 1;
+    }
+    return space->high;
 }
 
 /* The first block >= from whose bit is `bit`, or limit. */

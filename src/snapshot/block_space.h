@@ -21,6 +21,7 @@ struct block_space {
     uint64_t data_start;
     uint64_t used;
     uint64_t cursor; /* next-fit: where the last run ended */
+    uint64_t high;   /* no block from here on is in use */
 };
 
 struct block_list {
@@ -53,6 +54,9 @@ bool block_space_take(struct block_space *space, uint64_t block, uint64_t genera
 uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t generation,
                               uint64_t *first);
 void block_space_release(struct block_space *space, uint64_t block);
+
+/** The block behind the last one in use. */
+uint64_t block_space_high_water(struct block_space *space);
 
 int block_list_reserve(struct block_list *list, size_t capacity);
 int block_list_add(struct block_list *list, uint64_t block);

@@ -33,10 +33,8 @@ int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct sn
     view->file = store->file;
     view->file.io = io;
     view->params = store->params;
-    view->generation[0] = (struct store_generation){.info = current->info,
-                                                    .root_block = current->root_block,
-                                                    .root_sum = current->root_sum,
-                                                    .memory_sum = current->memory_sum};
+    view->generation[0] = (struct store_generation){
+        .info = current->info, .map = current->map, .memory_sum = current->memory_sum};
     view->generation_count = 1;
     view->next_generation = store->next_generation;
     view->blocks_used_hint = store->blocks_used_hint;

@@ -151,8 +151,8 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
     }
     const struct store_generation *current = store_current(store);
     if (current != NULL) {
-        page_map_reset(&store->map, current->root_block, current->root_sum,
-                       current->info.live_pages, current->memory_sum);
+        page_map_reset(&store->map, &current->map, current->info.live_pages, current->memory_sum);
+        return page_map_load_chain(&store->map, diag);
     }
     return 0;
 }
@@ -258,7 +258,10 @@ void snap_store_close(struct snap_store *store)
     for (unsigned i = 0; i < store->generation_count; i++) {
         block_list_finish(&store->generation[i].dead);
     }
-    ph_free(store->cache.node);
+    store_cache_finish(&store->cache);
+    for (unsigned i = 0; i < 2; i++) {
+        store_overlay_finish(&store->overlay[i].overlay);
+    }
     ph_free(store->block);
     ph_free(store);
 }

@@ -277,6 +277,35 @@ static int place(void *context, const struct store_node *node, uint64_t *block)
     return 0;
 }
 
+/* `blocks` blocks in a row, if there are; *first is 0 if not. */
+static int take_run(struct snap_txn *txn, uint64_t blocks, uint64_t *first,
+                    struct phantom_diag *diag)
+{
+    struct snap_store *store = txn->store;
+    *first = 0;
+    if (txn->run_left >= blocks) {
+        *first = txn->run_block;
+        txn->run_block += blocks;
+        txn->run_left -= blocks;
+        return 0;
+    }
+    return_run(txn);
+    int error = reserve_taken(txn, diag);
+    if (error != 0) {
+        return error;
+    }
+    uint64_t got = block_space_allocate(&store->space, blocks, txn->number, first);
+    if (got == blocks) {
+        note_taken(txn, *first, got);
+        return 0;
+    }
+    for (uint64_t i = 0; i < got; i++) {
+        block_space_release(&store->space, *first + i);
+    }
+    *first = 0;
+    return 0;
+}
+
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
 
 /* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged.
@@ -353,7 +382,7 @@ static uint64_t blocks_for(const struct snap_store *store, uint64_t pages)
         in_use = (in_use >> STORE_FANOUT_BITS) + 1;
         blocks += in_use < pages ? in_use : pages;
     }
-    return blocks + file->height;
+    return blocks + file->height + page_map_guess_run(&store->map, pages);
 }
 
 int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag)
@@ -416,8 +445,9 @@ int snap_txn_hole(struct snap_txn *txn, uint64_t page)
 
 /* ---- write --------------------------------------------------------------------------------- */
 
-/* Enter holes and staged pages into the map and hand the pages to the output. */
-static int enter_staged(struct snap_txn *txn, struct phantom_diag *diag)
+/* Enter holes and staged pages into the map and hand the pages to the output. `run`: blocks that
+ * will be wanted right behind the pages. */
+static int enter_staged(struct snap_txn *txn, uint32_t run, struct phantom_diag *diag)
 {
     struct snap_store *store = txn->store;
     const struct store_sum none = {0};
@@ -436,7 +466,7 @@ static int enter_staged(struct snap_txn *txn, struct phantom_diag *diag)
         uint64_t page = txn->slot[i].page, block = 0;
         struct store_sum sum = none;
         if (!txn->slot[i].hole) {
-            int error = take_block(txn, pages--, &block, diag);
+            int error = take_block(txn, run + pages--, &block, diag);
             if (error != 0) {
                 return error;
             }
@@ -484,7 +514,7 @@ int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
         return error;
     }
     txn->diag = diag;
-    error = settle(txn, enter_staged(txn, diag), diag);
+    error = settle(txn, enter_staged(txn, 0, diag), diag);
     return_run(txn);
     empty_index(txn);
     return error;
@@ -533,8 +563,13 @@ static void make_record(const struct snap_txn *txn, const struct snap_commit *co
     record->pause_ns = commit->pause_ns;
     record->heap_pages = commit->heap_pages;
     record->live_pages = store->map.live_pages;
-    record->root_block = store->map.root_block;
-    record->root_sum = store->map.root_sum;
+    record->root_block = store->map.disk.root_block;
+    record->root_sum = store->map.disk.root_sum;
+    record->delta = store->map.disk.delta;
+    record->delta_bytes = page_map_delta_bytes(&store->map);
+    if (store->file.has_runs) { /* else the store is written as it was made */
+        record->high_water = block_space_high_water(&store->space);
+    }
     record->memory_sum = store->map.memory_sum;
     record->pages_written = txn->pages_written;
     record->blocks_written = txn->blocks_taken;
@@ -610,6 +645,7 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
 {
     struct snap_store *store = txn->store;
     const struct store_record *record = (const struct store_record *)store->block;
+    page_map_published(&store->map);
     store_retention_apply(store);
     for (size_t i = 0; i < txn->superseded.count; i++) {
         block_space_release(&store->space, txn->superseded.block[i]);
@@ -624,8 +660,7 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     PH_CHECK(store->generation_count < STORE_RING_SLOTS);
     store->generation[store->generation_count++] =
         (struct store_generation){.info = store_generation_info(record),
-                                  .root_block = record->root_block,
-                                  .root_sum = record->root_sum,
+                                  .map = store_map_of(record),
                                   .memory_sum = record->memory_sum,
                                   .dead = txn->dead};
     txn->dead = (struct block_list){0};
@@ -640,6 +675,47 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     }
     empty_index(txn);
     store->txn_active = false;
+}
+
+/* Hand a delta run to the output: behind the pages in the arena if it fits there, which makes it
+ * one request with them. */
+static void put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const uint8_t *image)
+{
+    bool fits = blocks <= txn->capacity + NODE_SLOTS - txn->node_slot;
+    for (uint64_t i = 0; i < blocks; i++) {
+        uint8_t *data = (uint8_t *)(uintptr_t)image + i * SNAP_PAGE_SIZE; /* only read from */
+        if (fits) {
+            memcpy(slot_data(txn, txn->node_slot), data, SNAP_PAGE_SIZE);
+            data = slot_data(txn, txn->node_slot++);
+        }
+        store_output_put(&txn->output, block + i, data);
+    }
+}
+
+/* The map goes out as one more delta run, or as a checkpoint where that is cheaper, or where there
+ * is no room for a run in one piece. */
+static int emit_map(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    struct page_map *map = &txn->store->map;
+    uint64_t block = 0;
+    const uint8_t *image = NULL;
+    int blocks = page_map_plan(map, false, diag);
+    int error = blocks < 0 ? blocks : 0;
+    if (blocks > 0) {
+        error = take_run(txn, (uint64_t)blocks, &block, diag);
+        if (error == 0 && block == 0) {
+            blocks = page_map_plan(map, true, diag);
+            error = blocks < 0 ? blocks : 0;
+        }
+    }
+    if (error == 0 && block != 0) {
+        error = page_map_emit_run(map, txn->number, block, &image);
+        if (error == 0) {
+            put_run(txn, block, (uint64_t)blocks, image);
+        }
+    }
+    error = error != 0 ? error : page_map_emit(map, txn->number, diag);
+    return error == -ENOMEM ? no_memory(txn, diag) : error;
 }
 
 /* Everything up to the point where only I/O can fail. */
@@ -657,13 +733,9 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
     }
     txn->output.synchronous = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
                               txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
-    int error = enter_staged(txn, diag);
-    if (error == 0) {
-        error = page_map_emit(&store->map, txn->number);
-        if (error == -ENOMEM) {
-            error = no_memory(txn, diag);
-        }
-    }
+    int error =
+        enter_staged(txn, page_map_guess_run(&store->map, txn->used + txn->holes.count), diag);
+    error = error != 0 ? error : emit_map(txn, diag);
     return_run(txn);
     if (error == 0) {
         error = store_retention_plan(store, commit->time_ns, txn->dead.count,
@@ -705,12 +777,10 @@ void snap_txn_abort(struct snap_txn *txn)
     block_list_finish(&txn->dead);
     empty_index(txn);
     const struct store_generation *current = store_current(store);
-    if (current != NULL) {
-        page_map_reset(&store->map, current->root_block, current->root_sum,
-                       current->info.live_pages, current->memory_sum);
-    } else {
-        page_map_reset(&store->map, 0, (struct store_sum){0}, 0, (struct store_sum){0});
-    }
+    const struct store_map nothing = {0};
+    page_map_reset(&store->map, current != NULL ? &current->map : &nothing,
+                   current != NULL ? current->info.live_pages : 0,
+                   current != NULL ? current->memory_sum : (struct store_sum){0});
     store->txn_active = false;
 }
 

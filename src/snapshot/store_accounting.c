@@ -29,6 +29,8 @@ struct walk {
     struct block_list *dead; /* NULL: do not collect */
     uint64_t generation;
     struct store_node *nodes; /* two for each level */
+    struct store_overlay old_over, new_over;
+    struct store_chain old_chain, new_chain; /* refs only */
     struct phantom_diag *diag;
 };
 
@@ -143,45 +145,133 @@ static int read_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t
 
 /* ---- the walk ------------------------------------------------------------------------------ */
 
-static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+/* Do the delta runs of both generations say the same about what a node covers? *any: something. */
+static bool same_over(const struct walk *walk, uint32_t level, uint64_t index, bool *any)
 {
-    if (place.old_block == place.new_block) {
-        return 0;
+    uint64_t from = index << store_level_shift(level + 1);
+    uint64_t to = (index + 1) << store_level_shift(level + 1);
+    const struct store_overlay *a = &walk->old_over, *b = &walk->new_over;
+    size_t i = store_overlay_find(a, from), k = store_overlay_find(b, from);
+    *any = (i < a->count && a->entry[i].page < to) || (k < b->count && b->entry[k].page < to);
+    for (;; i++, k++) {
+        bool in_a = i < a->count && a->entry[i].page < to;
+        bool in_b = k < b->count && b->entry[k].page < to;
+        if (!in_a && !in_b) {
+            return true;
+        }
+        if (in_a != in_b || a->entry[i].page != b->entry[k].page ||
+            a->entry[i].block != b->entry[k].block) {
+            return false;
+        }
     }
+}
+
+static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place);
+
+/* Both nodes in memory, zeros for a hole. */
+static int fetch(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+{
     struct store_node *old_node = &walk->nodes[2 * level], *new_node = old_node + 1;
+    bool same = place.old_block == place.new_block;
     int error = 0;
+    memset(old_node, 0, 2 * sizeof *old_node);
+    old_node->index = new_node->index = index;
     if (place.old_block != 0) {
-        error = bury(walk, place.old_block);
+        error = same ? 0 : bury(walk, place.old_block);
         error = error != 0
                     ? error
                     : read_node(walk, level, index, place.old_block, place.old_sum, old_node);
     }
-    if (error == 0 && place.new_block != 0) {
+    if (error == 0 && same) {
+        *new_node = *old_node;
+    } else if (error == 0 && place.new_block != 0) {
         error = take(walk, place.new_block);
         error = error != 0
                     ? error
                     : read_node(walk, level, index, place.new_block, place.new_sum, new_node);
     }
-    if (error == 0 && level != 0) {
-        error = prefetch(walk, place.old_block != 0 ? old_node : NULL,
-                         place.new_block != 0 ? new_node : NULL);
-    }
+    return error;
+}
+
+static int compare_leaf(struct walk *walk, struct store_node *old_node, struct store_node *new_node)
+{
+    int error = 0;
+    (void)store_overlay_patch(&walk->old_over, old_node);
+    (void)store_overlay_patch(&walk->new_over, new_node);
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
-        struct pair below = {0};
-        if (place.old_block != 0) {
-            below.old_block = old_node->block[i];
-            below.old_sum = old_node->sum[i];
+        uint64_t old_block = old_node->block[i], new_block = new_node->block[i];
+        if (old_block != new_block) {
+            error = old_block != 0 ? bury(walk, old_block) : 0;
+            error = error == 0 && new_block != 0 ? take(walk, new_block) : error;
         }
-        if (place.new_block != 0) {
-            below.new_block = new_node->block[i];
-            below.new_sum = new_node->sum[i];
+    }
+    return error;
+}
+
+static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+{
+    struct store_node *old_node = &walk->nodes[2 * level], *new_node = old_node + 1;
+    bool any = false;
+    bool same = same_over(walk, level, index, &any);
+    if (place.old_block == place.new_block && same) {
+        return 0;
+    }
+    int error = fetch(walk, level, index, place);
+    if (error != 0 || level == 0) {
+        return error != 0 ? error : compare_leaf(walk, old_node, new_node);
+    }
+    error = prefetch(walk, old_node, new_node);
+    for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
+        struct pair below = {old_node->block[i], new_node->block[i], old_node->sum[i],
+                             new_node->sum[i]};
+        error = compare(walk, level - 1, (index << STORE_FANOUT_BITS) + i, below);
+    }
+    return error;
+}
+
+static bool chain_has(const struct store_chain *chain, const struct store_delta_ref *ref)
+{
+    for (unsigned i = 0; i < chain->runs; i++) {
+        if (chain->ref[i].block == ref->block && chain->ref[i].generation == ref->generation) {
+            return true;
         }
-        if (level != 0) {
-            error = compare(walk, level - 1, (index << STORE_FANOUT_BITS) + i, below);
-        } else if (below.old_block != below.new_block) {
-            error = below.old_block != 0 ? bury(walk, below.old_block) : 0;
-            error = error == 0 && below.new_block != 0 ? take(walk, below.new_block) : error;
+    }
+    return false;
+}
+
+/* The blocks of the delta runs themselves. */
+static int compare_chains(struct walk *walk)
+{
+    int error = 0;
+    for (unsigned i = 0; error == 0 && i < walk->old_chain.runs; i++) {
+        const struct store_delta_ref *ref = &walk->old_chain.ref[i];
+        for (uint32_t k = 0; error == 0 && k < ref->blocks && !chain_has(&walk->new_chain, ref);
+             k++) {
+            error = bury(walk, ref->block + k);
         }
+    }
+    for (unsigned i = 0; error == 0 && i < walk->new_chain.runs; i++) {
+        const struct store_delta_ref *ref = &walk->new_chain.ref[i];
+        for (uint32_t k = 0; error == 0 && k < ref->blocks && !chain_has(&walk->old_chain, ref);
+             k++) {
+            error = take(walk, ref->block + k);
+        }
+    }
+    return error;
+}
+
+/* The runs of the next generation; what was new becomes old. */
+static int next_chain(struct walk *walk, const struct store_map *map)
+{
+    store_overlay_finish(&walk->old_over);
+    store_chain_finish(&walk->old_chain);
+    walk->old_over = walk->new_over;
+    walk->old_chain = walk->new_chain;
+    walk->new_over = (struct store_overlay){0};
+    int error = store_chain_load(&walk->store->file, map, &walk->new_chain, walk->diag);
+    if (error == 0 && store_overlay_make(&walk->new_chain, 0, &walk->new_over) != 0) {
+        error = ph_fail(walk->diag, -ENOMEM, "%s: no memory for accounting",
+                        store_file_name(&walk->store->file));
     }
     return error;
 }
@@ -203,14 +293,20 @@ static int derive(struct snap_store *store, struct block_space *space, bool coll
     }
     for (unsigned i = 0; error == 0 && i < store->generation_count; i++) {
         struct store_generation *generation = &store->generation[i];
-        root.new_block = generation->root_block;
-        root.new_sum = generation->root_sum;
+        root.new_block = generation->map.root_block;
+        root.new_sum = generation->map.root_sum;
         walk.generation = generation->info.number;
         walk.dead = collect ? &generation->dead : NULL;
-        error = compare(&walk, store->file.height - 1, 0, root);
+        error = next_chain(&walk, &generation->map);
+        error = error != 0 ? error : compare_chains(&walk);
+        error = error != 0 ? error : compare(&walk, store->file.height - 1, 0, root);
         root.old_block = root.new_block;
         root.old_sum = root.new_sum;
     }
+    store_overlay_finish(&walk.old_over);
+    store_overlay_finish(&walk.new_over);
+    store_chain_finish(&walk.old_chain);
+    store_chain_finish(&walk.new_chain);
     ph_free(walk.chunks);
     ph_free(walk.nodes);
     return error;

@@ -27,6 +27,7 @@ struct store_file {
     uint64_t ring_start, seal_block;
     uint32_t ring_slots;
     uint32_t height;
+    bool has_runs; /* the store may have delta runs (it says so in its features) */
 };
 
 /** For messages; never NULL. */

@@ -8,11 +8,11 @@
  *     block 2      seal            overwritten in place, a torn one is no seal
  *     blocks 3-15  zero, reserved
  *     block 16...  record ring     ring_slots blocks, contiguous
- *     data_start...                pages and map nodes, copy on write
+ *     data_start...                pages, map nodes and delta runs, copy on write
  *
- * A structure here is exactly one block. Each ends up on disk with a 128-bit sum over the whole
- * block in which the sum itself counts as zeros (superblock, seal, record) or with its sum kept by
- * its parent (map node, page).
+ * A structure here is exactly one block, but for a delta run, which is a few blocks in a row. Each
+ * ends up on disk with a 128-bit sum over the whole of it in which the sum itself counts as zeros
+ * (superblock, seal, record) or with its sum kept by its parent (map node, page, delta run).
  */
 #ifndef SNAP_STORE_FORMAT_H
 #define SNAP_STORE_FORMAT_H
@@ -39,23 +39,31 @@ enum {
     STORE_EXTENTS_PER_SECTOR = 31,
     STORE_EXTENT_SECTORS = 6,
     STORE_EXTENTS = STORE_EXTENTS_PER_SECTOR * STORE_EXTENT_SECTORS,
-    STORE_SMALL_BLOCKS = 2048, /* most blocks that a commit with one flush writes */
+    STORE_SMALL_BLOCKS = 2048,     /* most blocks that a commit with one flush writes */
+    STORE_CHAIN_RUNS = 16,         /* most delta runs on top of one checkpoint */
+    STORE_CHAIN_ENTRIES = 1 << 15, /* most entries in all of them */
 };
 
 #define STORE_SUPERBLOCK_MAGIC UINT64_C(0x31454d4f544e4850) /* "PHNTOME1" */
 #define STORE_SEAL_MAGIC       UINT64_C(0x314c4145534e4850) /* "PHNSEAL1" */
 #define STORE_RECORD_MAGIC     UINT64_C(0x3144524f434e4850) /* "PHNCORD1" */
 #define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850) /* "PHNNODE1" */
+#define STORE_DELTA_MAGIC      UINT64_C(0x31544c44444e4850) /* "PHNDDLT1" */
 
 /* Generations are numbered below this, so that lock bytes and sums of numbers never overflow. */
 #define STORE_GENERATION_LIMIT (UINT64_C(1) << 60)
 
-/* Incompatible features: a reader that does not know one must refuse. None is defined in version 1;
- * three bits are reserved by name. */
+/* Bits 63..56 of the block word of a map entry, in a node or in a delta run: reserved, zero. */
+#define STORE_PLACE_RESERVED (UINT64_C(0xff) << 56)
+
+/* Incompatible features: a reader that does not know one must refuse. MAP_RUNS, the only one that
+ * this version knows, is set in every new store: generations may have delta runs on top of their
+ * map. Three bits are reserved by name. */
 #define STORE_FEATURE_COMPRESSION UINT64_C(1)
 #define STORE_FEATURE_PAGE_DELTAS UINT64_C(2)
 #define STORE_FEATURE_ENCRYPTION  UINT64_C(4)
-#define STORE_FEATURES_KNOWN      UINT64_C(0)
+#define STORE_FEATURE_MAP_RUNS    UINT64_C(8)
+#define STORE_FEATURES_KNOWN      STORE_FEATURE_MAP_RUNS
 
 struct store_sum {
     uint64_t low, high;
@@ -100,6 +108,15 @@ struct store_extent {
     uint64_t first, count; /* blocks */
 };
 
+/* Where a delta run is and what it must be. All zeros: none. */
+struct store_delta_ref {
+    uint64_t block;      /* the first */
+    uint64_t generation; /* that wrote it; each writes at most one */
+    uint32_t blocks;
+    uint32_t entries;
+    struct store_sum sum; /* over all its blocks, keyed by its generation */
+};
+
 enum store_record_kind { STORE_RECORD_COMMIT = 1, STORE_RECORD_TOMBSTONE = 2 };
 
 enum store_record_flags {
@@ -136,17 +153,19 @@ struct store_record {
     struct store_sum
         memory_sum; /* of the content: sum of the sums of all pages that are not holes */
     uint64_t pages_written;
-    uint64_t blocks_written; /* pages and nodes */
+    uint64_t blocks_written; /* pages, nodes and delta run */
     uint64_t blocks_used;    /* in the data area, with this generation and all it retains */
     uint32_t heap_layout;
     uint32_t native_classes;
     uint64_t catalog_block; /* reserved: a catalog of generations, 0 for now */
     struct store_sum catalog_sum;
-    uint64_t delta_bytes; /* reserved: packed map deltas, 0 for now */
+    uint64_t delta_bytes; /* of all the delta runs of this generation, its own included */
     uint32_t extent_count;
     uint32_t zero0;
     struct store_sum sum;
-    uint8_t zero1[STORE_SECTOR_SIZE - 240];
+    struct store_delta_ref delta; /* the newest delta run; it names the older ones */
+    uint64_t high_water;          /* no retained generation has a block from here on; 0: not said */
+    uint8_t zero1[STORE_SECTOR_SIZE - 288];
     /* sector 1 */
     struct store_stamp stamp1;
     uint64_t retained[STORE_RING_SLOTS / 64]; /* bit s: the record in slot s is still retained */
@@ -172,6 +191,46 @@ struct store_node {
     struct store_sum sum[STORE_FANOUT];
 };
 
+/*
+ * A delta run: what changed in the map since the last checkpoint (the map's nodes), or since the
+ * run before it. In consecutive blocks:
+ *
+ *     head | refs of the older runs of the chain, oldest first | zeros to a multiple of 32 |
+ *     entries, ascending by page | zeros
+ *
+ * To find a page: the newest run that has it, else the map. An entry with block 0 is a hole.
+ */
+struct store_delta_head {
+    uint64_t magic;
+    uint64_t generation;
+    uint32_t entries;
+    uint32_t blocks;
+    uint32_t older; /* refs that follow */
+    uint32_t zero0;
+    uint64_t root_block; /* the map below: as in the record */
+    struct store_sum root_sum;
+    uint64_t zero1;
+};
+
+struct store_delta_entry {
+    uint64_t page;
+    uint64_t block;
+    struct store_sum sum;
+};
+
+/** Where the entries begin, in bytes, and how many blocks a run takes. */
+static inline uint64_t store_delta_offset(uint32_t older)
+{
+    return (sizeof(struct store_delta_head) + older * sizeof(struct store_delta_ref) + 31) / 32 *
+           32;
+}
+static inline uint64_t store_delta_blocks(uint32_t older, uint64_t entries)
+{
+    return (store_delta_offset(older) + entries * sizeof(struct store_delta_entry) +
+            STORE_BLOCK_SIZE - 1) /
+           STORE_BLOCK_SIZE;
+}
+
 /** The i-th extent of a record. */
 static inline const struct store_extent *store_record_extent(const struct store_record *record,
                                                              uint32_t i)
@@ -184,9 +243,14 @@ _Static_assert(offsetof(struct store_superblock, sum) == 120, "superblock layout
 _Static_assert(sizeof(struct store_seal) == STORE_BLOCK_SIZE, "seal is one block");
 _Static_assert(sizeof(struct store_record) == STORE_BLOCK_SIZE, "record is one block");
 _Static_assert(offsetof(struct store_record, sum) == 224, "record layout, sector 0");
+_Static_assert(offsetof(struct store_record, delta) == 240, "record layout, delta run");
+_Static_assert(offsetof(struct store_record, high_water) == 280, "record layout, high water");
 _Static_assert(offsetof(struct store_record, stamp1) == 512, "record layout, sector 1");
 _Static_assert(offsetof(struct store_record, extents) == 1024, "record layout, sector 2");
 _Static_assert(sizeof(struct store_record_sector) == STORE_SECTOR_SIZE, "a sector of extents");
+_Static_assert(sizeof(struct store_delta_ref) == 40, "delta ref");
+_Static_assert(sizeof(struct store_delta_head) == 64, "delta head");
+_Static_assert(sizeof(struct store_delta_entry) == 32, "delta entry");
 _Static_assert(sizeof(struct store_node) == STORE_BLOCK_SIZE, "node is one block");
 _Static_assert(offsetof(struct store_node, block) == 1024, "node layout: blocks");
 _Static_assert(offsetof(struct store_node, sum) == 2048, "node layout: sums");

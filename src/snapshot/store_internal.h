@@ -21,27 +21,21 @@
 #include "store_file.h"
 #include "store_format.h"
 #include "store_sum.h"
+#include "store_walk.h"
 
 struct store_generation {
     struct snap_generation info;
-    uint64_t root_block;
-    struct store_sum root_sum;
+    struct store_map map;
     struct store_sum memory_sum;
     struct block_list dead;
     bool drop;   /* chosen by retention for the commit under way */
     bool locked; /* its reader lock is held exclusively meanwhile */
 };
 
-enum { STORE_CACHE_NODES = 64 };
-
-/* Verified nodes for readers; an entry is found by block *and* sum, so a block that was written
- * again never hits. */
-struct store_cache {
-    struct {
-        uint64_t block;
-        struct store_sum sum;
-    } key[STORE_CACHE_NODES];
-    struct store_node *node; /* STORE_CACHE_NODES of them; NULL until first used */
+/* The overlay of a chain that was read lately; known by the sum of its newest run. */
+struct store_overlay_slot {
+    struct store_sum sum;
+    struct store_overlay overlay;
 };
 
 struct snap_store {
@@ -61,6 +55,7 @@ struct snap_store {
     struct block_space space;  /* writers only */
     struct page_map map;       /* writers only */
     struct store_cache cache;
+    struct store_overlay_slot overlay[2]; /* for readers, the one used last first */
     uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
     struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
@@ -81,6 +76,12 @@ static inline uint32_t store_slot_of(const struct store_file *file, uint64_t gen
 static inline unsigned store_retained_most(const struct store_file *file)
 {
     return file->ring_slots / 4 * 3;
+}
+
+/* The map that a record names. */
+static inline struct store_map store_map_of(const struct store_record *record)
+{
+    return (struct store_map){record->root_block, record->root_sum, record->delta};
 }
 
 static inline struct snap_sum snap_sum_of(struct store_sum sum)
@@ -134,11 +135,6 @@ void store_retention_apply(struct snap_store *store);
 void store_retention_cancel(struct snap_store *store);
 
 /* ---- store_read.c ---- */
-struct store_place { /* of a page in the file */
-    uint64_t block;  /* 0: a hole */
-    struct store_sum sum;
-    uint64_t hole_end; /* of a hole: no page from here up to this one has data */
-};
 /** Where a page of a retained generation is. 0, PHANTOM_ENOTFOUND, or errors of reading the map. */
 int store_find_page(struct snap_store *store, uint64_t generation, uint64_t page,
                     struct store_place *out, struct phantom_diag *diag);

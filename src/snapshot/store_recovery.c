@@ -10,9 +10,9 @@
  *  2. V = the commit with the highest number; expected = the number that the writer of V would have
  *     used next;
  *  3. V is sealed if the seal block names it or if the expected slot is torn (its record is written
- *     only after V is durable). Unsealed and not flushed first: V's own nodes and pages are
- * verified; if they are not all there V is incomplete and its parent, sealed by V, is chosen
- * instead;
+ *     only after V is durable). Unsealed and not flushed first: V's own nodes, delta run
+ * and pages are verified; if they are not all there V is incomplete and its parent, sealed by V, is
+ * chosen instead;
  *  4. anything that cannot come from a crash is PHANTOM_ECORRUPT;
  *  5. writers overwrite every record that is newer than the chosen one, and every torn one, with a
  *     tombstone that keeps its number, and flush, before anything else is written;
@@ -84,6 +84,19 @@ uint64_t store_next_number(const struct snap_store *store, uint64_t after)
     return number;
 }
 
+/* The ref of a delta run is all there or not at all; where it points is looked at when it is
+ * followed. */
+static bool is_delta_possible(const struct store_record *record)
+{
+    const struct store_delta_ref *delta = &record->delta;
+    if (delta->block == 0) {
+        return (delta->generation | delta->blocks | delta->entries | record->delta_bytes) == 0 &&
+               store_sum_is_zero(delta->sum);
+    }
+    return delta->generation != 0 && delta->generation <= record->stamp.generation &&
+           delta->entries != 0 && delta->blocks != 0 && !store_sum_is_zero(delta->sum);
+}
+
 /* A record whose sum holds was written by a store; this refuses what no store of ours writes. */
 bool store_record_is_possible(const struct store_file *file, uint32_t slot,
                               const struct store_record *record)
@@ -100,8 +113,9 @@ bool store_record_is_possible(const struct store_file *file, uint32_t slot,
     if (record->kind != STORE_RECORD_COMMIT || number == 0 || record->parent >= number ||
         (record->parent == 0) != store_sum_is_zero(record->parent_sum) ||
         (record->root_block == 0) != store_sum_is_zero(record->root_sum) ||
-        record->tree_height != file->height || record->heap_pages > file->page_count ||
-        record->live_pages > file->page_count || record->extent_count > STORE_EXTENTS ||
+        !is_delta_possible(record) || record->tree_height != file->height ||
+        record->heap_pages > file->page_count || record->live_pages > file->page_count ||
+        record->extent_count > STORE_EXTENTS ||
         (record->retained[slot / 64] >> slot % 64 & 1) == 0) {
         return false;
     }
@@ -336,6 +350,37 @@ static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, 
     return true;
 }
 
+/* The delta run that this commit wrote, and the pages that it wrote as the run names them: all
+ * there? Entries of the commits before it, which a run may repeat, point to older blocks. */
+static bool own_delta_is_whole(const struct own *own)
+{
+    const struct store_file *file = own->file;
+    const struct store_map map = store_map_of(own->record);
+    const struct store_delta_ref *ref = &map.delta;
+    if (ref->generation != own->record->stamp.generation || PH_MUTANT(DELTA_NOT_VERIFIED)) {
+        return true; /* the parent's run, durable with it */
+    }
+    if (!store_delta_ref_is_possible(file, ref)) {
+        return false;
+    }
+    const uint8_t *image = own_block(own, ref->block);
+    const uint8_t *last = own_block(own, ref->block + ref->blocks - 1);
+    if (image == NULL || last != image + (size_t)(ref->blocks - 1) * STORE_BLOCK_SIZE ||
+        store_delta_check(file, &map, ref, image, NULL) != 0) {
+        return false;
+    }
+    const struct store_delta_entry *entry = store_delta_entries(image);
+    for (uint32_t i = 0; i < ref->entries; i++) {
+        const void *page = entry[i].block != 0 ? own_block(own, entry[i].block) : NULL;
+        if (page != NULL &&
+            !store_sum_equal(store_sum_block(file->uuid, STORE_SUM_PAGE, entry[i].page, page),
+                             entry[i].sum)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* 1 the newest commit is complete, 0 it is not, or an error. */
 static int check_own(const struct snap_store *store, const struct store_record *record,
                      struct phantom_diag *diag)
@@ -346,8 +391,9 @@ static int check_own(const struct snap_store *store, const struct store_record *
     struct own own = {.file = &store->file, .record = record};
     int whole = read_own(&own, diag);
     if (whole == 1) {
-        whole = record->root_block == 0 ||
-                own_is_whole(&own, store->file.height - 1, 0, record->root_block, record->root_sum);
+        whole = own_delta_is_whole(&own) &&
+                (record->root_block == 0 || own_is_whole(&own, store->file.height - 1, 0,
+                                                         record->root_block, record->root_sum));
     }
     ph_free(own.data);
     return whole;
@@ -412,8 +458,7 @@ void store_add_generation(struct snap_store *store, const struct store_record *r
     }
     store->generation[at] = (struct store_generation){
         .info = store_generation_info(record),
-        .root_block = record->root_block,
-        .root_sum = record->root_sum,
+        .map = store_map_of(record),
         .memory_sum = record->memory_sum,
     };
     store->generation[at].info.sealed = true;

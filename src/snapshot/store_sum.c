@@ -31,10 +31,17 @@ static uint64_t seed_of(const uint8_t uuid[16], unsigned kind, uint64_t index)
 struct store_sum store_sum_block(const uint8_t uuid[16], unsigned kind, uint64_t index,
                                  const void *block)
 {
+    return store_sum_blocks(uuid, kind, index, block, 1);
+}
+
+struct store_sum store_sum_blocks(const uint8_t uuid[16], unsigned kind, uint64_t index,
+                                  const void *blocks, uint32_t count)
+{
     uint64_t seed = seed_of(uuid, kind, index);
+    size_t size = (size_t)count * STORE_BLOCK_SIZE;
     XXH128_hash_t hash = XXH3_128bits_withSeed_dispatch != NULL
-                             ? XXH3_128bits_withSeed_dispatch(block, STORE_BLOCK_SIZE, seed)
-                             : XXH3_128bits_withSeed(block, STORE_BLOCK_SIZE, seed);
+                             ? XXH3_128bits_withSeed_dispatch(blocks, size, seed)
+                             : XXH3_128bits_withSeed(blocks, size, seed);
     struct store_sum sum = {hash.low64, hash.high64};
     if (store_sum_is_zero(sum)) {
         sum.low = 1; /* zero is the sum of a hole */

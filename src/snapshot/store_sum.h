@@ -17,12 +17,17 @@ enum store_sum_kind {
     STORE_SUM_SEAL = 2,
     STORE_SUM_RECORD = 3, /* index: slot */
     STORE_SUM_PAGE = 4,   /* index: page number */
+    STORE_SUM_DELTA = 5,  /* index: generation that wrote the run */
     STORE_SUM_NODE = 16,  /* + level; index: node index */
 };
 
 /** Sum of one block. */
 struct store_sum store_sum_block(const uint8_t uuid[16], unsigned kind, uint64_t index,
                                  const void *block);
+
+/** Sum of `count` blocks in a row. */
+struct store_sum store_sum_blocks(const uint8_t uuid[16], unsigned kind, uint64_t index,
+                                  const void *blocks, uint32_t count);
 
 static inline bool store_sum_equal(struct store_sum a, struct store_sum b)
 {

@@ -54,6 +54,7 @@ int store_superblock_make(const struct snap_store_params *params, struct store_s
     out->data_start = STORE_RING_START + slots;
     out->segment_bytes = segment;
     out->retain_bytes = params->retain_bytes;
+    out->features_incompatible = STORE_FEATURE_MAP_RUNS;
     store_superblock_seal(out);
     return 0;
 }
@@ -121,6 +122,7 @@ static int adopt(struct snap_store *store, const struct store_superblock *s,
     file->seal_block = s->seal_block;
     file->ring_slots = s->ring_slots;
     file->height = s->map_height;
+    file->has_runs = (s->features_incompatible & STORE_FEATURE_MAP_RUNS) != 0;
     store->params = (struct snap_store_params){.heap_base = s->heap_base,
                                                .heap_size = s->heap_size,
                                                .retain_bytes = s->retain_bytes,

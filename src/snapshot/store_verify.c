@@ -20,9 +20,10 @@ struct verify {
     void (*damage)(void *context, const char *what);
     void *context;
     const struct store_generation *generation;
-    struct store_node *nodes; /* one for each level */
-    uint8_t *pages;           /* STORE_FANOUT pages */
-    uint64_t *seen;           /* for each block what it was last seen as; 0: not yet */
+    struct store_overlay overlay; /* of its delta runs */
+    struct store_node *nodes;     /* one for each level */
+    uint8_t *pages;               /* STORE_FANOUT pages */
+    uint64_t *seen;               /* for each block what it was last seen as; 0: not yet */
     struct store_sum memory_sum;
     uint64_t live_pages;
     bool complete; /* every page of this generation was counted, none was seen before */
@@ -87,37 +88,82 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
     return 0;
 }
 
+/* Do the delta runs say anything about what a node covers? */
+static bool is_laid_over(const struct verify *verify, uint32_t level, uint64_t index)
+{
+    size_t at = store_overlay_find(&verify->overlay, index << store_level_shift(level + 1));
+    return at < verify->overlay.count &&
+           verify->overlay.entry[at].page < (index + 1) << store_level_shift(level + 1);
+}
+
+/* The node, or what a hole is when delta runs lie over it. 1 verified, 0 damaged and reported, or
+ * an error. */
+static int fetch_node(struct verify *verify, uint32_t level, uint64_t index, uint64_t block,
+                      struct store_sum sum)
+{
+    struct store_node *node = &verify->nodes[level];
+    if (block == 0) {
+        memset(node, 0, sizeof *node);
+        node->level = level;
+        node->index = index;
+        return 1;
+    }
+    verify->report->nodes++;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    int error = store_file_read_node(&verify->store->file, level, index, block, sum, node, &diag);
+    if (error == 0) {
+        return 1;
+    }
+    verify->complete = false;
+    if (error != -ENOMEM) {
+        report(verify, index << store_level_shift(level + 1), diag.text);
+    }
+    return error != -ENOMEM ? 0 : error;
+}
+
 static int verify_node(struct verify *verify, uint32_t level, uint64_t index, uint64_t block,
                        struct store_sum sum)
 {
     const struct store_file *file = &verify->store->file;
-    if (store_file_has_data_block(file, block) &&
+    /* What was seen without runs over it need not be seen again; with runs over it pages are left
+     * out that another generation needs. */
+    if (!is_laid_over(verify, level, index) && store_file_has_data_block(file, block) &&
         see(verify, STORE_SUM_NODE + level, index, block, sum)) {
         verify->complete = false;
         return 0;
     }
-    verify->report->nodes++;
-    struct store_node *node = &verify->nodes[level];
-    struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    int error = store_file_read_node(file, level, index, block, sum, node, &diag);
-    if (error != 0) {
-        verify->complete = false;
-        if (error != -ENOMEM) {
-            report(verify, index << store_level_shift(level + 1), diag.text);
-            error = 0;
-        }
+    int error = fetch_node(verify, level, index, block, sum);
+    if (error != 1) {
         return error;
     }
+    struct store_node *node = &verify->nodes[level];
     if (level == 0) {
+        (void)store_overlay_patch(&verify->overlay, node);
         return verify_pages(verify, node);
     }
+    error = 0;
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
-        if (node->block[i] != 0) {
-            error = verify_node(verify, level - 1, (index << STORE_FANOUT_BITS) + i, node->block[i],
-                                node->sum[i]);
+        uint64_t child = (index << STORE_FANOUT_BITS) + i;
+        if (node->block[i] != 0 || is_laid_over(verify, level - 1, child)) {
+            error = verify_node(verify, level - 1, child, node->block[i], node->sum[i]);
         }
     }
     return error;
+}
+
+/* The delta runs of a generation: 1 good, 0 damaged and reported, or an error. */
+static int load_overlay(struct verify *verify, const struct store_generation *generation)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    store_overlay_finish(&verify->overlay);
+    int error = store_overlay_load(&verify->store->file, &generation->map, &verify->overlay, &diag);
+    if (error == -ENOMEM) {
+        return error;
+    }
+    if (error != 0) {
+        report(verify, 0, diag.text);
+    }
+    return error == 0;
 }
 
 static int verify_generation(struct verify *verify, const struct store_generation *generation)
@@ -128,10 +174,14 @@ static int verify_generation(struct verify *verify, const struct store_generatio
     verify->live_pages = 0;
     verify->complete = true;
     verify->report->generations++;
-    int error = generation->root_block == 0
-                    ? 0
-                    : verify_node(verify, file->height - 1, 0, generation->root_block,
-                                  generation->root_sum);
+    int error = load_overlay(verify, generation);
+    if (error != 1) {
+        return error; /* without its runs the map shows pages of another time */
+    }
+    error = generation->map.root_block == 0 && verify->overlay.count == 0
+                ? 0
+                : verify_node(verify, file->height - 1, 0, generation->map.root_block,
+                              generation->map.root_sum);
     if (error == 0 && verify->complete &&
         (!store_sum_equal(verify->memory_sum, generation->memory_sum) ||
          verify->live_pages != generation->info.live_pages)) {
@@ -244,6 +294,7 @@ int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_re
                         store_file_name(&store->file), out->damaged);
     }
 out:
+    store_overlay_finish(&verify.overlay);
     ph_free(verify.nodes);
     ph_free(verify.pages);
     ph_free(verify.seen);

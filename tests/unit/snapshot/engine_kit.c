@@ -98,9 +98,9 @@ static void *mutate(void *argument)
     while (!atomic_load_explicit(&kit->quit, memory_order_relaxed)) {
         bool hot = self->hot_pages != 0 && ph_rng_below(&self->rng, 16) != 0;
         uint64_t page = ph_rng_below(&self->rng, hot ? self->hot_pages : self->pages);
-        uint64_t line = ph_rng_below(&self->rng, PAGE / 128);
+        uint64_t line = ph_rng_below(&self->rng, PAGE / 64);
         uint64_t value = ph_rng_next(&self->rng);
-        kit_write(kit, page * PAGE + line * 128 + self->slot * 8, &value, sizeof(value));
+        kit_write(kit, page * PAGE + line * 64 + self->slot * 8, &value, sizeof(value));
         if (self->own_pages != 0) {
             use_own_page(self);
         }

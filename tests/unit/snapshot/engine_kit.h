@@ -42,7 +42,7 @@ struct kit_kind {
     bool marked; /* every store is marked, and the engine is told so */
 };
 
-enum { KIT_MUTATORS_MOST = 16 };
+enum { KIT_MUTATORS_MOST = 4 };
 
 struct kit_mutator {
     struct kit *kit;

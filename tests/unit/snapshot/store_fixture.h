@@ -232,6 +232,20 @@ static inline void fixture_open(struct fixture *f)
     assert_int_equal(error, 0);
 }
 
+/* True: stores are made without the feature "map runs", as the first writers made them. Such a
+ * store never gets delta runs, so that tests of map nodes know where these are. */
+static bool fixture_plain;
+
+static inline void fixture_make_plain(struct snap_io *memory)
+{
+    uint64_t size = 0;
+    struct store_superblock *s = (struct store_superblock *)snap_io_memory_bytes(memory, &size);
+    for (int copy = 0; copy < 2; copy++) {
+        s[copy].features_incompatible &= ~STORE_FEATURE_MAP_RUNS;
+        store_superblock_seal(&s[copy]);
+    }
+}
+
 static inline struct fixture *fixture_new(uint64_t limit, uint32_t pages)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -244,6 +258,9 @@ static inline struct fixture *fixture_new(uint64_t limit, uint32_t pages)
     assert_non_null(f->now);
     struct snap_store_params params = fixture_params();
     assert_int_equal(snap_store_create(&f->io->io, &params, &f->diag), 0);
+    if (fixture_plain) {
+        fixture_make_plain(f->io->base);
+    }
     fixture_open(f);
     return f;
 }
@@ -363,6 +380,13 @@ static inline uint8_t *fixture_block(struct fixture *f, uint64_t block)
 static inline struct store_record *fixture_record(struct fixture *f, uint64_t generation)
 {
     return (struct store_record *)fixture_block(f, STORE_RING_START + generation % FIXTURE_SLOTS);
+}
+
+/* The block that the record names as its own part of the map: delta run or root. */
+static inline uint64_t fixture_map_block(struct fixture *f, uint64_t generation)
+{
+    const struct store_record *record = fixture_record(f, generation);
+    return record->delta.block != 0 ? record->delta.block : record->root_block;
 }
 
 /* Make the sum of a changed record right again. */

@@ -53,6 +53,41 @@ static inline struct store_record *reseal_slot(struct reseal *r, uint64_t number
     return reseal_block(r, STORE_RING_START + number % r->slots);
 }
 
+/* The sums of the pages of a run, then its own. */
+static inline void reseal_run(struct reseal *r, const struct store_record *record,
+                              struct store_delta_ref *ref)
+{
+    uint8_t *image = reseal_block(r, ref->block);
+    struct store_delta_head *head = (struct store_delta_head *)image;
+    uint64_t room = image != NULL ? r->block_count - ref->block : 0;
+    if (image == NULL || ref->blocks > room || head->older > STORE_CHAIN_RUNS) {
+        return;
+    }
+    head->root_sum = record->root_sum;
+    struct store_delta_entry *entry =
+        (struct store_delta_entry *)(image + store_delta_offset(head->older));
+    uint64_t most = (room * STORE_BLOCK_SIZE - store_delta_offset(head->older)) / sizeof *entry;
+    for (uint64_t i = 0; i < head->entries && i < most; i++) {
+        const void *page = reseal_block(r, entry[i].block);
+        if (page != NULL && entry[i].block >= (uint64_t)STORE_RING_START + r->slots) {
+            entry[i].sum = store_sum_block(r->uuid, STORE_SUM_PAGE, entry[i].page, page);
+        }
+    }
+    ref->sum = store_sum_blocks(r->uuid, STORE_SUM_DELTA, ref->generation, image, ref->blocks);
+}
+
+static inline void reseal_chain(struct reseal *r, struct store_record *record)
+{
+    struct store_delta_head *head = reseal_block(r, record->delta.block);
+    if (record->delta.block == 0 || head == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < head->older && i < STORE_CHAIN_RUNS; i++) {
+        reseal_run(r, record, (struct store_delta_ref *)(head + 1) + i);
+    }
+    reseal_run(r, record, &record->delta);
+}
+
 static inline void reseal_record(struct reseal *r, uint32_t slot)
 {
     struct store_record *record = reseal_slot(r, slot);
@@ -64,6 +99,7 @@ static inline void reseal_record(struct reseal *r, uint32_t slot)
         if (record->root_block != 0 && height != 0 && height <= STORE_LEVELS_MOST) {
             record->root_sum = reseal_node(r, height - 1, 0, record->root_block);
         }
+        reseal_chain(r, record);
         struct store_record *parent = reseal_slot(r, record->parent);
         if (record->parent != 0 && parent != NULL) {
             record->parent_sum = parent->sum;

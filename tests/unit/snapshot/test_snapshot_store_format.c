@@ -42,6 +42,7 @@ static struct snap_io *golden_make(void)
     struct snap_store *store = NULL;
     assert_non_null(io);
     assert_int_equal(snap_store_create(io, &params, &diag), 0);
+    fixture_make_plain(io); /* it is from before there were delta runs */
     assert_int_equal(snap_store_open(io, 0, &store, NULL, &diag), 0);
     for (unsigned i = 0; i < GOLDEN_GENERATIONS; i++) {
         struct snap_txn *txn = NULL;
@@ -356,7 +357,9 @@ static void file_cut_short_anywhere_is_refused_or_falls_back(void **state)
 {
     (void)state;
     unsigned counts[4] = {0};
+    fixture_plain = true;
     struct fixture *f = two_generations();
+    fixture_plain = false;
     uint64_t size = 0, full = 0;
     uint8_t *bytes = snap_io_memory_bytes(f->io->base, &full);
     uint8_t *copy = malloc(full);
@@ -451,7 +454,9 @@ static void impossible_content_behind_good_sums_is_refused(void **state)
 {
     (void)state;
     for (int which = 0; which < SPOILERS; which++) {
+        fixture_plain = true;
         struct fixture *f = two_generations();
+        fixture_plain = false;
         spoil(f, which);
         reseal(f);
         int error = fixture_refused(f, 0);
@@ -469,6 +474,101 @@ static void impossible_content_behind_good_sums_is_refused(void **state)
         }
         fixture_free(f);
     }
+}
+
+/* Each case spoils the delta runs of a good store in one way; all sums are right afterwards. The
+ * chain of generation 5 has two runs: 300 pages, and pages 0 to 2 with 600 to 602. */
+static void spoil_run(struct fixture *f, int which)
+{
+    struct store_record *record = fixture_record(f, 5);
+    struct store_delta_head *head = (void *)fixture_block(f, record->delta.block);
+    struct store_delta_ref *older = (struct store_delta_ref *)(head + 1);
+    struct store_delta_entry *entry =
+        (void *)(fixture_block(f, record->delta.block) + store_delta_offset(head->older));
+    assert_int_equal(head->older, 1);
+    assert_int_equal(head->entries, 6);
+    switch (which) {
+    case 0: head->magic ^= 1; break;
+    case 1: head->generation = 4; break;
+    case 2: head->entries = record->delta.entries = 7; break;
+    case 3: head->entries = 0; break;
+    case 4: head->entries = record->delta.entries = UINT32_MAX; break;
+    case 5: head->blocks = record->delta.blocks = 2; break;
+    case 6: head->blocks = record->delta.blocks = UINT32_MAX; break;
+    case 7: head->older = UINT32_MAX; break;
+    case 8: head->older = STORE_CHAIN_RUNS; break;
+    case 9: head->root_block = record->delta.block; break;
+    case 10: older->block = UINT64_MAX; break;
+    case 11: older->block = record->delta.block; break;
+    case 12: older->block = STORE_SUPERBLOCK; break;
+    case 13: older->generation = 5; break;
+    case 14: older->generation = 0; break;
+    case 15: older->entries = STORE_CHAIN_ENTRIES; break;
+    case 16: older->blocks = 0; break;
+    case 17: entry[1].page = entry[0].page; break;
+    case 18: entry[5].page = UINT64_MAX; break;
+    case 19: entry[5].page = FIXTURE_PAGES; break;
+    case 20: entry[2].page = 700; break; /* not in order */
+    case 21: entry[1].block = UINT64_MAX; break;
+    case 22: entry[1].block |= UINT64_C(1) << 56; break; /* reserved */
+    case 23: entry[1].block |= UINT64_C(1) << 63; break;
+    case 24: entry[1].block = entry[2].block; break; /* two owners */
+    case 25: entry[1].block = record->delta.block; break;
+    case 26: entry[1].block = 0; break; /* a hole with a sum */
+    case 27: entry[1].block = STORE_SEAL; break;
+    case 28: record->delta.block = UINT64_MAX; break;
+    case 29: record->delta.generation = 6; break;
+    case 30: record->delta.generation = 0; break;
+    case 31: record->delta.block = 0; break;
+    case 32: record->delta.blocks = 0; break;
+    case 33: record->delta.entries = 0; break;
+    case 34: record->delta_bytes = 0, record->delta.block = 0; break;
+    case 35: record->root_block = record->delta.block; break; /* a run is no node */
+    default: break;
+    }
+}
+enum { RUN_SPOILERS = 36 };
+
+static struct fixture *two_runs(void)
+{
+    struct fixture *f = fixture_new(LIMIT, 1000);
+    fixture_put(f, 0, 300, 1);
+    for (uint64_t i = 0; i < 3; i++) {
+        fixture_put(f, 600 + i, 1, 2);
+    }
+    struct snap_txn *txn = fixture_begin(f);
+    for (uint64_t i = 0; i < 3; i++) {
+        fixture_stage(f, txn, i, 3);
+    }
+    fixture_commit(f, txn);
+    fixture_close(f);
+    return f;
+}
+
+static void impossible_runs_behind_good_sums_are_refused(void **state)
+{
+    (void)state;
+    for (int which = 0; which < RUN_SPOILERS; which++) {
+        struct fixture *f = two_runs();
+        spoil_run(f, which);
+        reseal(f);
+        int error = fixture_refused(f, 0);
+        if (error != PHANTOM_ECORRUPT) {
+            fail_msg("case %d: %s", which, phantom_err_name(error));
+        }
+        struct snap_store *store = NULL;
+        if (snap_store_open(&f->io->io, SNAP_OPEN_READ_ONLY, &store, NULL, &f->diag) == 0) {
+            (void)snap_store_verify(store, true, NULL, NULL, NULL, &f->diag);
+            assert_int_equal(snap_store_audit(store, &f->diag), PHANTOM_ECORRUPT);
+            snap_store_close(store);
+        }
+        fixture_free(f);
+    }
+    struct fixture *f = two_runs(); /* resealing alone harms nothing */
+    reseal(f);
+    fixture_open(f);
+    fixture_check(f);
+    fixture_free(f);
 }
 
 static void impossible_superblocks_behind_good_sums_are_refused(void **state)
@@ -530,6 +630,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(file_cut_short_anywhere_is_refused_or_falls_back),
         cmocka_unit_test(page_of_another_store_or_place_never_verifies),
         cmocka_unit_test(impossible_content_behind_good_sums_is_refused),
+        cmocka_unit_test(impossible_runs_behind_good_sums_are_refused),
         cmocka_unit_test(impossible_superblocks_behind_good_sums_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
