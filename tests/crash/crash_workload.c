@@ -244,6 +244,10 @@ bool crash_workload_run(struct crash_explorer *explorer, const struct crash_aged
     session->io = session->record = live.record;
     session->oracle = &explorer->oracle;
     session->staging_pages = SNAP_SMALL_COMMIT_PAGES << ph_rng_below(&rng, 2);
+    if (ph_rng_below(&rng, 4) != 0) { /* chains that end soon, in a few runs or a few entries */
+        session->chain_runs = 1 + (uint32_t)ph_rng_below(&rng, 4);
+        session->chain_entries = 4U << ph_rng_below(&rng, 6);
+    }
     int rc = run_script(session, &script, aged, &rng);
     crash_session_close(session);
     crash_explorer_begin(explorer, workload, seed, image, size);

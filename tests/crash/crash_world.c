@@ -192,6 +192,10 @@ int crash_session_open(struct crash_session *session)
         session->store = NULL;
         return failed(session, "open", rc, &diag);
     }
+    if (session->chain_runs != 0) { /* so that a small world has checkpoints as well */
+        session->store->map.runs_most = session->chain_runs;
+        session->store->map.entries_most = session->chain_entries;
+    }
     mark(session, IO_MARK_OPENED, session->recovery.opened);
     return 0;
 }
@@ -467,7 +471,7 @@ static int reopen(struct crash_session *session)
 
 static void grow(struct crash_session *session, struct ph_rng *rng)
 {
-    session->now.heap_pages += 16;
+    session->now.heap_pages += ph_rng_below(rng, 3) == 0 ? 200 : 16;
     if (session->now.heap_pages > CRASH_PAGES) {
         session->now.heap_pages = CRASH_PAGES;
     }
