@@ -21,7 +21,7 @@
     X(CHECKPOINT_FORGETS, "a checkpoint leaves out entries of the delta runs it replaces")         \
     X(DELTA_SUM_IGNORED, "the sum of a delta run is not compared")                                 \
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
-    /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                                                                                   \
+    /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                      \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
     X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
@@ -32,6 +32,22 @@
     X(RESTORED_OVER_DISCARD, "a page discarded before it was loaded comes back from the store")    \
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
     X(RESTORED_UNVERIFIED, "a loaded page is installed although its sum is wrong")                 \
-    X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")
+    X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")            \
+    /* copy on write */                                                                            \
+    X(IMAGE_AFTER_STORE, "the before-image is copied when the store was let through")              \
+    X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \
+    X(DISCARD_NOT_REARMED, "a discarded page does not announce its next store")                    \
+    X(FROZEN_SET_FORGOTTEN, "pages of a failed snapshot are not changed pages again")              \
+    /* copies and other work on whole generations */                                               \
+    X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
+    X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
+    X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
+    X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
+    /* space */                                                                                    \
+    X(CACHED_SLOTS_COUNTED, "slots in a thread's cache are marked as allocated in the space")      \
+    X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \
+    X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
+    X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
+    X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")
 
 #endif /* PH_MUTANT_LIST_H */

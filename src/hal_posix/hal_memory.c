@@ -17,6 +17,7 @@
 #include "page_server.h"
 #include "page_tracker.h"
 #include "ph_memory.h"
+#include "word_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -248,6 +249,8 @@ static const struct snap_memory_ops tracked_ops = {
     .serve = tracked_serve,
     .install = tracked_install,
     .stop_serving = tracked_stop_serving,
+    .wait = word_wait,
+    .wake = word_wake,
     .close = memory_close,
     .barrier = hal_barrier,
     .prepare_staging = hal_prepare_staging,
@@ -261,6 +264,8 @@ static const struct snap_memory_ops untracked_ops = {
     .populate = untracked_populate,
     .protect_all = untracked_protect_all,
     .discard = memory_discard,
+    .wait = word_wait,
+    .wake = word_wake,
     .close = memory_close,
     .barrier = hal_barrier,
     .prepare_staging = hal_prepare_staging,

@@ -19,8 +19,8 @@
  * the engine's log of discards.
  *
  * Hot pages: staged in a live round and told again in the stop. The next live rounds leave them
- * alone, since they would be copied a second time in the stop. A page that is not told in a stop is
- * not hot any more.
+ * alone, since they would be copied a second time in the stop. A page that is not told again in the
+ * stop is not hot any more: so a set that was taken for hot by mistake costs one long stop.
  *
  * Locks: the engine's discard_lock around telling, so that the order of a discard and a store is
  * known: what is told after a discard was logged is data.

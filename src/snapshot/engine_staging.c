@@ -63,8 +63,21 @@ static int empty_staging(struct snap_engine *engine, struct snap_txn *txn,
     return rc;
 }
 
+int snap_engine_make_room(struct snap_engine *engine, struct snap_txn *txn,
+                          struct phantom_diag *diag)
+{
+    bool full = engine->unwritten.members >= engine->options.staging_pages;
+    return full ? empty_staging(engine, txn, diag) : 0;
+}
+
 int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
                       struct phantom_diag *diag)
+{
+    return snap_engine_stage_from(engine, txn, page, snap_engine_page(engine, page), diag);
+}
+
+int snap_engine_stage_from(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
+                           const void *content, struct phantom_diag *diag)
 {
     struct snap_round *round = &engine->round;
     bool more = !page_set_has(&engine->unwritten, page);
@@ -86,7 +99,7 @@ int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t
     if (slot == NULL) {
         return ph_fail(diag, -ENOMEM, "no staging slot for page %" PRIu64, page);
     }
-    capture_copy(slot, snap_engine_page(engine, page));
+    capture_copy(slot, content);
     round->staged++;
     round->used += page_set_add(&engine->unwritten, page);
     if (engine->unwritten.members > round->staging_most) {

@@ -254,6 +254,9 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
         return 0;
     }
     pthread_mutex_lock(&engine->discard_lock);
+    if (engine->strategy->before_discard != NULL) {
+        engine->strategy->before_discard(engine->state, first, count);
+    }
     /* Logged first: dropping a page leaves no trace that a scan could find. A mark from here on
      * means a store after the discard. */
     page_set_add_range(&engine->discarded, first, count);

@@ -70,6 +70,9 @@ struct snap_engine_options {
      *  engine closes them. */
     int (*open_reader)(void *context, struct snap_io **out, struct phantom_diag *diag);
     void *reader_context;
+    /* Every store into the range is preceded by snap_before_store() (snap_epoch.h). Precondition of
+     * `epoch`. Not the same as marking: a mark follows the store. */
+    bool all_stores_announced;
     bool check_against_heap; /* test builds: after each commit compare with the heap at the cut */
 };
 
@@ -154,7 +157,9 @@ const struct snap_marks *snap_engine_marks(struct snap_engine *engine);
 /**
  * A writer stored into the range without marking. To be called after its last store and before that
  * writer can be parked, like a mark: then the next stop asks the memory. Strategies that rely on
- * marks alone (cards, epoch) refuse every snapshot from here on with PHANTOM_EUNSUPPORTED.
+ * marks alone (cards, epoch) refuse every snapshot from here on with PHANTOM_EUNSUPPORTED. With
+ * `epoch` the call must also come before the writer's first store: a store that was not announced
+ * may hit a page of the snapshot that is being written, and only this call makes it be refused.
  * @threads any
  */
 void snap_engine_unmarked_writer(struct snap_engine *engine);
@@ -172,6 +177,12 @@ struct snap_conditions {
     bool tracks;            /* the memory says which pages were written (snap_memory_ops.tracks) */
     bool barrier;           /* marks may be cleared while writers run (snap_memory_ops.barrier) */
     bool all_stores_marked; /* options.all_stores_marked */
+    bool all_stores_announced; /* options.all_stores_announced */
+    bool waits;                /* threads can sleep in the memory (snap_memory_ops.wait) */
+    /* How the memory catches first stores (snap_memory_ops.trap): the name of a strategy, "any" of
+     * those that need it, or NULL. */
+    const char *trap;
+    bool freezes; /* snap_memory_ops.freeze */
 };
 
 /**
@@ -204,10 +215,14 @@ struct snap_strategy {
                  struct phantom_diag *diag);
     /** After commit (committed) or failure (not): forget the set, or keep it for the next cut. */
     void (*retire)(void *state, bool committed);
+    /** These pages are about to be discarded: save what an unfinished snapshot needs of them. Under
+     *  discard_lock, world not stopped. NULL: nothing to do. */
+    void (*before_discard)(void *state, uint64_t first, uint64_t count);
 };
 
 extern const struct snap_strategy snap_strategy_async;
 extern const struct snap_strategy snap_strategy_cards;
+extern const struct snap_strategy snap_strategy_epoch;
 extern const struct snap_strategy snap_strategy_full;
 
 /**

@@ -9,6 +9,7 @@
 #ifndef SNAP_MEMORY_H
 #define SNAP_MEMORY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,17 @@ struct snap_page_source {
     void (*demand)(void *context, uint64_t page);
     /** Nobody waits: do a bounded piece of work. False: there is nothing more to do, ever. */
     bool (*background)(void *context);
+};
+
+/** Who is told before a page changes. */
+struct snap_page_guard {
+    void *context;
+    /**
+     * A thread is about to store into one of the pages [first, first+count), and all of them become
+     * writable when this returns. Called in that thread, in a signal handler if the memory uses
+     * one: async-signal-safe, may use wait() and wake() and read the pages, nothing else.
+     */
+    void (*before_store)(void *context, uint64_t first, uint64_t count);
 };
 
 struct snap_memory_ops {
@@ -80,6 +92,35 @@ struct snap_memory_ops {
     /** The engine will copy pages into this area for ever: make that cheap (huge pages, present).
      *  Best effort. `area` is aligned to 2 MiB unless it is smaller. */
     void (*prepare_staging)(struct snap_memory *memory, void *area, size_t bytes);
+
+    /* Waiting of storing threads (copy on write). Both or none. Async-signal-safe. */
+
+    /** Sleep while *word is `expected`; may return for no reason. */
+    void (*wait)(struct snap_memory *memory, _Atomic uint32_t *word, uint32_t expected);
+    /** Wake all who sleep on the word. */
+    void (*wake)(struct snap_memory *memory, _Atomic uint32_t *word);
+
+    /* Catching first stores (strategies sigbus and mprotect): trap, trap_pages and guard. */
+
+    const char *trap; /* "sigbus", "mprotect", "any" (tests), or NULL */
+    /** Pages that become writable together, at least. 1: a discarded page traps again, too. */
+    uint32_t trap_pages;
+    /**
+     * From now on a store into a protected page calls the guard first. Pages are protected by
+     * protect_all(), which on such a memory also covers holes in the span, and is called with the
+     * world stopped; holes are protected from here on, resident pages are not. guard NULL: catching
+     * ends, everything is writable. 0 or -errno.
+     */
+    int (*guard)(struct snap_memory *memory, const struct snap_page_guard *guard);
+
+    /* A copy of the whole memory at one moment (strategy fork). All three or none. */
+
+    /** World stopped: *frozen is the memory as it is now. 0 or -errno. */
+    int (*freeze)(struct snap_memory *memory, void **frozen);
+    /** Copy pages out of it. World running, one thread at a time. 0 or -errno. */
+    int (*read_frozen)(struct snap_memory *memory, void *frozen, uint64_t first, uint64_t count,
+                       void *out);
+    void (*thaw)(struct snap_memory *memory, void *frozen);
 };
 
 struct snap_memory {

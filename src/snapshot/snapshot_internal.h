@@ -125,6 +125,14 @@ int snap_engine_open_staging(struct snap_engine *engine, struct phantom_diag *di
 int snap_engine_expect(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
                        struct phantom_diag *diag);
 
+/** The same with content from elsewhere (aligned to 16): a before-image, a frozen copy. */
+int snap_engine_stage_from(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
+                           const void *content, struct phantom_diag *diag);
+/** Write out what is staged if the staging area is full, so that the next page that is staged does
+ *  not have to wait for the disk. World running. */
+int snap_engine_make_room(struct snap_engine *engine, struct snap_txn *txn,
+                          struct phantom_diag *diag);
+
 /** Call `visit` for all resident ranges in [0, end). Anything but 0 stops and is returned. */
 int snap_engine_each_resident(struct snap_engine *engine, uint64_t end,
                               int (*visit)(void *context, struct snap_range range), void *context);

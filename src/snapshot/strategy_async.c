@@ -47,7 +47,7 @@ struct async_state {
     struct page_set unprotected; /* taken by marks, not protected since */
     struct page_set announced;   /* marks cleared by the live round under way */
     struct page_set suspects;    /* reported dirty without a mark, not judged yet */
-    uint64_t marked, cold;       /* counting: dirty pages, and those of them that are not hot */
+    uint64_t dirty;              /* pages, when last counted */
     struct snap_range ranges[SNAP_RANGES];
 };
 
@@ -106,7 +106,7 @@ static bool marks_are_valid(const struct snap_engine *engine)
 static int count_by_scan(struct async_state *async)
 {
     struct snap_memory *memory = async->book.engine->memory;
-    async->marked = 0;
+    async->dirty = 0;
     for (uint64_t at = 0; at < memory->page_count;) {
         uint64_t resume = at;
         int n = memory->ops->scan(memory, at, memory->page_count - at, 0, async->ranges,
@@ -115,20 +115,19 @@ static int count_by_scan(struct async_state *async)
             return n;
         }
         for (int i = 0; i < n; i++) {
-            async->marked += async->ranges[i].count;
+            async->dirty += async->ranges[i].count;
         }
         PH_CHECK(resume > at);
         at = resume;
     }
-    async->cold = async->marked;
     return 0;
 }
 
 static void count_marked_page(void *context, uint64_t page)
 {
     struct async_state *async = context;
-    async->marked++;
-    async->cold += async->book.hot.members == 0 || !page_set_has(&async->book.hot, page);
+    (void)page;
+    async->dirty++;
 }
 
 static int count_dirty(struct async_state *async)
@@ -137,8 +136,7 @@ static int count_dirty(struct async_state *async)
     if (!marks_are_valid(engine)) {
         return count_by_scan(async);
     }
-    async->marked = 0;
-    async->cold = 0;
+    async->dirty = 0;
     snap_marks_look(&engine->marks, count_marked_page, async);
     return 0;
 }
@@ -283,9 +281,8 @@ static int async_estimate(void *state, uint64_t *pages)
     if (rc != 0) {
         return rc;
     }
-    uint64_t known = dirty_book_size(&async->book);
-    async->cold += async->book.pending.members;
-    *pages = async->marked + known;
+    async->dirty += dirty_book_size(&async->book);
+    *pages = async->dirty;
     return 0;
 }
 
@@ -295,20 +292,21 @@ static int async_precopy(void *state, struct snap_txn *txn, struct snap_report *
     struct async_state *async = state;
     struct snap_engine *engine = async->book.engine;
     int rc = 0;
-    for (int round = 0; rc == 0 && round < LIVE_ROUNDS && async->cold > LIVE_ROUND_PAGES; round++) {
-        uint64_t before = async->cold;
+    for (int round = 0; rc == 0 && round < LIVE_ROUNDS && async->dirty > LIVE_ROUND_PAGES;
+         round++) {
+        uint64_t before = async->dirty;
         rc = live_round(async, txn, diag);
         report->live_rounds++;
         if (rc == 0) {
             rc = count_dirty(async);
         }
-        if (async->cold > before / 2 && async->cold <= engine->options.staging_pages) {
+        if (async->dirty > before / 2 && async->dirty <= engine->options.staging_pages) {
             break; /* a hot set: going round again would only copy it once more */
         }
     }
     report->pages_live = engine->round.staged;
     if (rc == 0) {
-        rc = snap_engine_expect(engine, txn, async->marked + async->book.pending.members, diag);
+        rc = snap_engine_expect(engine, txn, async->dirty + async->book.pending.members, diag);
     }
     return rc;
 }

@@ -24,8 +24,7 @@ enum {
 
 struct cards_state {
     struct dirty_book book;
-    uint64_t cold; /* counting: marked pages that are not hot */
-    uint64_t marked;
+    uint64_t dirty; /* pages, when last counted */
 };
 
 static void cards_close(void *state)
@@ -66,14 +65,13 @@ static int cards_open(struct snap_engine *engine, void **state, struct phantom_d
 static void count_page(void *context, uint64_t page)
 {
     struct cards_state *cards = context;
-    cards->marked++;
-    cards->cold += cards->book.hot.members == 0 || !page_set_has(&cards->book.hot, page);
+    (void)page;
+    cards->dirty++;
 }
 
 static void count_marked(struct cards_state *cards)
 {
-    cards->marked = 0;
-    cards->cold = 0;
+    cards->dirty = 0;
     snap_marks_look(&cards->book.engine->marks, count_page, cards);
 }
 
@@ -81,9 +79,8 @@ static int cards_estimate(void *state, uint64_t *pages)
 {
     struct cards_state *cards = state;
     count_marked(cards);
-    uint64_t known = dirty_book_size(&cards->book);
-    cards->cold += cards->book.pending.members;
-    *pages = cards->marked + known;
+    cards->dirty += dirty_book_size(&cards->book);
+    *pages = cards->dirty;
     return 0;
 }
 
@@ -146,22 +143,22 @@ static int cards_precopy(void *state, struct snap_txn *txn, struct snap_report *
     struct snap_engine *engine = cards->book.engine;
     bool possible = engine->live_marks;
     int rc = 0;
-    for (int round = 0; possible && round < LIVE_ROUNDS && cards->cold > LIVE_ROUND_PAGES;
+    for (int round = 0; possible && round < LIVE_ROUNDS && cards->dirty > LIVE_ROUND_PAGES;
          round++) {
-        uint64_t before = cards->cold;
+        uint64_t before = cards->dirty;
         rc = live_round(cards, txn, diag);
         report->live_rounds++;
         if (rc != 0) {
             break;
         }
         count_marked(cards);
-        if (cards->cold > before / 2 && cards->cold <= engine->options.staging_pages) {
+        if (cards->dirty > before / 2 && cards->dirty <= engine->options.staging_pages) {
             break; /* a hot set: going round again would only copy it once more */
         }
     }
     report->pages_live = engine->round.staged;
     if (rc == 0) {
-        rc = snap_engine_expect(engine, txn, cards->marked + cards->book.pending.members, diag);
+        rc = snap_engine_expect(engine, txn, cards->dirty + cards->book.pending.members, diag);
     }
     return rc;
 }

@@ -13,6 +13,7 @@
 static const struct snap_strategy *const ladder[] = {
     &snap_strategy_async,
     &snap_strategy_cards,
+    &snap_strategy_epoch,
     &snap_strategy_full,
 };
 
@@ -53,6 +54,10 @@ int snap_strategy_choose(struct snap_engine *engine, struct phantom_diag *diag)
         .tracks = engine->memory->ops->tracks,
         .barrier = engine->live_marks,
         .all_stores_marked = engine->options.all_stores_marked,
+        .all_stores_announced = engine->options.all_stores_announced,
+        .waits = engine->memory->ops->wait != NULL && engine->memory->ops->wake != NULL,
+        .trap = engine->memory->ops->trap,
+        .freezes = engine->memory->ops->freeze != NULL,
     };
     for (size_t i = 0; i < LADDER; i++) {
         if (!automatic && strcmp(name, ladder[i]->name) != 0) {

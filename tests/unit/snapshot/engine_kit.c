@@ -7,6 +7,7 @@
 
 #include "memory_fake.h"
 #include "ph_test.h"
+#include "snap_epoch.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -98,9 +99,9 @@ static void *mutate(void *argument)
     while (!atomic_load_explicit(&kit->quit, memory_order_relaxed)) {
         bool hot = self->hot_pages != 0 && ph_rng_below(&self->rng, 16) != 0;
         uint64_t page = ph_rng_below(&self->rng, hot ? self->hot_pages : self->pages);
-        uint64_t line = ph_rng_below(&self->rng, PAGE / 64);
+        uint64_t line = ph_rng_below(&self->rng, PAGE / 128);
         uint64_t value = ph_rng_next(&self->rng);
-        kit_write(kit, page * PAGE + line * 64 + self->slot * 8, &value, sizeof(value));
+        kit_write(kit, page * PAGE + line * 128 + self->slot * 8, &value, sizeof(value));
         if (self->own_pages != 0) {
             use_own_page(self);
         }
@@ -148,6 +149,9 @@ static void world_resume(void *context)
     kit->resumes++;
     memset(kit->at_cut, 0, kit->pages * PAGE);
     memcpy(kit->at_cut, kit->memory->base, kit->heap_pages * PAGE);
+    if (kit->after_cut != NULL) {
+        kit->after_cut(kit);
+    }
     pthread_mutex_lock(&kit->lock);
     kit->stopping = false;
     atomic_store(&kit->please_park, false);
@@ -185,6 +189,9 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
     *kit = (struct kit){.kind = kind, .pages = pages, .heap_pages = pages, .options = *options};
     kit->options.strategy = kind->strategy;
     kit->options.all_stores_marked = kind->marked;
+    /* kit_write() announces; but what is chosen automatically depends on the memory alone. */
+    kit->options.all_stores_announced =
+        kind->strategy != NULL && strcmp(kind->strategy, "epoch") == 0;
     kit->diag.size = sizeof(kit->diag);
     kit->memory = kind->memory->create(&kit->handle, pages);
     assert_non_null(kit->memory);
@@ -266,6 +273,11 @@ void kit_expect_heap(struct kit *kit, const uint8_t *expected)
 
 void kit_write(struct kit *kit, uint64_t offset, const void *data, size_t length)
 {
+    struct snap_epoch *epoch = kit->engine != NULL ? snap_engine_epoch(kit->engine) : NULL;
+    for (uint64_t page = offset / PAGE; epoch != NULL && page <= (offset + length - 1) / PAGE;
+         page++) {
+        snap_before_store(epoch, page);
+    }
     kit->kind->memory->write(kit->handle, offset, data, length);
     if (kit->kind->marked) {
         snap_mark_bytes(snap_engine_marks(kit->engine), offset, length);

@@ -42,7 +42,7 @@ struct kit_kind {
     bool marked; /* every store is marked, and the engine is told so */
 };
 
-enum { KIT_MUTATORS_MOST = 4 };
+enum { KIT_MUTATORS_MOST = 16 };
 
 struct kit_mutator {
     struct kit *kit;
@@ -73,6 +73,9 @@ struct kit {
     uint64_t claimed_pages;               /* what the host says instead, if not 0 */
     int stop_result;                      /* what the next stops return instead of stopping */
     void (*before_stop)(struct kit *kit); /* called first in stop, while mutators run; or NULL */
+    /* Called when the oracle has copied the heap and the world is about to run again; or NULL. What
+     * it stores, it stores while the snapshot is unfinished. */
+    void (*after_cut)(struct kit *kit);
     unsigned stops, resumes;
     pthread_mutex_t lock; /* park handshake; a leaf */
     pthread_cond_t changed;

@@ -17,7 +17,9 @@
 
 enum { PAGES = 2000, CHECK_FAILED = 42, HEAP_DIFFERS = 43 };
 
-static const struct kit_kind async_kind = {"async", "async", &kit_fake_memory};
+static const struct kit_kind async_kind = {"async", "async", &kit_fake_memory, false};
+static const struct kit_kind marked_kind = {"async with marks", "async", &kit_fake_memory, true};
+static const struct kit_kind cards_kind = {"cards", "cards", &kit_fake_untracked_memory, true};
 
 static void exit_on_failed_check(const char *file, int line, const char *what)
 {
@@ -30,7 +32,8 @@ static void exit_on_failed_check(const char *file, int line, const char *what)
 typedef void (*scenario)(struct kit *kit);
 
 /** In a child: run the scenario, restart, compare. Returns the child's exit status. */
-static int outcome(scenario run, enum ph_mutant mutant, bool check_against_heap)
+static int outcome(const struct kit_kind *kind, scenario run, enum ph_mutant mutant,
+                   bool check_against_heap)
 {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -40,7 +43,7 @@ static int outcome(scenario run, enum ph_mutant mutant, bool check_against_heap)
                                               .check_against_heap = check_against_heap};
         ph_set_fatal_hook(exit_on_failed_check);
         ph_active_mutant = mutant;
-        kit_begin_with(&kit, &async_kind, PAGES, &options);
+        kit_begin_with(&kit, kind, PAGES, &options);
         run(&kit);
         int rc = kit_try_reopen(&kit);
         bool same =
@@ -54,13 +57,13 @@ static int outcome(scenario run, enum ph_mutant mutant, bool check_against_heap)
     return WEXITSTATUS(status);
 }
 
-static void expect_killed(scenario run, enum ph_mutant mutant)
+static void expect_killed(const struct kit_kind *kind, scenario run, enum ph_mutant mutant)
 {
-    assert_int_equal(outcome(run, PH_MUTANT_NONE, true), 0);
-    assert_int_equal(outcome(run, PH_MUTANT_NONE, false), 0);
-    assert_int_equal(outcome(run, mutant, true), CHECK_FAILED);
-    assert_int_equal(outcome(run, mutant, false), HEAP_DIFFERS);
-    print_message("mutant %s: killed\n", ph_mutant_name(mutant));
+    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, true), 0);
+    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, false), 0);
+    assert_int_equal(outcome(kind, run, mutant, true), CHECK_FAILED);
+    assert_int_equal(outcome(kind, run, mutant, false), HEAP_DIFFERS);
+    print_message("mutant %s: killed (%s)\n", ph_mutant_name(mutant), kind->name);
 }
 
 /** The live round consumes the dirty bits, the world does not stop, the next snapshot is small. */
@@ -77,7 +80,7 @@ static void refused_then_taken(struct kit *kit)
 static void a_refused_snapshot_whose_set_is_forgotten_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(refused_then_taken, PH_MUTANT_DIRTY_SET_FORGOTTEN);
+    expect_killed(&async_kind, refused_then_taken, PH_MUTANT_DIRTY_SET_FORGOTTEN);
 }
 
 /** A mutator's store that lands just before the engine protects the page. */
@@ -100,7 +103,145 @@ static void store_between_copy_and_protection(struct kit *kit)
 static void a_page_copied_before_it_is_protected_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(store_between_copy_and_protection, PH_MUTANT_COPY_BEFORE_PROTECT);
+    expect_killed(&async_kind, store_between_copy_and_protection, PH_MUTANT_COPY_BEFORE_PROTECT);
+}
+
+/* ---- marks --------------------------------------------------------------------------------- */
+
+static void foreign_store(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 10, 1);
+    kit_snapshot_ok(kit);
+    kit_write_unmarked(kit, 700 * SNAP_PAGE_SIZE, "foreign", 7);
+    snap_engine_unmarked_writer(kit->engine);
+    kit_snapshot_ok(kit);
+}
+
+static void a_filter_with_an_unmarked_writer_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&marked_kind, foreign_store, PH_MUTANT_MARKS_TRUSTED_BLINDLY);
+}
+
+/** A marked store that lands between the clearing of the marks and the copies, or after both. */
+static void store_at_the_barrier(void *context)
+{
+    struct kit *kit = context;
+    if (kit->engine != NULL && kit->stops == 0) {
+        kit_write(kit, 10 * SNAP_PAGE_SIZE + 8, "late", 4);
+    }
+}
+
+static void store_between_clearing_and_copy(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1);
+    memory_fake_on_barrier(kit->handle, store_at_the_barrier, kit);
+    kit_snapshot_ok(kit);
+    memory_fake_on_barrier(kit->handle, NULL, NULL);
+}
+
+static void marks_cleared_after_the_copy_are_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&cards_kind, store_between_clearing_and_copy, PH_MUTANT_MARKS_CLEARED_AFTER_COPY);
+}
+
+static void fill_more_while_stopping(struct kit *kit)
+{
+    kit->before_stop = NULL;
+    kit_fill_range(kit, 100, PAGES - 100, 2);
+}
+
+/** 256 pages of staging, and many more pages in the stop than anybody expected. */
+static void residue_larger_than_staging(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 10, 1);
+    kit->before_stop = fill_more_while_stopping;
+    kit_snapshot_ok(kit);
+}
+
+static void a_residue_dropped_when_staging_is_full_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&marked_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
+    expect_killed(&cards_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
+}
+
+struct passing {
+    const struct snap_marks *marks;
+    unsigned visits;
+};
+
+static void mark_what_was_passed(void *context, uint64_t page)
+{
+    struct passing *passing = context;
+    passing->visits++;
+    if (page == 7) {
+        snap_mark(passing->marks, 6);
+    }
+}
+
+static unsigned visits_of_two_takes(enum ph_mutant mutant)
+{
+    struct snap_marks marks;
+    struct passing passing = {.marks = &marks};
+    assert_int_equal(snap_marks_init(&marks, PAGES), 0);
+    snap_mark(&marks, 7);
+    ph_active_mutant = mutant;
+    snap_marks_take(&marks, SNAP_WRITERS_RUN, mark_what_was_passed, &passing);
+    snap_marks_take(&marks, SNAP_WRITERS_PARKED, mark_what_was_passed, &passing);
+    ph_active_mutant = PH_MUTANT_NONE;
+    snap_marks_finish(&marks);
+    return passing.visits;
+}
+
+static void a_region_byte_cleared_in_a_live_round_is_noticed(void **state)
+{
+    (void)state;
+    assert_int_equal(visits_of_two_takes(PH_MUTANT_NONE), 2);
+    assert_int_equal(visits_of_two_takes(PH_MUTANT_REGION_CLEARED_LIVE), 1);
+    print_message("mutant REGION_CLEARED_LIVE: killed\n");
+}
+
+/** What a mutator does in two steps, with a live round in between. */
+static void store_only(struct kit *kit)
+{
+    kit->before_stop = NULL;
+    kit_write_unmarked(kit, 10 * SNAP_PAGE_SIZE + 8, "late", 4);
+}
+
+static void mark_only(struct kit *kit)
+{
+    kit->before_stop = NULL;
+    snap_mark(snap_engine_marks(kit->engine), 10);
+}
+
+static void store_then_mark(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1);
+    kit_write_unmarked(kit, 10 * SNAP_PAGE_SIZE + 8, "late", 4);
+    kit->before_stop = mark_only;
+    kit_snapshot_ok(kit);
+}
+
+static void mark_then_store(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1);
+    snap_mark(snap_engine_marks(kit->engine), 10);
+    kit->before_stop = store_only;
+    kit_snapshot_ok(kit);
+}
+
+static void a_mutator_that_marks_before_it_stores_is_noticed(void **state)
+{
+    (void)state;
+    const struct kit_kind *kinds[] = {&marked_kind, &cards_kind};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(outcome(kinds[i], store_then_mark, PH_MUTANT_NONE, true), 0);
+        assert_int_equal(outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, true), CHECK_FAILED);
+        assert_int_equal(outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, false), HEAP_DIFFERS);
+    }
+    print_message("mutator that marks before it stores: killed\n");
 }
 
 int main(void)
@@ -108,6 +249,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refused_snapshot_whose_set_is_forgotten_is_noticed),
         cmocka_unit_test(a_page_copied_before_it_is_protected_is_noticed),
+        cmocka_unit_test(a_filter_with_an_unmarked_writer_is_noticed),
+        cmocka_unit_test(marks_cleared_after_the_copy_are_noticed),
+        cmocka_unit_test(a_residue_dropped_when_staging_is_full_is_noticed),
+        cmocka_unit_test(a_region_byte_cleared_in_a_live_round_is_noticed),
+        cmocka_unit_test(a_mutator_that_marks_before_it_stores_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ int main(void)
         {"async with marks over fake memory", "async", &kit_fake_memory, true},
         {"async with marks, no barrier", "async", &kit_fake_memory_without_barrier, true},
         {"cards over fake memory", "cards", &kit_fake_untracked_memory, true},
+        {"epoch over fake memory without tracking", "epoch", &kit_fake_untracked_memory, false},
         {"full over fake memory", "full", &kit_fake_memory, false},
         {"full over fake memory without tracking", "full", &kit_fake_untracked_memory, false},
     };
