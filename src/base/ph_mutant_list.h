@@ -38,6 +38,7 @@
     X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \
     X(DISCARD_NOT_REARMED, "a discarded page does not announce its next store")                    \
     X(FROZEN_SET_FORGOTTEN, "pages of a failed snapshot are not changed pages again")              \
+    X(UNPROTECT_BEFORE_COPY, "a caught page becomes writable before it was saved")                 \
     /* copies and other work on whole generations */                                               \
     X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \

@@ -16,6 +16,7 @@
 #include "hal_internal.h"
 #include "page_server.h"
 #include "page_tracker.h"
+#include "page_trap.h"
 #include "ph_memory.h"
 #include "word_wait.h"
 
@@ -34,6 +35,7 @@ struct hal_memory {
     struct page_tracker tracker; /* userfaultfd -1: untracked */
     struct page_server *server;  /* NULL: pages are not served on demand */
     bool trapped;                /* serve() was called: missing pages wait for a server for good */
+    struct page_trap *trap;      /* NULL: first stores are not caught */
     bool forked;
     struct hal_fork_entry fork_entry;
 };
@@ -165,6 +167,19 @@ static int untracked_protect_all(struct snap_memory *memory, uint64_t first, uin
     return check_span(memory_of(memory), first, count); /* nothing is dirty, nothing is to clear */
 }
 
+static int trapped_guard(struct snap_memory *memory, const struct snap_page_guard *guard)
+{
+    struct hal_memory *own = memory_of(memory);
+    return own->forked ? PHANTOM_EFORKED : page_trap_guard(own->trap, guard);
+}
+
+static int trapped_protect_all(struct snap_memory *memory, uint64_t first, uint64_t count)
+{
+    struct hal_memory *own = memory_of(memory);
+    int rc = check_span(own, first, count);
+    return rc != 0 || count == 0 ? rc : page_trap_protect(own->trap, first, count);
+}
+
 static int memory_discard(struct snap_memory *memory, uint64_t first, uint64_t count)
 {
     int rc = check_span(memory_of(memory), first, count);
@@ -228,6 +243,10 @@ static void memory_close(struct snap_memory *memory)
     tracked_stop_serving(memory);
     bool held = hal_fork_hold() == 0; /* it was held once, so handlers exist and this succeeds */
     hal_fork_delist(&own->fork_entry);
+    if (own->trap != NULL) {
+        page_trap_close(own->trap);
+        ph_free(own->trap);
+    }
     if (!own->forked) { /* a child does not have the range, something else may live there */
         (void)munmap(memory->base, memory->page_count * HAL_PAGE_SIZE);
         page_tracker_close(&own->tracker);
@@ -269,6 +288,50 @@ static const struct snap_memory_ops untracked_ops = {
     .close = memory_close,
     .barrier = hal_barrier,
     .prepare_staging = hal_prepare_staging,
+};
+
+static const struct snap_memory_ops sigbus_ops = {
+    .name = "userfaultfd with SIGBUS",
+    .tracks = false,
+    .scan = untracked_scan,
+    .resident = memory_resident,
+    .populate = untracked_populate,
+    .protect_all = trapped_protect_all,
+    .discard = memory_discard,
+    .close = memory_close,
+    .barrier = hal_barrier,
+    .prepare_staging = hal_prepare_staging,
+    .wait = word_wait,
+    .wake = word_wake,
+    .trap = "sigbus",
+    .trap_pages = 1,
+    .guard = trapped_guard,
+};
+
+static const struct snap_memory_ops mprotect_ops = {
+    .name = "mprotect",
+    .tracks = false,
+    .scan = untracked_scan,
+    .resident = memory_resident,
+    .populate = untracked_populate,
+    .protect_all = trapped_protect_all,
+    .discard = memory_discard,
+    .close = memory_close,
+    .barrier = hal_barrier,
+    .prepare_staging = hal_prepare_staging,
+    .wait = word_wait,
+    .wake = word_wake,
+    .trap = "mprotect",
+    .trap_pages = PAGE_TRAP_BLOCK,
+    .guard = trapped_guard,
+};
+
+/* By enum hal_tracking. */
+static const struct snap_memory_ops *const operations[] = {
+    [HAL_TRACK_NONE] = &untracked_ops,
+    [HAL_TRACK_ASYNC] = &tracked_ops,
+    [HAL_TRACK_SIGBUS] = &sigbus_ops,
+    [HAL_TRACK_MPROTECT] = &mprotect_ops,
 };
 
 /* ---- reserve -------------------------------------------------------------------------------- */
@@ -361,6 +424,9 @@ static void memory_in_child(struct hal_fork_entry *entry)
     struct hal_memory *own =
         (struct hal_memory *)((char *)entry - offsetof(struct hal_memory, fork_entry));
     page_tracker_close(&own->tracker);
+    if (own->trap != NULL) {
+        page_trap_in_child(own->trap);
+    }
     if (own->server != NULL) {
         page_server_in_child(own->server);
     }
@@ -389,27 +455,53 @@ static int open_tracker(struct hal_memory *own, uint64_t size, bool track,
     return 0;
 }
 
-static int reserve_held(struct hal_memory *own, uint64_t base, uint64_t size, bool track,
-                        struct phantom_diag *diag)
+/* What catches first stores in the mapped range. */
+static int open_trap(struct hal_memory *own, uint64_t size, enum hal_tracking tracking,
+                     struct phantom_diag *diag)
+{
+    const char *step;
+    own->trap = ph_alloc(sizeof(*own->trap));
+    if (own->trap == NULL) {
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    enum page_trap_kind kind = tracking == HAL_TRACK_SIGBUS ? PAGE_TRAP_SIGBUS : PAGE_TRAP_MPROTECT;
+    int rc = page_trap_open(own->trap, kind, own->memory.base, size, &step);
+    if (rc != 0) {
+        ph_free(own->trap);
+        own->trap = NULL;
+        return ph_fail(diag, PHANTOM_EUNSUPPORTED, "%s: needs Linux 5.11 and no filter: %s", step,
+                       strerror(-rc));
+    }
+    return 0;
+}
+
+static int reserve_held(struct hal_memory *own, uint64_t base, uint64_t size,
+                        enum hal_tracking tracking, struct phantom_diag *diag)
 {
     int rc = map_range(base, size, &own->memory.base, diag);
     if (rc != 0) {
         return rc;
     }
-    rc = open_tracker(own, size, track, diag);
+    rc = open_tracker(own, size, tracking == HAL_TRACK_ASYNC, diag);
+    if (rc == 0 && (tracking == HAL_TRACK_SIGBUS || tracking == HAL_TRACK_MPROTECT)) {
+        rc = open_trap(own, size, tracking, diag);
+        if (rc != 0) {
+            page_tracker_close(&own->tracker);
+        }
+    }
     if (rc != 0) {
         (void)munmap(own->memory.base, size);
         return rc;
     }
     own->memory.page_count = size / HAL_PAGE_SIZE;
-    own->memory.ops = track ? &tracked_ops : &untracked_ops;
+    own->memory.ops = operations[tracking];
     own->fork_entry.in_child = memory_in_child;
     hal_fork_enlist(&own->fork_entry);
     return 0;
 }
 
-int hal_memory_reserve(uint64_t base, uint64_t size, bool track, struct snap_memory **out,
-                       struct phantom_diag *diag)
+int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
+                       struct snap_memory **out, struct phantom_diag *diag)
 {
     const uint64_t address_limit = UINT64_C(1) << 47; /* user half of x86-64 */
     if (base == 0 || base % HAL_PAGE_SIZE != 0 || size == 0 || size % HAL_PAGE_SIZE != 0 ||
@@ -423,7 +515,7 @@ int hal_memory_reserve(uint64_t base, uint64_t size, bool track, struct snap_mem
     }
     int rc = hal_fork_hold();
     if (rc == 0) {
-        rc = reserve_held(own, base, size, track, diag);
+        rc = reserve_held(own, base, size, tracking, diag);
         hal_fork_release();
     } else {
         (void)ph_fail(diag, rc, "out of memory");

@@ -72,10 +72,30 @@ bool hal_file_is_direct(const struct snap_io *io);
 uint64_t hal_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt);
 
 /**
+ * How the range says what was stored into. The two that catch first stores install a handler of
+ * SIGBUS or SIGSEGV for the process while stores are caught, which passes on what is not in such a
+ * range to the handler that was there before: only with the consent of whoever owns the process.
+ * Our threads, and the host's that store into the range, must not block that signal.
+ *
+ * The rule of the bounce buffer. While stores are caught (from guard() on), the kernel cannot store
+ * into a protected page, nor, with SIGBUS, read or store into a page that is not there: read(2) and
+ * the like fail with EFAULT or are short, without a signal. So system calls get a buffer outside of
+ * the range, which the caller copies; and no such call is in flight across a cut: what a device
+ * writes after the page was protected is noticed by nobody. With HAL_TRACK_ASYNC system calls may
+ * be given the range.
+ */
+enum hal_tracking {
+    HAL_TRACK_NONE = 0,
+    HAL_TRACK_ASYNC = 1, /* the kernel remembers: userfaultfd WP_ASYNC, PAGEMAP_SCAN; Linux 6.7 */
+    HAL_TRACK_SIGBUS,  /* userfaultfd write protection, SIGBUS in the storing thread; Linux 5.11 */
+    HAL_TRACK_MPROTECT /* mprotect, SIGSEGV in the storing thread, 64 KiB at a time */
+};
+
+/**
  * Reserve [base, base+size): anonymous, private, no huge pages, not inherited by fork, not dumped,
  * mapped without replacing anything. PHANTOM_EADDRESS names the mapping in the way.
- * track: register with userfaultfd; PHANTOM_EUNSUPPORTED if this kernel cannot (diag says which
- * part and why), then nothing is mapped and the caller may ask again with track false.
+ * PHANTOM_EUNSUPPORTED if this kernel cannot track in the way asked for (diag says which part and
+ * why): then nothing is mapped and the caller may ask again for another one.
  *
  * What this adds to the contract of snap_memory.h:
  *  - the kernel's own writes (read(2) into the range) count as writes;
@@ -85,7 +105,7 @@ uint64_t hal_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt);
  *  - without tracking and before Linux 6.7, resident() includes holes that were read;
  *  - in a child made by fork() the range does not exist and operations return PHANTOM_EFORKED.
  */
-int hal_memory_reserve(uint64_t base, uint64_t size, bool track, struct snap_memory **out,
-                       struct phantom_diag *diag);
+int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
+                       struct snap_memory **out, struct phantom_diag *diag);
 
 #endif /* HAL_POSIX_H */

@@ -223,6 +223,8 @@ struct snap_strategy {
 extern const struct snap_strategy snap_strategy_async;
 extern const struct snap_strategy snap_strategy_cards;
 extern const struct snap_strategy snap_strategy_epoch;
+extern const struct snap_strategy snap_strategy_sigbus;
+extern const struct snap_strategy snap_strategy_mprotect;
 extern const struct snap_strategy snap_strategy_full;
 
 /**

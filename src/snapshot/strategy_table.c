@@ -14,6 +14,8 @@ static const struct snap_strategy *const ladder[] = {
     &snap_strategy_async,
     &snap_strategy_cards,
     &snap_strategy_epoch,
+    &snap_strategy_sigbus,
+    &snap_strategy_mprotect,
     &snap_strategy_full,
 };
 

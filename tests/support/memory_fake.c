@@ -23,6 +23,9 @@ struct memory_fake {
     struct snap_memory_ops ops;
     _Atomic uint64_t *dirty;
     _Atomic uint64_t *resident;
+    _Atomic uint64_t *open; /* trapping: pages that may be stored into */
+    struct snap_page_guard guard;
+    bool guarded;
     uint64_t words;
     memory_fake_hook hook;
     void *hook_context;
@@ -144,6 +147,7 @@ static int fake_populate(struct snap_memory *memory, uint64_t first, uint64_t co
 static int fake_protect_all(struct snap_memory *memory, uint64_t first, uint64_t count)
 {
     for (uint64_t page = first; page < first + count; page++) {
+        bit_take(fake_of(memory)->open, page);
         bit_take(fake_of(memory)->dirty, page);
     }
     return 0;
@@ -159,6 +163,9 @@ static int fake_discard(struct snap_memory *memory, uint64_t first, uint64_t cou
     for (uint64_t page = first; page < first + count; page++) {
         bit_take(fake->resident, page);
         bit_take(fake->dirty, page); /* as with MADV_DONTNEED: no trace is left */
+        if (fake->ops.trap_pages == 1) {
+            bit_take(fake->open, page);
+        }
     }
     return 0;
 }
@@ -187,6 +194,38 @@ static void fake_wake(struct snap_memory *memory, _Atomic uint32_t *word)
     (void)word;
 }
 
+static int fake_guard(struct snap_memory *memory, const struct snap_page_guard *guard)
+{
+    struct memory_fake *fake = fake_of(memory);
+    fake->guarded = guard != NULL;
+    if (guard != NULL) {
+        fake->guard = *guard;
+    }
+    return fake_protect_all(memory, 0, memory->page_count);
+}
+
+/** As a fault: the guard, then the pages that open together, then the store. */
+static void announce_store(struct memory_fake *fake, uint64_t page)
+{
+    if (!fake->guarded || bit_get(fake->open, page)) {
+        return;
+    }
+    uint64_t first = page / fake->ops.trap_pages * fake->ops.trap_pages;
+    uint64_t end = first + fake->ops.trap_pages;
+    end = end < fake->memory.page_count ? end : fake->memory.page_count;
+    fake->guard.before_store(fake->guard.context, first, end - first);
+    for (; first < end; first++) {
+        bit_set(fake->open, first);
+    }
+}
+
+void memory_fake_trap(struct memory_fake *fake, uint32_t trap_pages)
+{
+    fake->ops.trap = "any";
+    fake->ops.trap_pages = trap_pages;
+    fake->ops.guard = fake_guard;
+}
+
 static void fake_close(struct snap_memory *memory)
 {
     (void)memory;
@@ -212,10 +251,12 @@ struct memory_fake *memory_fake_create(uint64_t page_count, bool tracks)
     fake->words = (page_count + BITS - 1) / BITS;
     fake->dirty = calloc(fake->words, sizeof(*fake->dirty));
     fake->resident = calloc(fake->words, sizeof(*fake->resident));
+    fake->open = calloc(fake->words, sizeof(*fake->open));
     fake->memory.ops = &fake->ops;
     fake->memory.page_count = page_count;
     fake->memory.base = aligned_alloc(PAGE, page_count * PAGE);
-    PH_CHECK(fake->dirty != NULL && fake->resident != NULL && fake->memory.base != NULL);
+    PH_CHECK(fake->dirty != NULL && fake->resident != NULL && fake->open != NULL &&
+             fake->memory.base != NULL);
     memset(fake->memory.base, 0, page_count * PAGE);
     fake->fail_countdown = -1;
     return fake;
@@ -227,6 +268,7 @@ void memory_fake_destroy(struct memory_fake *fake)
         free(fake->memory.base);
         free(fake->dirty);
         free(fake->resident);
+        free(fake->open);
         free(fake);
     }
 }
@@ -242,6 +284,7 @@ void memory_fake_reset(struct memory_fake *fake)
     for (uint64_t i = 0; i < fake->words; i++) {
         atomic_store(&fake->dirty[i], 0);
         atomic_store(&fake->resident[i], 0);
+        atomic_store(&fake->open[i], 0);
     }
 }
 
@@ -250,6 +293,7 @@ void memory_fake_write(struct memory_fake *fake, uint64_t offset, const void *da
     const uint8_t *bytes = data;
     PH_CHECK(length > 0 && offset + length <= fake->memory.page_count * PAGE);
     for (uint64_t page = offset / PAGE; page <= (offset + length - 1) / PAGE; page++) {
+        announce_store(fake, page);
         bit_set(fake->resident, page);
     }
     uint8_t *to = fake->memory.base + offset;

@@ -26,6 +26,9 @@ void memory_fake_reset(struct memory_fake *fake);
 /** Store and mark. The range may cross pages. Any thread. */
 void memory_fake_write(struct memory_fake *fake, uint64_t offset, const void *data, size_t length);
 
+/** From now on first stores can be caught (snap_memory_ops.guard), this many pages at a time. */
+void memory_fake_trap(struct memory_fake *fake, uint32_t trap_pages);
+
 /** Called before each scan, with its flags; NULL: none. */
 typedef void (*memory_fake_hook)(void *context, unsigned flags);
 void memory_fake_on_scan(struct memory_fake *fake, memory_fake_hook hook, void *context);

@@ -38,6 +38,20 @@ static struct snap_memory *fake_create_without_barrier(void **handle, uint64_t p
     return memory_fake_memory(*handle);
 }
 
+static struct snap_memory *fake_create_trapping(void **handle, uint64_t pages)
+{
+    *handle = memory_fake_create(pages, false);
+    memory_fake_trap(*handle, 1);
+    return memory_fake_memory(*handle);
+}
+
+static struct snap_memory *fake_create_trapping_blocks(void **handle, uint64_t pages)
+{
+    *handle = memory_fake_create(pages, false);
+    memory_fake_trap(*handle, 16);
+    return memory_fake_memory(*handle);
+}
+
 static struct snap_memory *fake_restart(void **handle, uint64_t pages)
 {
     (void)pages;
@@ -63,6 +77,13 @@ const struct kit_memory kit_fake_untracked_memory = {
 const struct kit_memory kit_fake_memory_without_barrier = {"fake memory without a barrier",
                                                            fake_create_without_barrier,
                                                            fake_restart, fake_write, fake_destroy};
+
+const struct kit_memory kit_fake_trapping_memory = {"fake memory that catches stores",
+                                                    fake_create_trapping, fake_restart, fake_write,
+                                                    fake_destroy};
+const struct kit_memory kit_fake_trapping_blocks = {"fake memory that catches stores by blocks",
+                                                    fake_create_trapping_blocks, fake_restart,
+                                                    fake_write, fake_destroy};
 
 /* ---- the world ----------------------------------------------------------------------------- */
 
@@ -267,6 +288,12 @@ void kit_expect_heap(struct kit *kit, const uint8_t *expected)
                      (unsigned long long)page);
         }
     }
+}
+
+void kit_expect_written(struct kit *kit, uint64_t pages)
+{
+    uint64_t together = kit->memory->ops->trap_pages > 1 ? kit->memory->ops->trap_pages : 1;
+    assert_in_range(kit->report.generation.pages_written, pages, pages * together);
 }
 
 /* ---- use ----------------------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ extern const struct kit_memory kit_fake_memory;           /* tracks */
 extern const struct kit_memory kit_fake_untracked_memory; /* does not: full, cards */
 extern const struct kit_memory kit_fake_memory_without_barrier;
 
+extern const struct kit_memory kit_fake_trapping_memory; /* sigbus */
+extern const struct kit_memory kit_fake_trapping_blocks; /* mprotect */
+
 /** One row of the conformance suite. */
 struct kit_kind {
     const char *name;
@@ -119,6 +122,9 @@ void kit_reopen(struct kit *kit);
 int kit_try_reopen(struct kit *kit);
 /** Open the engine only; returns its answer. */
 int kit_open_engine(struct kit *kit);
+/** The last generation wrote that many pages; with a memory that opens several pages at a time, up
+ *  to as many times more. */
+void kit_expect_written(struct kit *kit, uint64_t pages);
 void kit_expect_heap(struct kit *kit, const uint8_t *expected);
 
 /** PH_SEED or the fallback; printed, so that a failure can be repeated. */

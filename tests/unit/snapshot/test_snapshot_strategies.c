@@ -14,6 +14,8 @@ int main(void)
         {"async with marks, no barrier", "async", &kit_fake_memory_without_barrier, true},
         {"cards over fake memory", "cards", &kit_fake_untracked_memory, true},
         {"epoch over fake memory without tracking", "epoch", &kit_fake_untracked_memory, false},
+        {"sigbus over fake memory", "sigbus", &kit_fake_trapping_memory, false},
+        {"mprotect over fake memory", "mprotect", &kit_fake_trapping_blocks, false},
         {"full over fake memory", "full", &kit_fake_memory, false},
         {"full over fake memory without tracking", "full", &kit_fake_untracked_memory, false},
     };
