@@ -21,6 +21,16 @@
     X(CHECKPOINT_FORGETS, "a checkpoint leaves out entries of the delta runs it replaces")         \
     X(DELTA_SUM_IGNORED, "the sum of a delta run is not compared")                                 \
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
+    X(NO_FLUSH_AT_OPEN, "open believes what a killed writer left in the page cache")               \
+    X(RETIRE_NOT_FLUSHED, "recovery does not make its tombstones durable before new writes")       \
+    X(READ_ONLY_RETIRES, "a read-only open overwrites records")                                    \
+    X(POISONED_SEALS, "a poisoned handle writes its seal at close")                                \
+    X(DELETED_STORE_ACKNOWLEDGED, "a store that was deleted or cut short is written on")           \
+    X(READER_IGNORED, "a generation that a reader has locked is dropped")                          \
+    X(TRIM_KEEPS_HISTORY, "making room on a full disk drops nothing")                              \
+    X(SUPERBLOCK_COPY_IGNORED, "the second superblock is not tried")                               \
+    X(NUMBER_LIMIT_IGNORED, "generation numbers beyond the limit are used")                        \
+    X(INCARNATION_MISSING, "records do not say which opening wrote them")                          \
     /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                      \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
@@ -49,6 +59,8 @@
     X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \
     X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
-    X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")
+    X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
+    /* hal_posix */                                                                                \
+    X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")
 
 #endif /* PH_MUTANT_LIST_H */

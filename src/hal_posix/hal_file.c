@@ -17,6 +17,7 @@
 #include "file_queue.h"
 #include "hal_internal.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -450,7 +451,7 @@ static int create_new(const char *path, struct phantom_diag *diag)
     fd = above_standard_descriptors(fd);
     int rc = fd >= 0 ? 0 : -errno;
     /* EINVAL: a file system on which directories cannot be synced has nothing to sync. */
-    if (rc == 0 && fsync(directory) != 0 && errno != EINVAL) {
+    if (rc == 0 && !PH_MUTANT(DIRECTORY_NOT_SYNCED) && fsync(directory) != 0 && errno != EINVAL) {
         rc = -errno;
         (void)unlinkat(directory, name, 0);
         hal_close(fd);

@@ -106,6 +106,10 @@ static int lock_writer(struct snap_store *store, struct phantom_diag *diag)
 /* Random if the back end can; else something that at least differs whenever the store does. */
 static int choose_incarnation(struct snap_store *store, struct phantom_diag *diag)
 {
+    if (PH_MUTANT(INCARNATION_MISSING)) {
+        store->incarnation = 1;
+        return 0;
+    }
     if (store->io->ops->random != NULL) {
         int error =
             store->io->ops->random(store->io, &store->incarnation, sizeof store->incarnation);
@@ -135,7 +139,7 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
         return error;
     }
     /* What the last writer left in the page cache may not be on the disk. */
-    error = store_flush(store);
+    error = PH_MUTANT(NO_FLUSH_AT_OPEN) ? 0 : store_flush(store);
     if (error != 0) {
         return ph_fail(diag, error, "%s: flush at open failed: %s", store_file_name(&store->file),
                        phantom_strerror(error));
@@ -274,7 +278,7 @@ int snap_store_seal(struct snap_store *store)
     if (store->read_only || current == NULL || current->info.sealed) {
         return 0;
     }
-    if (store->poison != 0) {
+    if (store->poison != 0 && !PH_MUTANT(POISONED_SEALS)) {
         return PHANTOM_EPOISONED;
     }
     struct store_seal *seal = (struct store_seal *)store->block;

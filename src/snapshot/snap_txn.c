@@ -314,7 +314,8 @@ static int check_file(struct snap_store *store, struct phantom_diag *diag)
 {
     uint64_t size = 0;
     int error = store->io->ops->size(store->io, &size);
-    if (error == 0 && size >= store->file.block_count * STORE_BLOCK_SIZE) {
+    if ((error == 0 && size >= store->file.block_count * STORE_BLOCK_SIZE) ||
+        PH_MUTANT(DELETED_STORE_ACKNOWLEDGED)) {
         return 0;
     }
     store->poison = error != 0 ? error : -ESTALE;
@@ -727,7 +728,8 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
         return ph_fail(diag, PHANTOM_EINVALID, "%s: more pages in use than the range has",
                        store_file_name(&store->file));
     }
-    if (txn->number >= STORE_GENERATION_LIMIT - STORE_RING_SLOTS) {
+    if (txn->number >= STORE_GENERATION_LIMIT - STORE_RING_SLOTS &&
+        !PH_MUTANT(NUMBER_LIMIT_IGNORED)) {
         return ph_fail(diag, PHANTOM_EINVALID, "%s: generation numbers are used up",
                        store_file_name(&store->file));
     }

@@ -529,7 +529,7 @@ static int retire(struct snap_store *store, const struct ring *ring, struct snap
         }
         recovery->records_retired++;
     }
-    if (recovery->records_retired != 0) {
+    if (recovery->records_retired != 0 && !PH_MUTANT(RETIRE_NOT_FLUSHED)) {
         int error = store_flush(store);
         if (error != 0) {
             return ph_fail(diag, error, "%s: cannot make recovery durable: %s",
@@ -606,7 +606,7 @@ int store_recover(struct snap_store *store, struct snap_recovery *recovery,
         error = ph_fail(diag, PHANTOM_ECORRUPT, "%s: generation numbers are used up",
                         store_file_name(&store->file));
     }
-    if (error == 0 && !store->read_only) {
+    if (error == 0 && (!store->read_only || PH_MUTANT(READ_ONLY_RETIRES))) {
         error = retire(store, ring, recovery, diag);
     }
 out:

@@ -17,6 +17,7 @@
  * only its own; the others go on to wait in the successor's list.
  */
 #include "ph_check.h"
+#include "ph_mutant.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -47,9 +48,10 @@ static int lock_for_drop(struct snap_store *store, struct store_generation *gene
     }
     int error = store->io->ops->lock(store->io, SNAP_LOCK_GENERATION(generation->info.number),
                                      SNAP_IO_LOCK_EXCLUSIVE);
-    if (error == -EAGAIN) {
+    if (error == -EAGAIN && !PH_MUTANT(READER_IGNORED)) {
         return 0;
     }
+    error = PH_MUTANT(READER_IGNORED) ? 0 : error;
     if (error != 0) {
         return ph_fail(diag, error, "%s: cannot lock generation %" PRIu64 ": %s",
                        store_file_name(&store->file), generation->info.number,
@@ -103,7 +105,7 @@ static int cap(struct snap_store *store, unsigned droppable, size_t dead_blocks,
     if (budget == 0) {
         budget = 2 * live_bytes > BUDGET_LEAST ? 2 * live_bytes : BUDGET_LEAST;
     }
-    budget = store->trimming ? 0 : budget;
+    budget = store->trimming && !PH_MUTANT(TRIM_KEEPS_HISTORY) ? 0 : budget;
     uint64_t history = dead_blocks;
     unsigned kept = 1; /* the one under way */
     for (unsigned i = 0; i < store->generation_count; i++) {

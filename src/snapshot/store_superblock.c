@@ -4,6 +4,7 @@
  * believed before its sum holds, and nothing is used before it is in range, sum or no sum.
  */
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -148,7 +149,7 @@ int store_superblock_load(struct snap_store *store, struct phantom_diag *diag)
     }
     if (store_superblock_holds(&copies[0])) {
         error = adopt(store, &copies[0], diag);
-    } else if (store_superblock_holds(&copies[1])) {
+    } else if (store_superblock_holds(&copies[1]) && !PH_MUTANT(SUPERBLOCK_COPY_IGNORED)) {
         error = adopt(store, &copies[1], diag);
     } else if (copies[0].magic != STORE_SUPERBLOCK_MAGIC &&
                copies[1].magic != STORE_SUPERBLOCK_MAGIC) {

@@ -137,10 +137,10 @@ static bool explore_recovery(struct crash_explorer *explorer, const struct crash
 static struct crash_thorough how_thorough(struct crash_explorer *explorer)
 {
     return (struct crash_thorough){.read_only = below(explorer, 8) == 0,
-                                   .retained = below(explorer, 8) == 0,
-                                   .twice = below(explorer, 4) == 0,
-                                   .after = below(explorer, 2) == 0,
-                                   .by_page = below(explorer, 16) == 0};
+                                   .retained = below(explorer, 16) == 0,
+                                   .twice = below(explorer, 8) == 0,
+                                   .after = below(explorer, 8) == 0,
+                                   .by_page = below(explorer, 32) == 0};
 }
 
 bool crash_check_state(struct crash_explorer *explorer, const char *format, ...)
@@ -155,6 +155,7 @@ bool crash_check_state(struct crash_explorer *explorer, const char *format, ...)
     explorer->counts.states++;
     explorer->state++;
     explorer->counts.in_recovery += explorer->depth != 0;
+    explorer->counts.in_second += explorer->depth > 1;
     struct crash_thorough thorough = how_thorough(explorer); /* always: keeps the random stream */
     bool known = false;
     uint64_t hash = io_scratch_hash(explorer->disk);
@@ -186,7 +187,7 @@ bool crash_check_state(struct crash_explorer *explorer, const char *format, ...)
         explorer->stopped = true;
         return false;
     }
-    return explorer->depth != 0 || explore_recovery(explorer, &outcome);
+    return explore_recovery(explorer, &outcome);
 }
 
 /* ---- units of an epoch ------------------------------------------------------------------------
@@ -411,16 +412,36 @@ static bool explore_after(struct crash_explorer *explorer, struct snap_io *recor
                  "\n  in %s after a recovery from: %s", again ? "a re-execution" : "a second crash",
                  image);
     }
-    explorer->branch = 0;
+    if (explorer->depth == 0) {
+        explorer->branch = 0;
+    }
     free(session);
+    return good;
+}
+
+static bool record_recovery(struct crash_explorer *explorer, bool again)
+{
+    struct snap_io *record = io_record_create(explorer->io);
+    PH_CHECK(record != NULL);
+    /* Until this recovery returns nobody knows its answer: both generations are still allowed. */
+    struct crash_expect expect = explorer->expect;
+    bool good = explore_after(explorer, record, io_scratch_mark(explorer->disk), &expect, again);
+    io_record_destroy(record);
     return good;
 }
 
 /** The image on the disk is durable and recovers as `outcome` says: crash in that recovery. */
 static bool explore_recovery(struct crash_explorer *explorer, const struct crash_outcome *outcome)
 {
-    if (outcome->opened == CRASH_UNBORN) {
+    if (outcome->opened == CRASH_UNBORN || explorer->depth > 1) {
         return true;
+    }
+    if (explorer->depth == 1) { /* samples only, and no second life on top of a second life */
+        if (!outcome->wrote || explorer->second_left == 0) {
+            return true;
+        }
+        explorer->second_left--;
+        return record_recovery(explorer, false);
     }
     bool torn = outcome->incomplete != 0 || outcome->torn != 0 || outcome->retired != 0;
     bool again = torn && explorer->reexecutions_left > 0 &&
@@ -432,13 +453,7 @@ static bool explore_recovery(struct crash_explorer *explorer, const struct crash
     explorer->reexecutions_left -= again;
     explorer->recoveries_left -= !again;
     explorer->counts.reexecutions += again;
-    struct snap_io *record = io_record_create(explorer->io);
-    PH_CHECK(record != NULL);
-    /* Until this recovery returns nobody knows its answer: both generations are still allowed. */
-    struct crash_expect expect = explorer->expect;
-    bool good = explore_after(explorer, record, io_scratch_mark(explorer->disk), &expect, again);
-    io_record_destroy(record);
-    return good;
+    return record_recovery(explorer, again);
 }
 
 /**
@@ -745,7 +760,9 @@ static void explore_epoch(struct crash_explorer *explorer, const struct io_log *
     explorer->counts.epochs += explorer->depth == 0;
     if (explorer->depth == 0) {
         explorer->reexecutions_left = 4;
-        explorer->recoveries_left = 6;
+        /* One workload in eight: every recovery that writes, not some of each epoch. */
+        explorer->recoveries_left = explorer->workload % 8 < 2 ? UINT32_MAX : 6;
+        explorer->second_left = 4;
     }
     explore_units(explorer, &epoch, effort);
     epoch_finish(&epoch);

@@ -25,6 +25,7 @@ struct crash_counts {
     uint64_t epochs;       /* sets of writes between two flushes */
     uint64_t all_subsets;  /* of those, small enough for every subset */
     uint64_t in_recovery;  /* states of a crash during or after recovery */
+    uint64_t in_second;    /* of those, of a crash in the recovery from such a state */
     uint64_t reexecutions; /* recoveries that committed again and were cut at every flush */
     uint64_t kills;        /* process deaths whose writes were still in the page cache */
     uint64_t incomplete;   /* recoveries that reported a generation as incomplete */
@@ -52,8 +53,9 @@ struct crash_explorer {
     bool verbose;
     bool failed, stopped;
     struct crash_expect expect; /* for the image that is on the disk now */
-    unsigned depth;             /* 0: the workload's log; 1: a log of recovery */
-    unsigned reexecutions_left, recoveries_left, kills_left; /* in this epoch */
+    unsigned depth; /* 0: the workload's log; 1: a log of recovery; 2: of recovery from that */
+    unsigned reexecutions_left, recoveries_left; /* in this epoch */
+    unsigned second_left;                        /* recoveries from a state of recovery, likewise */
     uint64_t branch; /* number of the commit that a recovery made; 0: none */
     struct crash_content branch_content;
     unsigned density; /* of 16: share of the torn states that is made */

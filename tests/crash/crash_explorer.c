@@ -107,11 +107,11 @@ static int explore(struct crash_explorer *explorer, const struct options *option
            "%llu\n",
            (ull)campaign.workloads, (ull)campaign.sequences, (ull)CRASH_EXHAUSTIVE,
            (ull)counts->epochs, (ull)counts->all_subsets);
-    printf(
-        "in recovery %llu, re-executions %llu, kills %llu, recoveries that reported an incomplete "
-        "generation %llu, that retired a record %llu\n",
-        (ull)counts->in_recovery, (ull)counts->reexecutions, (ull)counts->kills,
-        (ull)counts->incomplete, (ull)counts->retired);
+    printf("in recovery %llu, in the recovery after that %llu, re-executions %llu, kills %llu, "
+           "recoveries that reported an incomplete "
+           "generation %llu, that retired a record %llu\n",
+           (ull)counts->in_recovery, (ull)counts->in_second, (ull)counts->reexecutions,
+           (ull)counts->kills, (ull)counts->incomplete, (ull)counts->retired);
     printf("%.1f s, %.0f states/s\n", campaign.seconds,
            (double)counts->states / (campaign.seconds > 0 ? campaign.seconds : 1));
     if (!good) {

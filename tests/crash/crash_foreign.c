@@ -148,6 +148,40 @@ static bool other_line(uint64_t seed, char *why, size_t why_size)
     return good;
 }
 
+/**
+ * Two lines that went on from one image with the very same bytes, then parted: only the incarnation
+ * in the records tells them apart, so a later record of the one must not follow the other's.
+ */
+static bool same_bytes_other_line(uint64_t seed, char *why, size_t why_size)
+{
+    struct place a, b;
+    place_init(&a);
+    place_init(&b);
+    io_scratch_seed(b.disk, seed + 17); /* another process, other incarnations */
+    bool made = place_start(&a, seed) && commit_page(&a, 1, 11);
+    crash_session_close(a.session);
+    place_copy(&b, &a);
+    made = made && crash_session_open(a.session) >= 0 && commit_page(&a, 2, 22) &&
+           commit_page(&a, 3, 33);
+    uint64_t newest = made ? snap_store_current(a.session->store)->number : 0;
+    crash_session_close(a.session);
+    made = made && crash_session_open(b.session) >= 0 && commit_page(&b, 2, 22);
+    crash_session_close(b.session);
+    bool good = made;
+    if (!made) {
+        snprintf(why, why_size, "making two lines: %.300s %.300s", a.session->why, b.session->why);
+    } else {
+        struct crash_content content = b.session->now;
+        graft_data(&b, &a);
+        graft_record(&b, &a, newest);
+        good = never_shows_another(&b, &content, "a successor from another line of equal bytes",
+                                   why, why_size);
+    }
+    place_finish(&a);
+    place_finish(&b);
+    return good;
+}
+
 /** Another store, with its own UUID and the same history: its newest record and data grafted. */
 static bool other_store(uint64_t seed, char *why, size_t why_size)
 {
@@ -213,6 +247,8 @@ static bool sums_know_their_place(uint64_t seed, char *why, size_t why_size)
 bool crash_foreign_detect(const struct crash_budget *budget, char *why, size_t why_size)
 {
     why[0] = 0;
-    return other_line(budget->seed, why, why_size) && other_store(budget->seed, why, why_size) &&
+    return other_line(budget->seed, why, why_size) &&
+           same_bytes_other_line(budget->seed, why, why_size) &&
+           other_store(budget->seed, why, why_size) &&
            sums_know_their_place(budget->seed, why, why_size);
 }

@@ -108,8 +108,9 @@ static const struct {
     {"explorer", explorer_detect},
     {"errors", crash_errors_detect},
     {"foreign", crash_foreign_detect},
+    {"late", crash_late_detect},
 };
-enum { EXPLORER, ERRORS, FOREIGN, DETECTORS };
+enum { EXPLORER, ERRORS, FOREIGN, LATE, DETECTORS };
 
 /** The test that must see a mutant; -1: not a mutant of the store. */
 static int detector_of(enum ph_mutant mutant)
@@ -120,9 +121,16 @@ static int detector_of(enum ph_mutant mutant)
     switch ((int)mutant) {
     case PH_MUTANT_SHORT_WRITE_IGNORED:
     case PH_MUTANT_WRITE_ERROR_IGNORED:
+    case PH_MUTANT_POISONED_SEALS:
     case PH_MUTANT_FLUSH_RETRIED: return ERRORS;
     case PH_MUTANT_WRONG_STORE_ACCEPTED:
+    case PH_MUTANT_INCARNATION_MISSING:
     case PH_MUTANT_PARENT_NOT_CHECKED: return FOREIGN;
+    case PH_MUTANT_DELETED_STORE_ACKNOWLEDGED:
+    case PH_MUTANT_READER_IGNORED:
+    case PH_MUTANT_TRIM_KEEPS_HISTORY:
+    case PH_MUTANT_SUPERBLOCK_COPY_IGNORED:
+    case PH_MUTANT_NUMBER_LIMIT_IGNORED: return LATE;
     default: return EXPLORER;
     }
 }

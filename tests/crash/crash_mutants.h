@@ -42,5 +42,6 @@ int crash_mutants_run(const struct crash_budget *budget, const char *name);
 typedef bool (*crash_detector)(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_errors_detect(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_foreign_detect(const struct crash_budget *budget, char *why, size_t why_size);
+bool crash_late_detect(const struct crash_budget *budget, char *why, size_t why_size);
 
 #endif /* CRASH_MUTANTS_H */

@@ -8,7 +8,8 @@ usage: power_test.py --writer EXE --mutant-writer EXE --phantom EXE --classes DI
 Cases:
   direct          the store in the FUSE file system of power_shim.c, which forgets what was not flushed
   examples        the same with `phantom run` and the example programs
-  mutant          a writer that acknowledges before it flushes: must be caught, or the lab is blind
+  mutant          writers that acknowledge before they flush, or do not make a new file's name durable:
+                  must be caught, or the lab is blind
   errors          the N-th write or flush fails (EIO, ENOSPC, short) while the writer runs
   ext4, xfs       a file system on a loop device on a file in the FUSE file system; after the cut its
                   journal recovers
@@ -192,10 +193,11 @@ class Life:
 class WriterWorld:
     """power_writer and its store."""
 
-    def __init__(self, arguments, name="store"):
+    def __init__(self, arguments, mutant=None):
         self.arguments = arguments
-        self.name = name
-        self.exe = arguments.mutant_writer if arguments.case == "mutant" else arguments.writer
+        self.name = f"store-{mutant}"
+        self.mutant = mutant
+        self.exe = arguments.mutant_writer if mutant else arguments.writer
         self.acked = 0
 
     def prepare(self, directory):
@@ -210,13 +212,15 @@ class WriterWorld:
         command = [self.exe, "write", os.path.join(directory, self.name), "--seed", self.seed()]
         if rng.random() < 0.3:
             command.append("--no-uring")
-        if self.arguments.case == "mutant":
-            command += ["--mutant", "ACK_BEFORE_FLUSH"]
+        if self.mutant:
+            command += ["--mutant", self.mutant]
         return Life(command)
 
     def check(self, directory):
-        result = run(self.exe, "check", os.path.join(directory, self.name), "--seed", self.seed(),
-                     check=False)
+        store = os.path.join(directory, self.name)
+        if self.acked and not os.path.exists(store):
+            raise Failure(f"the store is gone, generation {self.acked} was acknowledged")
+        result = run(self.exe, "check", store, "--seed", self.seed(), check=False)
         opened = re.search(r"^opened (\d+) (\d+)$", result.stdout, re.M)
         if result.returncode != 0 or opened is None:
             raise Failure(f"recovery: exit {result.returncode}: {result.stdout}{result.stderr}")
@@ -380,7 +384,36 @@ def prepare_image(lab, world, kind):
     lab.pop()
 
 
+def catch_mutants(arguments, lab, rng):
+    """Each defect must be seen within the cycles."""
+    caught = 0
+    for mutant in ("ACK_BEFORE_FLUSH", "DIRECTORY_NOT_SYNCED"):
+        world = WriterWorld(arguments, mutant)
+        if mutant != "DIRECTORY_NOT_SYNCED":
+            world.prepare(lab.path("backing"))
+        try:
+            for cycle in range(arguments.cycles):
+                cut_after_acks(lab, world, rng)
+            raise Failure(f"{mutant} was not caught in {arguments.cycles} cuts")
+        except Failure as failure:
+            if "was acknowledged" not in str(failure):
+                raise
+            caught += 1
+            print(f"{mutant} caught at cut {cycle + 1}: {failure}")
+    print(f"cuts={caught} case=mutant mutants={caught}/2 seed={arguments.seed}")
+
+
+def cut_after_acks(lab, world, rng):
+    lab.mount_shim()
+    live_until_cut(world, lab.path("fuse"), rng, lab.cut)
+    lab.pop()
+    world.check(lab.path("backing"))
+
+
 def campaign(arguments, lab, rng):
+    if arguments.case == "mutant":
+        catch_mutants(arguments, lab, rng)
+        return
     sums = {"cuts": 0, "acks": 0, "dropped": 0}
     case = arguments.case
     kind = case.rsplit("-", maxsplit=1)[-1]
@@ -399,16 +432,7 @@ def campaign(arguments, lab, rng):
         for world in worlds:
             cuts += 1
             sums["cuts"] = cuts - 1
-            try:
-                cycle(lab, world, rng, sums)
-            except Failure as failure:
-                if case == "mutant" and "was acknowledged" in str(failure):
-                    print(f"the writer that does not flush is caught at cut {cuts}: {failure}")
-                    print(f"cuts={cuts} case=mutant caught=1 seed={arguments.seed}")
-                    return
-                raise
-    if case == "mutant":
-        raise Failure("a writer that acknowledges before it flushes was not caught")
+            cycle(lab, world, rng, sums)
     if not case.startswith("shutdown") and sums["dropped"] == 0:
         raise Failure("not one write was dropped in the whole campaign: it proves nothing")
     if sums["acks"] == 0:
