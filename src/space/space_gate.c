@@ -114,7 +114,9 @@ static errno_t wait_until_empty(struct space_gate *gate, int timeout_ms)
         if (now >= deadline) {
             return ETIMEDOUT;
         }
-        (void)hal_futex_wait(&gate->left, seen, (int64_t)(deadline - now));
+        if (hal_futex_wait(&gate->left, seen, (int64_t)(deadline - now)) != 0) {
+            return ETIMEDOUT;
+        }
     }
 }
 

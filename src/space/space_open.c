@@ -218,8 +218,12 @@ static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
 {
     const struct snap_world host = {
         .context = space, .stop = space_stop, .resume = space_resume, .heap_pages = space_pages};
+    const char *strategy = space->options.strategy;
+    if (strategy == NULL && space->options.all_stores_announced) {
+        strategy = "cards"; /* needs no kernel, and is the fastest for small commits */
+    }
     const struct snap_engine_options options = {
-        .strategy = space->options.strategy,
+        .strategy = strategy,
         .stop_timeout_ms = (int)space->options.stop_timeout_ms,
         .version = {.heap_layout = PHANTOM_LAYOUT_SPACE},
         .all_stores_marked = space->options.all_stores_announced,
