@@ -155,6 +155,9 @@ int snap_engine_expect(struct snap_engine *engine, struct snap_txn *txn, uint64_
         }
         used = 0;
     }
+    if (engine->staging.touched < used) { /* these hold copies: touching would change them */
+        engine->staging.touched = used;
+    }
     touch_slots(engine, used + pages);
     return 0;
 }
