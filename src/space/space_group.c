@@ -103,7 +103,7 @@ void space_group_close_round(struct space_group *group)
         return;
     }
     hal_mutex_lock(&group->lock);
-    if (group->open_round == group->done_round + 1) {
+    if (group->open_round == group->led_round) {
         group->open_round++;
         atomic_store_explicit(&group->joined[group->open_round & 1], 0, memory_order_relaxed);
     }
@@ -177,7 +177,7 @@ static void pass_on(struct space_group *group, bool all_done)
 static void lead(struct space_group *group)
 {
     hal_mutex_lock(&group->lock);
-    uint64_t round = group->open_round; /* nobody else closes it */
+    uint64_t round = group->led_round = group->open_round; /* nobody else closes it */
     hal_mutex_unlock(&group->lock);
     gather(group, round);
     int rc = group->commit(group->context);

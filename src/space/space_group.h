@@ -62,7 +62,7 @@ int space_group_call(struct space_group *group, struct space_safe_call *call);
 /** Until the round is done. timeout_ms 0: only ask; -1: for ever. 0, PHANTOM_ETIMEOUT,
  * PHANTOM_ESTOPPED or what the commit said */
 int space_group_wait(struct space_group *group, uint64_t round, int timeout_ms);
-/** By the leader, at the cut. */
+/** By the leader, at the cut. A snapshot that no leader takes (birth, close) closes nothing. */
 void space_group_close_round(struct space_group *group);
 /** Write for rounds that nobody waits for, if there are any. */
 void space_group_help(struct space_group *group);
