@@ -36,6 +36,7 @@ struct space_group {
 
     hal_mutex_t lock;     /* a leaf; guards everything below that is not atomic */
     uint64_t open_round;  /* the one that is joined now; from 1 on */
+    uint64_t led_round;   /* the one that a leader writes or wrote last; 0: none yet */
     uint64_t done_round;  /* the last one that was written or refused */
     uint64_t good_round;  /* the last one that was written: all up to it are durable */
     int last_error;       /* of the last one that was refused */
