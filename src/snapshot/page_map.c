@@ -164,10 +164,8 @@ static int get_node(struct page_map *map, struct map_node **slot, uint32_t level
 /* Do the delta runs say anything about the leaf of a page? */
 static bool is_laid_over(const struct page_map *map, uint64_t page)
 {
-    uint64_t first = page / STORE_FANOUT * STORE_FANOUT;
-    size_t at =
-        map->overlay_applied ? map->overlay.count : store_overlay_find(&map->overlay, first);
-    return at < map->overlay.count && map->overlay.entry[at].page - first < STORE_FANOUT;
+    return !map->overlay_applied &&
+           store_overlay_covers(&map->overlay, 0, page >> STORE_FANOUT_BITS);
 }
 
 /* Load the path to a page. path[level] is NULL from the level on where a hole was left. */

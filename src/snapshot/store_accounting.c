@@ -145,27 +145,6 @@ static int read_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t
 
 /* ---- the walk ------------------------------------------------------------------------------ */
 
-/* Do the delta runs of both generations say the same about what a node covers? *any: something. */
-static bool same_over(const struct walk *walk, uint32_t level, uint64_t index, bool *any)
-{
-    uint64_t from = index << store_level_shift(level + 1);
-    uint64_t to = (index + 1) << store_level_shift(level + 1);
-    const struct store_overlay *a = &walk->old_over, *b = &walk->new_over;
-    size_t i = store_overlay_find(a, from), k = store_overlay_find(b, from);
-    *any = (i < a->count && a->entry[i].page < to) || (k < b->count && b->entry[k].page < to);
-    for (;; i++, k++) {
-        bool in_a = i < a->count && a->entry[i].page < to;
-        bool in_b = k < b->count && b->entry[k].page < to;
-        if (!in_a && !in_b) {
-            return true;
-        }
-        if (in_a != in_b || a->entry[i].page != b->entry[k].page ||
-            a->entry[i].block != b->entry[k].block) {
-            return false;
-        }
-    }
-}
-
 static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place);
 
 /* Both nodes in memory, zeros for a hole. */
@@ -211,9 +190,8 @@ static int compare_leaf(struct walk *walk, struct store_node *old_node, struct s
 static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
 {
     struct store_node *old_node = &walk->nodes[2 * level], *new_node = old_node + 1;
-    bool any = false;
-    bool same = same_over(walk, level, index, &any);
-    if (place.old_block == place.new_block && same) {
+    if (place.old_block == place.new_block &&
+        store_overlay_same(&walk->old_over, &walk->new_over, level, index)) {
         return 0;
     }
     int error = fetch(walk, level, index, place);

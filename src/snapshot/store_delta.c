@@ -237,6 +237,32 @@ size_t store_overlay_find(const struct store_overlay *overlay, uint64_t page)
     return low;
 }
 
+bool store_overlay_covers(const struct store_overlay *overlay, uint32_t level, uint64_t index)
+{
+    size_t at = store_overlay_find(overlay, index << store_level_shift(level + 1));
+    return at < overlay->count && overlay->entry[at].page < (index + 1)
+                                                                << store_level_shift(level + 1);
+}
+
+bool store_overlay_same(const struct store_overlay *a, const struct store_overlay *b,
+                        uint32_t level, uint64_t index)
+{
+    uint64_t from = index << store_level_shift(level + 1);
+    uint64_t to = (index + 1) << store_level_shift(level + 1);
+    size_t i = store_overlay_find(a, from), k = store_overlay_find(b, from);
+    for (;; i++, k++) {
+        bool in_a = i < a->count && a->entry[i].page < to;
+        bool in_b = k < b->count && b->entry[k].page < to;
+        if (!in_a && !in_b) {
+            return true;
+        }
+        if (in_a != in_b || a->entry[i].page != b->entry[k].page ||
+            a->entry[i].block != b->entry[k].block) {
+            return false;
+        }
+    }
+}
+
 bool store_overlay_patch(const struct store_overlay *overlay, struct store_node *leaf)
 {
     uint64_t first = leaf->index << STORE_FANOUT_BITS;

@@ -66,6 +66,11 @@ int store_overlay_load(const struct store_file *file, const struct store_map *ma
 void store_overlay_finish(struct store_overlay *overlay);
 /** Index of the first entry with a page >= `page`. */
 size_t store_overlay_find(const struct store_overlay *overlay, uint64_t page);
+/** Is there an entry for a page that node `index` of `level` covers? */
+bool store_overlay_covers(const struct store_overlay *overlay, uint32_t level, uint64_t index);
+/** Do two overlays say the same about what a node covers, with the same blocks? */
+bool store_overlay_same(const struct store_overlay *a, const struct store_overlay *b,
+                        uint32_t level, uint64_t index);
 /** Enter into a leaf what the overlay says about its pages. True if there was anything. */
 bool store_overlay_patch(const struct store_overlay *overlay, struct store_node *leaf);
 

@@ -88,14 +88,6 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
     return 0;
 }
 
-/* Do the delta runs say anything about what a node covers? */
-static bool is_laid_over(const struct verify *verify, uint32_t level, uint64_t index)
-{
-    size_t at = store_overlay_find(&verify->overlay, index << store_level_shift(level + 1));
-    return at < verify->overlay.count &&
-           verify->overlay.entry[at].page < (index + 1) << store_level_shift(level + 1);
-}
-
 /* The node, or what a hole is when delta runs lie over it. 1 verified, 0 damaged and reported, or
  * an error. */
 static int fetch_node(struct verify *verify, uint32_t level, uint64_t index, uint64_t block,
@@ -127,7 +119,8 @@ static int verify_node(struct verify *verify, uint32_t level, uint64_t index, ui
     const struct store_file *file = &verify->store->file;
     /* What was seen without runs over it need not be seen again; with runs over it pages are left
      * out that another generation needs. */
-    if (!is_laid_over(verify, level, index) && store_file_has_data_block(file, block) &&
+    if (!store_overlay_covers(&verify->overlay, level, index) &&
+        store_file_has_data_block(file, block) &&
         see(verify, STORE_SUM_NODE + level, index, block, sum)) {
         verify->complete = false;
         return 0;
@@ -144,7 +137,7 @@ static int verify_node(struct verify *verify, uint32_t level, uint64_t index, ui
     error = 0;
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
         uint64_t child = (index << STORE_FANOUT_BITS) + i;
-        if (node->block[i] != 0 || is_laid_over(verify, level - 1, child)) {
+        if (node->block[i] != 0 || store_overlay_covers(&verify->overlay, level - 1, child)) {
             error = verify_node(verify, level - 1, child, node->block[i], node->sum[i]);
         }
     }

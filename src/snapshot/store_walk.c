@@ -107,15 +107,6 @@ static bool is_wanted(const struct walk *walk, uint32_t level, uint64_t index)
     return from < walk->end && to > walk->first;
 }
 
-/* Is anything laid over what a node covers? */
-static bool is_laid_over(const struct walk *walk, uint32_t level, uint64_t index)
-{
-    const struct store_overlay *overlay = walk->overlay;
-    size_t at = store_overlay_find(overlay, index << store_level_shift(level + 1));
-    return at < overlay->count && overlay->entry[at].page < (index + 1)
-                                                                << store_level_shift(level + 1);
-}
-
 static int show_leaf(struct walk *walk, struct store_node *leaf)
 {
     (void)store_overlay_patch(walk->overlay, leaf);
@@ -168,7 +159,7 @@ static int walk_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
         uint64_t child = (index << STORE_FANOUT_BITS) + i;
         if (!is_wanted(walk, level - 1, child) ||
-            (node->block[i] == 0 && !is_laid_over(walk, level - 1, child))) {
+            (node->block[i] == 0 && !store_overlay_covers(walk->overlay, level - 1, child))) {
             continue;
         }
         if (level > 1) {
