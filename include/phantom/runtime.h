@@ -66,6 +66,18 @@ struct phantom_options {
     void (*committed)(void *context, const struct phantom_generation *generation); /* durable now */
     void (*thread_failed)(void *context,
                           const char *text); /* unhandled exception, with backtrace */
+
+    /* Read and verify the whole world before phantom_open() returns. Default: where the machine
+     * allows it, pages are read and verified when they are touched, and the rest meanwhile. */
+    bool eager;
+    /**
+     * A page that the world needs now is damaged (PHANTOM_ECORRUPT) or cannot be read (-EIO); text
+     * names page, block, generation and both sums. The thread that touched it can never go on and
+     * nothing more is committed, so this must end the process. NULL, or if it returns: message on
+     * stderr and abort(). Never called for an eager world. Damage in pages that nobody waits for
+     * makes phantom_run() return that error instead.
+     */
+    void (*damaged)(void *context, int error, const char *text);
 };
 
 /** Set size and zero the rest. @threads any */
@@ -106,6 +118,7 @@ PHANTOM_API void phantom_recovered(const struct phantom_world *world, struct pha
  *   PHANTOM_EPROGRAM   likewise, but some thread ended by an unhandled exception
  *   PHANTOM_ESTOPPED   phantom_stop() was called; the world can be run again
  *   PHANTOM_EPOISONED  a snapshot could not be written; the world was stopped, close and reopen
+ *   PHANTOM_ECORRUPT, -EIO  a page of the store is damaged or unreadable; the world was stopped
  *   PHANTOM_EQUOTA     max_instructions used up
  *   PHANTOM_EINVALID   all threads wait for each other (deadlock), or the world is already running
  *   PHANTOM_EFORKED

@@ -133,6 +133,15 @@ static void on_thread_failed(void *context, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/** A thread waits for a page that cannot be had; everything that was committed is safe. */
+static void on_damaged(void *context, int error, const char *text)
+{
+    (void)context;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    snprintf(diag.text, sizeof(diag.text), "%s", text);
+    _exit(cli_fail(error, &diag));
+}
+
 enum {
     OPT_BOOT = 256,
     OPT_CLASSES,
@@ -143,6 +152,7 @@ enum {
     OPT_ACK_FD,
     OPT_WORKERS,
     OPT_NO_URING,
+    OPT_EAGER,
     OPT_CHECK
 };
 
@@ -156,6 +166,7 @@ static const struct option run_options[] = {
     {"ack-fd", required_argument, NULL, OPT_ACK_FD},
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"no-io-uring", no_argument, NULL, OPT_NO_URING},
+    {"eager", no_argument, NULL, OPT_EAGER},
     {"check", no_argument, NULL, OPT_CHECK},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -182,6 +193,7 @@ static int take_option(struct run_state *state, int option, size_t *classes, siz
     case OPT_CLASSES: state->class_paths[(*classes)++] = optarg; break;
     case OPT_STRATEGY: options->strategy = optarg; break;
     case OPT_NO_URING: options->without_io_uring = true; break;
+    case OPT_EAGER: options->eager = true; break;
     case OPT_CHECK: options->check_snapshots = true; break;
     case 'v': state->verbose = true; break;
     case OPT_INTERVAL:
@@ -353,6 +365,7 @@ static int run(int argc, char **argv)
     state.options.message = on_message;
     state.options.committed = on_committed;
     state.options.thread_failed = on_thread_failed;
+    state.options.damaged = on_damaged;
     bool done = false;
     result = parse(&state, argc, argv, &done);
     state.options.existing_only = state.options.boot_class == NULL && state.class_paths[0] == NULL;
@@ -368,7 +381,7 @@ out:
 const struct cli_command cli_command_run = {
     "run",
     "STORE [--boot CLASS] [--classes DIR]... [--interval MS] [--strategy NAME] [--env K=V]...\n"
-    "           [--heap SIZE] [--workers N] [--ack-fd N] [--no-io-uring] [--check] [-v]",
+    "           [--heap SIZE] [--workers N] [--ack-fd N] [--no-io-uring] [--eager] [--check] [-v]",
     "create the world in STORE, or let it go on where it stopped",
     "  --boot CLASS      class whose method 8 gets the boot object (birth only)\n"
     "  --classes DIR     where class files are; may be repeated\n"
@@ -379,6 +392,7 @@ const struct cli_command cli_command_run = {
     "  --workers N       OS threads for the world's threads, default: one per CPU\n"
     "  --ack-fd N        write \"ack GENERATION HASH\" there when a generation is durable\n"
     "  --no-io-uring     write the store with ordinary threads\n"
+    "  --eager           read and verify the whole world before it goes on\n"
     "  --check           compare each generation with the memory (slow, for tests)\n"
     "  -v, --verbose     one line per snapshot on stderr\n",
     run};

@@ -55,6 +55,7 @@ struct phantom_world {
     bool has_run; /* since it was opened */
     atomic_bool running;
     atomic_bool poisoned;
+    atomic_int damaged; /* the error for which lazy restore gave the world up, or 0 */
 };
 
 /** Fill a public generation from the store's. */

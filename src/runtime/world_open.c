@@ -52,12 +52,30 @@ void world_remember(struct phantom_world *world, const struct phantom_diag *diag
     hal_mutex_unlock(&world->lock);
 }
 
+static unsigned file_flags(const struct phantom_world *world)
+{
+    return world->options.without_io_uring ? HAL_FILE_NO_URING : 0;
+}
+
 /* ---- the host's side of the machine --------------------------------------------------------- */
+
+/** A page that is not loaded yet comes when it is touched, but not for a system call of the host.
+ */
+static void touch_bytes(const volatile char *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; at += SNAP_PAGE_SIZE) {
+        (void)bytes[at];
+    }
+    if (size > 0) {
+        (void)bytes[size - 1];
+    }
+}
 
 static void console_write(void *context, const char *bytes, size_t size)
 {
     struct phantom_world *world = context;
     if (world->options.console != NULL) {
+        touch_bytes(bytes, size);
         world->options.console(world->options.context, bytes, size);
     }
 }
@@ -95,6 +113,29 @@ static uint64_t heap_pages(void *context)
 {
     struct phantom_world *world = context;
     return heap_committed_bytes(world->heap) / SNAP_PAGE_SIZE;
+}
+
+/** Called on a thread of the engine, at any time after the engine began to open. */
+static void world_damaged(void *context, int error, const struct phantom_diag *diag, bool waiting)
+{
+    struct phantom_world *world = context;
+    int none = 0;
+    if (atomic_compare_exchange_strong(&world->damaged, &none, error)) {
+        world_remember(world, diag);
+    }
+    if (waiting) {
+        if (world->options.damaged != NULL) {
+            world->options.damaged(world->options.context, error, diag->text);
+        }
+    } else if (atomic_load(&world->running)) { /* else begin_running() will look */
+        pvm_request_stop(world->pvm);
+    }
+}
+
+static int open_reader(void *context, struct snap_io **out, struct phantom_diag *diag)
+{
+    struct phantom_world *world = context;
+    return hal_file_open(world->path, file_flags(world) | HAL_FILE_READ_ONLY, out, diag);
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -216,6 +257,8 @@ int phantom_close(struct phantom_world *world)
     int result = 0;
     if (atomic_load(&world->poisoned)) {
         result = PHANTOM_EPOISONED;
+    } else if (atomic_load(&world->damaged) != 0) {
+        result = atomic_load(&world->damaged);
     } else if (!world_is_unchanged(world, world->has_run)) {
         result = world_snapshot(world, NULL, &world->diag);
     }
@@ -241,11 +284,6 @@ static int make_locks(struct phantom_world *world, struct phantom_diag *diag)
     return 0;
 }
 
-static unsigned file_flags(const struct phantom_world *world)
-{
-    return world->options.without_io_uring ? HAL_FILE_NO_URING : 0;
-}
-
 /** The tracked range, or an untracked one where tracking is refused and not explicitly asked for.
  */
 static int reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,
@@ -266,12 +304,18 @@ static int reserve_memory(struct phantom_world *world, uint64_t base, uint64_t s
 
 static int open_engine(struct phantom_world *world, struct phantom_diag *diag)
 {
-    const struct snap_world host = {
-        .context = world, .stop = stop_world, .resume = resume_world, .heap_pages = heap_pages};
+    const struct snap_world host = {.context = world,
+                                    .stop = stop_world,
+                                    .resume = resume_world,
+                                    .heap_pages = heap_pages,
+                                    .damaged = world_damaged};
     const struct snap_engine_options options = {
         .strategy = world->options.strategy,
         .version = {HEAP_LAYOUT_VERSION, PVM_NATIVE_CLASS_VERSION},
         .check_against_heap = world->options.check_snapshots,
+        .restore = world->options.eager ? SNAP_RESTORE_EAGER : SNAP_RESTORE_LAZY,
+        .open_reader = open_reader,
+        .reader_context = world,
     };
     return snap_engine_open(world->memory, world->store, &host, &options, &world->engine, diag);
 }

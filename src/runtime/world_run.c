@@ -124,6 +124,11 @@ static int begin_running(struct phantom_world *world)
         world_remember(world, &diag);
         return PHANTOM_EINVALID;
     }
+    int damaged = atomic_load(&world->damaged); /* after `running` was set: see world_damaged() */
+    if (damaged != 0) {
+        atomic_store(&world->running, false);
+        return damaged;
+    }
     world->has_run = true;
     return 0;
 }
@@ -133,6 +138,8 @@ static int end_running(struct phantom_world *world, int result, const struct pha
 {
     if (atomic_load(&world->poisoned)) {
         result = PHANTOM_EPOISONED; /* the failed snapshot has left its sentence already */
+    } else if (atomic_load(&world->damaged) != 0) {
+        result = atomic_load(&world->damaged); /* likewise */
     } else {
         world_remember(world, diag);
     }
