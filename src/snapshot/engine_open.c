@@ -130,7 +130,7 @@ void snap_engine_close(struct snap_engine *engine)
     if (engine == NULL) {
         return;
     }
-    lazy_restore_stop(engine->lazy);
+    snap_engine_end_restore(engine);
     if (engine->state != NULL) {
         engine->strategy->close(engine->state);
     }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 enum { RESTORE_RUN_PAGES = 256 /* given to populate() in one call, at most */ };
 
@@ -96,6 +97,13 @@ static bool can_be_lazy(const struct snap_engine *engine)
            engine->strategy->loads_lazily && engine->memory->ops->serve != NULL;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static int restore_lazily(struct snap_engine *engine, struct phantom_diag *diag)
 {
     const struct lazy_source source = {
@@ -105,6 +113,8 @@ static int restore_lazily(struct snap_engine *engine, struct phantom_diag *diag)
         .reader_context = engine->options.reader_context,
         .damaged = engine->world.damaged,
         .damaged_context = engine->world.context,
+        .wanted_first = engine->working.old,
+        .wanted_count = engine->working.old_count,
     };
     return lazy_restore_start(&source, &engine->lazy, diag);
 }
@@ -112,6 +122,10 @@ static int restore_lazily(struct snap_engine *engine, struct phantom_diag *diag)
 int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag)
 {
     const struct snap_generation *current = snap_store_current(engine->store);
+    if (engine->options.restore == SNAP_RESTORE_LAZY &&
+        working_set_open(&engine->working, engine->store, now_ns()) != 0) {
+        return ph_fail(diag, -ENOMEM, "no memory for the working set");
+    }
     if (current->number == 0) {
         return 0; /* what is in the memory is the beginning of the first generation */
     }
@@ -147,4 +161,39 @@ void snap_engine_restore_progress(struct snap_engine *engine, struct snap_restor
     } else {
         *out = (struct snap_restore_progress){.complete = true};
     }
+}
+
+/* ---- working set --------------------------------------------------------------------------- */
+
+#define SAVE_AFTER_NS INT64_C(10000000000) /* between two savings, while snapshots are taken */
+
+static void save_working_set(struct snap_engine *engine)
+{
+    struct page_set demanded = {0};
+    bool known = engine->lazy != NULL && page_set_init(&demanded, engine->memory->page_count) == 0;
+    if (known) {
+        lazy_restore_demanded(engine->lazy, &demanded);
+    }
+    working_set_save(&engine->working, engine->store, known ? &demanded : NULL, now_ns());
+    page_set_finish(&demanded);
+}
+
+void snap_engine_note_used(struct snap_engine *engine)
+{
+    if (engine->working.recording) {
+        working_set_note(&engine->working, &engine->unwritten);
+        if (now_ns() - engine->working.saved_ns > SAVE_AFTER_NS) {
+            save_working_set(engine);
+        }
+    }
+}
+
+void snap_engine_end_restore(struct snap_engine *engine)
+{
+    if (engine->working.recording && !engine->poisoned && engine->memory->ops->install != NULL &&
+        engine->memory->ops->install(engine->memory, 0, 0, NULL) == 0) { /* not in a forked child */
+        save_working_set(engine);
+    }
+    lazy_restore_stop(engine->lazy);
+    working_set_close(&engine->working);
 }

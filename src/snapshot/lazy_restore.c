@@ -58,7 +58,7 @@ struct reader {
 
 struct lazy_restore {
     struct lazy_source source;
-    struct snap_range *wanted_first;
+    struct snap_wanted *wanted_first;
     uint64_t generation;
     struct reader demand, bulk;
 
@@ -295,7 +295,7 @@ int lazy_restore_load(struct lazy_restore *lazy, uint64_t first, uint64_t count,
 static uint64_t next_wanted(struct lazy_restore *lazy)
 {
     for (; lazy->wanted_at < lazy->source.wanted_count; lazy->wanted_at++) {
-        struct snap_range range = lazy->wanted_first[lazy->wanted_at];
+        struct snap_wanted range = lazy->wanted_first[lazy->wanted_at];
         uint64_t from = lazy->wanted_page > range.first ? lazy->wanted_page : range.first;
         pthread_mutex_lock(&lazy->lock);
         uint64_t page = page_set_next(&lazy->unloaded, from, range.first + range.count);

@@ -23,7 +23,7 @@ struct lazy_source {
     /** See struct snap_world; called on threads of the memory. May be NULL. */
     void (*damaged)(void *context, int error, const struct phantom_diag *diag, bool waiting);
     void *damaged_context;
-    const struct snap_range *wanted_first; /* the working set, most wanted first */
+    const struct snap_wanted *wanted_first; /* the working set, most wanted first */
     size_t wanted_count;
 };
 

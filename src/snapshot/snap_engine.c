@@ -238,6 +238,7 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         engine->poisoned = true;
     }
     if (rc == 0) {
+        snap_engine_note_used(engine);
         snap_witness_compare(engine);
     }
     atomic_store(&engine->busy, false);

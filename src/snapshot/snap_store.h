@@ -167,6 +167,24 @@ enum { SNAP_READ_PAGES = 256 };
 int snap_store_read_pages(struct snap_store *store, uint64_t generation, const uint64_t *pages,
                           unsigned count, void *buffer, bool *data, struct phantom_diag *diag);
 
+/* ---- working set --------------------------------------------------------------------------- */
+
+struct snap_wanted { /* pages [first, first + count) */
+    uint64_t first;
+    uint32_t count; /* 1..SNAP_WANTED_PAGES */
+    uint8_t age;    /* the caller's: in how many openings nobody was seen to use it */
+};
+enum { SNAP_WANTED_MOST = 8 * 508, SNAP_WANTED_PAGES = 4096 };
+/**
+ * Replace the list of pages that the next opening should read first. Not flushed, not part of any
+ * generation; a crash or damage may lose it or parts of it, which costs speed and nothing else. A
+ * failed write does not poison the store. Not during a transaction. 0 or an error
+ */
+int snap_store_write_wanted(struct snap_store *store, const struct snap_wanted *wanted,
+                            size_t count);
+/** The list as far as it can be believed; each range lies in the heap. Returns its length. */
+size_t snap_store_read_wanted(struct snap_store *store, struct snap_wanted *out, size_t capacity);
+
 /* ---- checking ------------------------------------------------------------------------------ */
 
 struct snap_verify_report {

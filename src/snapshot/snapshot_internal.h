@@ -14,6 +14,7 @@
 #include "page_set.h"
 #include "page_sums.h"
 #include "snap_engine.h"
+#include "working_set.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -63,6 +64,7 @@ struct snap_engine {
     struct page_set discarded; /* under discard_lock: discards not yet seen by a cut */
 
     struct lazy_restore *lazy; /* NULL: everything was loaded before the world ran */
+    struct working_set working;
     struct page_set restored;  /* only while opening: pages that came from the store */
     struct page_set unwritten; /* in the staging area: staging them again takes no more room */
     struct snap_staging staging;
@@ -142,6 +144,11 @@ int snap_strategy_choose(struct snap_engine *engine, struct phantom_diag *diag);
 
 /** Put the current generation into the memory, which must be empty, now or on demand. */
 int snap_engine_restore(struct snap_engine *engine, struct phantom_diag *diag);
+
+/** A snapshot was committed: note its pages, and save the working set now and then. */
+void snap_engine_note_used(struct snap_engine *engine);
+/** The engine ends: save the working set, stop loading. */
+void snap_engine_end_restore(struct snap_engine *engine);
 
 /** World stopped: remember the sum of every page in use. Nothing without check_against_heap. */
 int snap_witness_take(struct snap_engine *engine, struct phantom_diag *diag);

@@ -6,7 +6,8 @@
  *     block 0      superblock      written once, at birth
  *     block 1      its copy
  *     block 2      seal            overwritten in place, a torn one is no seal
- *     blocks 3-15  zero, reserved
+ *     blocks 3-7   zero, reserved
+ *     blocks 8-15  working set     overwritten in place, loss costs nothing but speed
  *     block 16...  record ring     ring_slots blocks, contiguous
  *     data_start...                pages, map nodes and delta runs, copy on write
  *
@@ -28,6 +29,9 @@ enum {
     STORE_SUPERBLOCK = 0, /* block numbers */
     STORE_SUPERBLOCK_COPY = 1,
     STORE_SEAL = 2,
+    STORE_WANTED = 8,
+    STORE_WANTED_BLOCKS = 8,
+    STORE_WANTED_ENTRIES = 508, /* in one block */
     STORE_RING_START = 16,
     STORE_RING_SLOTS = 256, /* default and most */
     STORE_RING_SLOTS_LEAST = 16,
@@ -47,6 +51,7 @@ enum {
 #define STORE_SUPERBLOCK_MAGIC UINT64_C(0x31454d4f544e4850) /* "PHNTOME1" */
 #define STORE_SEAL_MAGIC       UINT64_C(0x314c4145534e4850) /* "PHNSEAL1" */
 #define STORE_RECORD_MAGIC     UINT64_C(0x3144524f434e4850) /* "PHNCORD1" */
+#define STORE_WANTED_MAGIC     UINT64_C(0x314b524f574e4850) /* "PHNWORK1" */
 #define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850) /* "PHNNODE1" */
 #define STORE_DELTA_MAGIC      UINT64_C(0x31544c44444e4850) /* "PHNDDLT1" */
 
@@ -96,6 +101,15 @@ struct store_seal {
     struct store_sum record_sum;
     struct store_sum sum;
     uint8_t zero[STORE_BLOCK_SIZE - 48];
+};
+
+/* A part of the working set. Entry: first page (44 bits), pages - 1 (12), age (8). */
+struct store_wanted {
+    uint64_t magic;
+    uint32_t used;
+    uint32_t zero;
+    struct store_sum sum;
+    uint64_t entry[STORE_WANTED_ENTRIES];
 };
 
 /* Begins every sector of a record, so that a torn one is recognised whichever sector survived. */
@@ -241,6 +255,7 @@ static inline const struct store_extent *store_record_extent(const struct store_
 _Static_assert(sizeof(struct store_superblock) == STORE_BLOCK_SIZE, "superblock is one block");
 _Static_assert(offsetof(struct store_superblock, sum) == 120, "superblock layout");
 _Static_assert(sizeof(struct store_seal) == STORE_BLOCK_SIZE, "seal is one block");
+_Static_assert(sizeof(struct store_wanted) == STORE_BLOCK_SIZE, "working set block");
 _Static_assert(sizeof(struct store_record) == STORE_BLOCK_SIZE, "record is one block");
 _Static_assert(offsetof(struct store_record, sum) == 224, "record layout, sector 0");
 _Static_assert(offsetof(struct store_record, delta) == 240, "record layout, delta run");

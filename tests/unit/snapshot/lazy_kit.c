@@ -47,9 +47,10 @@ static int pass(struct kit_reader *reader)
 {
     struct lazy_kit *kit = reader->kit;
     pthread_mutex_lock(&kit->gate_lock);
-    while (reader->gated && kit->gate_closed) {
+    while (reader->gated && kit->gate_closed && kit->passes_left == 0) {
         pthread_cond_wait(&kit->gate_changed, &kit->gate_lock);
     }
+    kit->passes_left -= reader->gated && kit->passes_left > 0;
     pthread_mutex_unlock(&kit->gate_lock);
     int left = atomic_load(&kit->read_errors);
     while (left > 0 && !atomic_compare_exchange_weak(&kit->read_errors, &left, left - 1)) {
@@ -100,10 +101,19 @@ static int open_reader(void *context, struct snap_io **out, struct phantom_diag 
     return 0;
 }
 
+void lazy_gate_after(struct lazy_kit *kit, int reads)
+{
+    pthread_mutex_lock(&kit->gate_lock);
+    kit->passes_left = reads;
+    pthread_cond_broadcast(&kit->gate_changed);
+    pthread_mutex_unlock(&kit->gate_lock);
+}
+
 void lazy_gate(struct lazy_kit *kit, bool closed)
 {
     pthread_mutex_lock(&kit->gate_lock);
     kit->gate_closed = closed;
+    kit->passes_left = 0;
     pthread_cond_broadcast(&kit->gate_changed);
     pthread_mutex_unlock(&kit->gate_lock);
 }

@@ -47,6 +47,7 @@ struct lazy_kit {
     pthread_mutex_t gate_lock;
     pthread_cond_t gate_changed;
     bool gate_closed;        /* under gate_lock: the background reader waits */
+    int passes_left;         /* under gate_lock: reads that pass a closed gate */
     _Atomic int read_errors; /* so many of the next reads of any reader fail; -1: all */
 
     /* the world */
@@ -81,6 +82,8 @@ int lazy_open(struct lazy_kit *kit, enum snap_restore_mode mode);
 void lazy_reopen(struct lazy_kit *kit, enum snap_restore_mode mode);
 
 void lazy_gate(struct lazy_kit *kit, bool closed);
+/** Closed, but the next so many reads pass. */
+void lazy_gate_after(struct lazy_kit *kit, int reads);
 /** With the gate open: wait until everything is loaded. */
 void lazy_wait_complete(struct lazy_kit *kit);
 

@@ -343,6 +343,110 @@ static void a_load_says_what_is_damaged(void **state)
     lazy_end(&kit);
 }
 
+/* ---- working set ----------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct snap_wanted *wanted, size_t count, uint64_t page, uint8_t age)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (page >= wanted[i].first && page < wanted[i].first + wanted[i].count &&
+            wanted[i].age == age) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void what_a_run_used_comes_first_in_the_next(void **state)
+{
+    (void)state;
+    struct lazy_kit kit;
+    static struct snap_wanted wanted[SNAP_WANTED_MOST];
+    begin_with_content(&kit);
+    /* Everything was dirty until here; let the list say nothing. */
+    lazy_gate(&kit, true);
+    lazy_reopen(&kit, SNAP_RESTORE_LAZY);
+    assert_int_equal(snap_store_write_wanted(kit.store, NULL, 0), 0);
+    lazy_reopen(&kit, SNAP_RESTORE_EAGER); /* does not record */
+    lazy_reopen(&kit, SNAP_RESTORE_LAZY);
+    const uint64_t used[] = {1650, 333, 907, 1999};
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(kit.memory->base[used[i] * PAGE], kit.shadow[used[i] * PAGE]);
+    }
+    lazy_fill(&kit, 1800, 5, 8);
+    lazy_snapshot_ok(&kit);
+    lazy_close(&kit);
+    for (uint8_t age = 0; age < 10; age++) { /* nobody waits for them any more: they grow old */
+        lazy_gate(&kit, true);
+        assert_int_equal(lazy_open(&kit, SNAP_RESTORE_LAZY), 0);
+        size_t count = snap_store_read_wanted(kit.store, wanted, SNAP_WANTED_MOST);
+        assert_int_equal(is_wanted(wanted, count, 333, age), age <= 8);
+        assert_int_equal(is_wanted(wanted, count, 1999, age), age <= 8);
+        assert_int_equal(is_wanted(wanted, count, 1802, age), age <= 8);
+        assert_false(is_wanted(wanted, count, 334, age));
+        assert_int_equal(count == 0, age > 8);
+        lazy_close(&kit);
+    }
+    lazy_end(&kit);
+}
+
+static void the_background_reader_begins_with_the_working_set(void **state)
+{
+    (void)state;
+    struct lazy_kit kit;
+    begin_with_content(&kit);
+    const struct snap_wanted wanted[] = {{1900, 50, 0}, {1200, 3, 1}};
+    assert_int_equal(snap_store_write_wanted(kit.store, wanted, 2), 0);
+    lazy_close(&kit);
+    lazy_gate(&kit, true);
+    assert_int_equal(lazy_open(&kit, SNAP_RESTORE_LAZY), 0);
+    while (progress_of(&kit).pages_loaded < 50) { /* some for the map, then the first request */
+        lazy_gate_after(&kit, 1);
+        sched_yield();
+    }
+    lazy_gate_after(&kit, 0);
+    struct snap_restore_progress before = progress_of(&kit);
+    for (uint64_t page = 1900; page < 1950; page++) {
+        assert_int_equal(kit.memory->base[page * PAGE], kit.shadow[page * PAGE]);
+    }
+    assert_int_equal(progress_of(&kit).pages_demanded, before.pages_demanded);
+    assert_int_equal(before.pages_demanded, 0);
+    lazy_end(&kit);
+}
+
+static void a_hostile_working_set_costs_nothing_but_speed(void **state)
+{
+    (void)state;
+    struct lazy_kit kit;
+    static struct snap_wanted wanted[SNAP_WANTED_MOST];
+    begin_with_content(&kit);
+    for (size_t i = 0; i < SNAP_WANTED_MOST; i++) { /* far outside, overlapping, all the same */
+        wanted[i] = (struct snap_wanted){i * 1000003, SNAP_WANTED_PAGES, 255};
+    }
+    wanted[5] = (struct snap_wanted){PAGES - 1, 1, 3};
+    wanted[6] = (struct snap_wanted){PAGES - 1, 2, 3}; /* one page too long */
+    wanted[7] = (struct snap_wanted){0, PAGES, 200};
+    assert_int_equal(snap_store_write_wanted(kit.store, wanted, SNAP_WANTED_MOST), 0);
+    size_t count = snap_store_read_wanted(kit.store, wanted, SNAP_WANTED_MOST);
+    assert_int_equal(count, 2);
+    lazy_reopen(&kit, SNAP_RESTORE_LAZY);
+    lazy_wait_complete(&kit);
+    lazy_expect_heap(&kit, 1);
+    lazy_close(&kit);
+    /* Every byte of the area wrong in turn, a block at a time: never an error. */
+    for (unsigned block = 8; block < 16; block++) {
+        int fd = open(kit.path, O_RDWR);
+        uint8_t bytes[PAGE];
+        assert_int_equal(pread(fd, bytes, PAGE, block * PAGE), PAGE);
+        bytes[block * 200] ^= 1;
+        assert_int_equal(pwrite(fd, bytes, PAGE, block * PAGE), PAGE);
+        close(fd);
+        assert_int_equal(lazy_open(&kit, SNAP_RESTORE_LAZY), 0);
+        lazy_expect_heap(&kit, block);
+        lazy_close(&kit);
+    }
+    lazy_end(&kit);
+}
+
 /* ---- life and death ------------------------------------------------------------------------- */
 
 static void closing_does_not_wait_for_the_rest(void **state)
@@ -417,6 +521,9 @@ int main(void)
         cmocka_unit_test(a_read_error_is_retried_and_then_fatal),
         cmocka_unit_test(damage_found_in_the_background_stops_all_commits),
         cmocka_unit_test(a_load_says_what_is_damaged),
+        cmocka_unit_test(what_a_run_used_comes_first_in_the_next),
+        cmocka_unit_test(the_background_reader_begins_with_the_working_set),
+        cmocka_unit_test(a_hostile_working_set_costs_nothing_but_speed),
         cmocka_unit_test(closing_does_not_wait_for_the_rest),
         cmocka_unit_test(a_forked_child_lets_go),
         cmocka_unit_test(what_cannot_be_lazy_is_eager),
