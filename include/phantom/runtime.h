@@ -157,6 +157,50 @@ PHANTOM_API const char *phantom_message(const struct phantom_world *world);
 PHANTOM_API const char *phantom_strategy(const struct phantom_world *world);
 PHANTOM_API const char *phantom_io_backend(const struct phantom_world *world);
 
+enum { PHANTOM_PAUSE_BUCKETS = 160, PHANTOM_PHASES = 6 };
+
+/** What the snapshots of this opening did and cost. Counts, pages of 4096 bytes, nanoseconds. */
+struct phantom_counters {
+    size_t size; /* sizeof(struct phantom_counters), set by the caller */
+
+    uint64_t snapshots;       /* committed */
+    uint64_t refused_space;   /* no room in the store; the world ran on */
+    uint64_t refused_timeout; /* the world did not stop in time; likewise */
+    uint64_t refused_other;   /* no memory and the like; likewise */
+    uint64_t failed;          /* a write or flush failed */
+    uint64_t coalesced;       /* requests that shared the snapshot of another */
+
+    uint64_t pages_live;    /* copied while the world ran, each version */
+    uint64_t pages_stopped; /* copied while it was stopped */
+    uint64_t pages_written; /* data pages of committed generations */
+    uint64_t bytes_written; /* everything written by committed generations */
+
+    uint64_t live_rounds;        /* rounds of copying while the world ran */
+    uint64_t stops_by_marks;     /* stops that took the changed pages from marks */
+    uint64_t stops_by_scan;      /* stops that asked the kernel or compared */
+    uint64_t unmarked_found;     /* pages written without a mark that the kernel knew of: a bug */
+    uint64_t writes_stopped;     /* times the staging area was full while the world was stopped */
+    uint64_t staging_pages_most; /* most pages ever in the staging area */
+
+    uint64_t pause_ns, pause_most_ns; /* world stopped: sum, longest */
+    uint64_t pause_p50_ns, pause_p99_ns;
+    uint64_t stop_wait_ns, stop_wait_most_ns; /* from the request until all were parked */
+    /* reserve, copy live, stop, write, commit, retire */
+    uint64_t phase_ns[PHANTOM_PHASES];
+    /* Number of pauses by duration: bucket i ends at phantom_pause_bucket_most(i). */
+    uint64_t pause_histogram[PHANTOM_PAUSE_BUCKETS];
+};
+/**
+ * Read the counters; each number was true at some moment of the call.
+ * @param[in,out] out  size set by the caller; that much is written
+ * @return 0; PHANTOM_EINVALID size is not one that any version had; PHANTOM_EFORKED
+ * @threads any, also during a snapshot; takes no lock
+ */
+PHANTOM_API int phantom_counters(const struct phantom_world *world, struct phantom_counters *out);
+/** The longest pause, in nanoseconds, that falls into a bucket of the histogram; the last one has
+ * no end: UINT64_MAX. There are four buckets to each power of two. @threads any */
+PHANTOM_API uint64_t phantom_pause_bucket_most(unsigned bucket);
+
 /**
  * Take a last snapshot if anything ran since the last one, seal the store, free the world. The
  * world is gone in any case.

@@ -287,6 +287,24 @@ PHANTOM_API void phantom_probe(const char *directory,
                                void (*visit)(void *context, const struct phantom_probe_item *item),
                                void *context);
 
+/** One way of taking snapshots: how changed pages are found and kept while they are written. */
+struct phantom_strategy {
+    const char *name;    /* as in phantom_options.strategy */
+    const char *needs;   /* what it asks of machine and host, in a few words */
+    const char *why_not; /* NULL: usable here; else the reason, as the end of a sentence */
+    bool chosen;         /* what is taken when the host asks for none */
+};
+/**
+ * The ladder of strategies on this machine, the one to be preferred first.
+ * @param stores_marked  every store into the memory is marked, as in a C space whose program calls
+ *                       phantom_space_wrote(); false for Phantom worlds
+ * @threads any
+ */
+PHANTOM_API void phantom_probe_strategies(bool stores_marked,
+                                          void (*visit)(void *context,
+                                                        const struct phantom_strategy *strategy),
+                                          void *context);
+
 #ifdef __cplusplus
 }
 #endif

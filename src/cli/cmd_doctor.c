@@ -10,7 +10,8 @@
 
 struct findings {
     json_t *items;
-    bool tracking, io_uring;
+    json_t *strategies, *marked; /* the ladder for worlds, and where every store is marked */
+    bool io_uring;
 };
 
 static void add_item(void *context, const struct phantom_probe_item *item)
@@ -18,23 +19,58 @@ static void add_item(void *context, const struct phantom_probe_item *item)
     struct findings *findings = context;
     json_array_append_new(findings->items, json_pack("{s:s, s:b, s:s}", "name", item->name, "works",
                                                      (int)item->works, "detail", item->detail));
-    if (!item->works &&
-        (strcmp(item->name, "userfaultfd") == 0 || strcmp(item->name, "wp_async") == 0 ||
-         strcmp(item->name, "pagemap_scan") == 0)) {
-        findings->tracking = false;
-    }
     if (!item->works && strcmp(item->name, "io_uring") == 0) {
         findings->io_uring = false;
     }
 }
 
+static void add_strategy(void *context, const struct phantom_strategy *strategy)
+{
+    json_array_append_new(context,
+                          json_pack("{s:s, s:b, s:s, s:s?, s:b}", "name", strategy->name, "usable",
+                                    (int)(strategy->why_not == NULL), "needs", strategy->needs,
+                                    "why_not", strategy->why_not, "chosen", (int)strategy->chosen));
+}
+
+/** The name of the strategy that would be taken from such a list. */
+static const char *chosen(json_t *strategies)
+{
+    size_t i;
+    json_t *strategy;
+    json_array_foreach(strategies, i, strategy)
+    {
+        if (json_is_true(json_object_get(strategy, "chosen"))) {
+            return json_string_value(json_object_get(strategy, "name"));
+        }
+    }
+    return "none";
+}
+
+static void print_strategies(json_t *strategies)
+{
+    size_t i;
+    json_t *strategy;
+    json_array_foreach(strategies, i, strategy)
+    {
+        const char *why_not = json_string_value(json_object_get(strategy, "why_not"));
+        const char *needs = json_string_value(json_object_get(strategy, "needs"));
+        printf("%-4s %-9s %s%s%s\n", why_not == NULL ? "ok" : "no",
+               json_string_value(json_object_get(strategy, "name")),
+               why_not == NULL ? "needs " : why_not, why_not == NULL ? needs : "; needs ",
+               why_not == NULL ? "" : needs);
+    }
+}
+
 static int report(struct findings *findings, bool json)
 {
-    const char *strategy = findings->tracking ? "async" : "full";
     const char *io = findings->io_uring ? "io_uring" : "pwrite threads";
+    const char *strategy = chosen(findings->strategies);
+    const char *marked = chosen(findings->marked);
     if (json) {
-        return cli_print_json(
-            json_pack("{s:O, s:s, s:s}", "items", findings->items, "strategy", strategy, "io", io));
+        return cli_print_json(json_pack("{s:O, s:s, s:O, s:s, s:O, s:s}", "items", findings->items,
+                                        "strategy", strategy, "strategies", findings->strategies,
+                                        "strategy_marked", marked, "strategies_marked",
+                                        findings->marked, "io", io));
     }
     size_t i;
     json_t *item;
@@ -44,10 +80,14 @@ static int report(struct findings *findings, bool json)
                json_string_value(json_object_get(item, "name")),
                json_string_value(json_object_get(item, "detail")));
     }
-    printf("\nstrategy: %s%s\n", strategy,
-           findings->tracking ? ""
-                              : " (dirty pages cannot be tracked here: each snapshot reads the "
-                                "whole heap)");
+    printf("\nsnapshot strategies for worlds, best first:\n");
+    print_strategies(findings->strategies);
+    printf("\nstrategy: %s for worlds, %s for C spaces that say what they write\n", strategy,
+           marked);
+    if (strcmp(strategy, "full") == 0) {
+        printf("          (dirty pages cannot be tracked here: each snapshot reads the whole "
+               "heap)\n");
+    }
     printf("store I/O: %s%s\n", io, findings->io_uring ? "" : " (io_uring is denied here)");
     return cli_finish_output();
 }
@@ -73,10 +113,17 @@ static int run(int argc, char **argv)
     if (optind + 1 < argc) {
         return cli_usage(&cli_command_doctor, "more than one directory given");
     }
-    struct findings findings = {.items = json_array(), .tracking = true, .io_uring = true};
+    struct findings findings = {.items = json_array(),
+                                .strategies = json_array(),
+                                .marked = json_array(),
+                                .io_uring = true};
+    phantom_probe_strategies(false, add_strategy, findings.strategies);
+    phantom_probe_strategies(true, add_strategy, findings.marked);
     phantom_probe(optind < argc ? argv[optind] : ".", add_item, &findings);
     int result = report(&findings, json);
     json_decref(findings.items);
+    json_decref(findings.strategies);
+    json_decref(findings.marked);
     return result;
 }
 

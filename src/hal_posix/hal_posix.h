@@ -25,6 +25,7 @@ enum { HAL_PROBE_ITEMS = 16 };
 struct hal_probe {
     char kernel[64];
     bool userfaultfd, wp_async, pagemap_scan, io_uring; /* tracking needs the first three */
+    bool membarrier;
     struct hal_probe_item items[HAL_PROBE_ITEMS];
     size_t item_count;
 };

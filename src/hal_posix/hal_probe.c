@@ -9,6 +9,7 @@
 #include "hal_posix.h"
 
 #include "file_queue.h"
+#include "hal_barrier.h"
 #include "hal_internal.h"
 #include "page_tracker.h"
 #include "ph_memory.h"
@@ -303,6 +304,19 @@ static void probe_limit(struct hal_probe *probe, const char *name, __rlimit_reso
     }
 }
 
+static void probe_barrier(struct hal_probe *probe)
+{
+    int rc = hal_barrier(NULL);
+    char text[64];
+    probe->membarrier = rc == 0;
+    if (rc == 0) {
+        answer(probe, "membarrier", 0, "marks of written pages can be cleared while threads run");
+    } else {
+        answer(probe, "membarrier", rc, "%s: marks are used in the stop only",
+               verdict(rc, text, sizeof(text)));
+    }
+}
+
 void hal_probe(const char *directory, struct hal_probe *out)
 {
     memset(out, 0, sizeof(*out));
@@ -312,6 +326,7 @@ void hal_probe(const char *directory, struct hal_probe *out)
                        system.release);
     }
     probe_tracking(out);
+    probe_barrier(out);
     probe_uring(out);
     answer(out, "cpus", 0, "%d usable", hal_cpu_count());
     probe_limit(out, "address_space", RLIMIT_AS, "v");

@@ -91,6 +91,7 @@ int world_snapshot(struct phantom_world *world, struct phantom_generation *out,
     }
     int result;
     if (world->last_done >= needed) {
+        snap_engine_count_coalesced(world->engine);
         result = world->last_result;
         snprintf(own.text, sizeof(own.text), "shared the snapshot of another thread: %s",
                  phantom_strerror(result));
