@@ -20,6 +20,7 @@ void phantom_probe_strategies(bool stores_marked,
         .tracks = probe.userfaultfd && probe.wp_async && probe.pagemap_scan,
         .barrier = probe.membarrier,
         .all_stores_marked = stores_marked,
+        .waits = true,
     };
     struct snap_choice choices[STRATEGIES_MOST];
     size_t count = snap_strategy_list(&conditions, choices, STRATEGIES_MOST);

@@ -4,7 +4,7 @@
  */
 #include "world_internal.h"
 
-#include "ph_check.h"
+#include "hal_files.h"
 
 #include <string.h>
 
