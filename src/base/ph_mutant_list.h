@@ -31,6 +31,10 @@
     X(SUPERBLOCK_COPY_IGNORED, "the second superblock is not tried")                               \
     X(NUMBER_LIMIT_IGNORED, "generation numbers beyond the limit are used")                        \
     X(INCARNATION_MISSING, "records do not say which opening wrote them")                          \
+    X(CATALOG_NOT_FLUSHED, "the record goes out together with a new catalog")                      \
+    X(CATALOG_NOT_CHECKED, "the sums of the catalog are not compared")                             \
+    X(TAG_IGNORED, "retention drops generations that a tag names")                                 \
+    X(ROLLBACK_NUMBER, "a rollback takes the number of the generation it returns to")              \
     /* engine: COPY_BEFORE_PROTECT stays the first that is not the store's */                      \
     X(COPY_BEFORE_PROTECT, "a live page is copied before it is protected again")                   \
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \

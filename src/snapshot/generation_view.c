@@ -33,6 +33,11 @@ int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct sn
     view->file = store->file;
     view->file.io = io;
     view->params = store->params;
+    int error = store_generations_reserve(view, 1, diag);
+    if (error != 0) {
+        snap_store_close(view);
+        return error;
+    }
     view->generation[0] = (struct store_generation){
         .info = current->info, .map = current->map, .memory_sum = current->memory_sum};
     view->generation_count = 1;
@@ -40,7 +45,7 @@ int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct sn
     view->blocks_used_hint = store->blocks_used_hint;
     view->block = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
     uint64_t byte = SNAP_LOCK_GENERATION(current->info.number);
-    int error = view->block != NULL ? io->ops->lock(io, byte, SNAP_IO_LOCK_SHARED) : -ENOMEM;
+    error = view->block != NULL ? io->ops->lock(io, byte, SNAP_IO_LOCK_SHARED) : -ENOMEM;
     if (error != 0) {
         ph_fail(diag, error, "%s: cannot lock generation %" PRIu64 " for reading: %s",
                 store_file_name(&view->file), current->info.number, phantom_strerror(error));

@@ -150,6 +150,7 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
     if (error != 0) {
         return error;
     }
+    store_retention_init(store);
     if (page_map_init(&store->map, &store->file) != 0) {
         return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&store->file));
     }
@@ -173,6 +174,7 @@ static int open_for_reading(struct snap_store *store, struct snap_recovery *reco
     int error = 0;
     for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
         *recovery = (struct snap_recovery){0};
+        store->show_what_is_good = attempt + 1 >= READER_ATTEMPTS / 10;
         error = store_recover(store, recovery, diag);
         if (error == PHANTOM_ECORRUPT && attempt < READER_ATTEMPTS / 10) {
             continue;
@@ -266,6 +268,9 @@ void snap_store_close(struct snap_store *store)
     for (unsigned i = 0; i < 2; i++) {
         store_overlay_finish(&store->overlay[i].overlay);
     }
+    ph_free(store->generation);
+    ph_free(store->revived);
+    store_catalog_finish(store);
     ph_free(store->block);
     ph_free(store);
 }
@@ -308,12 +313,47 @@ int store_poisoned(const struct snap_store *store, struct phantom_diag *diag)
 
 struct store_generation *store_find(struct snap_store *store, uint64_t generation)
 {
-    for (unsigned i = store->generation_count; i > 0; i--) {
-        if (store->generation[i - 1].info.number == generation) {
-            return &store->generation[i - 1];
+    unsigned low = 0, high = store->generation_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        uint64_t number = store->generation[middle].info.number;
+        if (number == generation) {
+            return &store->generation[middle];
         }
+        low = number < generation ? middle + 1 : low;
+        high = number < generation ? high : middle;
     }
     return NULL;
+}
+
+unsigned store_ring_first(const struct snap_store *store)
+{
+    unsigned low = 0, high = store->generation_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        bool in_ring = store->generation[middle].slot == STORE_NO_SLOT;
+        low = in_ring ? low : middle + 1;
+        high = in_ring ? middle : high;
+    }
+    return low;
+}
+
+int store_generations_reserve(struct snap_store *store, unsigned count, struct phantom_diag *diag)
+{
+    if (count <= store->generation_capacity) {
+        return 0;
+    }
+    unsigned larger = 2 * store->generation_capacity;
+    larger = larger > count ? larger : count;
+    struct store_generation *generation =
+        ph_realloc(store->generation, larger * sizeof *store->generation);
+    if (generation == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory for generations",
+                       store_file_name(&store->file));
+    }
+    store->generation = generation;
+    store->generation_capacity = larger;
+    return 0;
 }
 
 const struct snap_store_params *snap_store_params(const struct snap_store *store)

@@ -255,11 +255,9 @@ static int replaced(void *context, uint64_t block)
     return block_list_add(own ? &txn->superseded : &txn->dead, block);
 }
 
-/* page_map callback: a node gets a block. It goes out from the arena, next to the pages if it can.
- */
-static int place(void *context, const struct store_node *node, uint64_t *block)
+/* A block of metadata gets its place. It goes out from the arena, next to the pages if it can. */
+static int put_block(struct snap_txn *txn, uint64_t want, const void *content, uint64_t *block)
 {
-    struct snap_txn *txn = context;
     if (txn->node_slot == txn->capacity + NODE_SLOTS) {
         int error = store_output_drain(&txn->output);
         if (error != 0) {
@@ -267,12 +265,12 @@ static int place(void *context, const struct store_node *node, uint64_t *block)
         }
         txn->node_slot = 0; /* every page staged has been written by now */
     }
-    int error = take_block(txn, txn->store->map.dirty_nodes, block, txn->diag);
+    int error = take_block(txn, want, block, txn->diag);
     if (error != 0) {
         return error;
     }
     uint8_t *data = slot_data(txn, txn->node_slot++);
-    memcpy(data, node, SNAP_PAGE_SIZE);
+    memcpy(data, content, SNAP_PAGE_SIZE);
     store_output_put(&txn->output, *block, data);
     return 0;
 }
@@ -306,6 +304,19 @@ static int take_run(struct snap_txn *txn, uint64_t blocks, uint64_t *first,
     return 0;
 }
 
+/* page_map callback */
+static int place(void *context, const struct store_node *node, uint64_t *block)
+{
+    struct snap_txn *txn = context;
+    return put_block(txn, txn->store->map.dirty_nodes, node, block);
+}
+
+/* The same for the catalog. */
+static int place_catalog(void *context, const void *content, uint64_t *block)
+{
+    return put_block(context, 1, content, block);
+}
+
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
 
 /* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged.
@@ -326,8 +337,12 @@ static int check_file(struct snap_store *store, struct phantom_diag *diag)
                                       : "cannot be reached any more");
 }
 
-int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
-                   struct phantom_diag *diag)
+uint32_t store_txn_staging(const struct snap_store *store)
+{
+    return store->txn != NULL ? store->txn->capacity : 0;
+}
+
+int store_may_write(struct snap_store *store, struct phantom_diag *diag)
 {
     if (store->read_only) {
         return ph_fail(diag, PHANTOM_EREADONLY, "%s: opened read-only",
@@ -339,6 +354,16 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     if (store->txn_active) {
         return ph_fail(diag, PHANTOM_EINVALID, "%s: a transaction is under way",
                        store_file_name(&store->file));
+    }
+    return 0;
+}
+
+int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap_txn **out,
+                   struct phantom_diag *diag)
+{
+    int refused = store_may_write(store, diag);
+    if (refused != 0) {
+        return refused;
     }
     int unreachable = check_file(store, diag);
     if (unreachable != 0) {
@@ -383,7 +408,8 @@ static uint64_t blocks_for(const struct snap_store *store, uint64_t pages)
         in_use = (in_use >> STORE_FANOUT_BITS) + 1;
         blocks += in_use < pages ? in_use : pages;
     }
-    return blocks + file->height + page_map_guess_run(&store->map, pages);
+    return blocks + file->height + page_map_guess_run(&store->map, pages) +
+           store_catalog_allowance(store);
 }
 
 int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag)
@@ -523,10 +549,12 @@ int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
 
 /* ---- commit -------------------------------------------------------------------------------- */
 
-/* A small commit's record goes out with the data, if its extents fit into the record. */
+/* A small commit's record goes out with the data, if its extents fit into the record. Not if it
+ * changes the catalog: that is rare, and what other generations depend on. */
 static bool is_small(const struct snap_txn *txn)
 {
-    return txn->pages_written <= SNAP_SMALL_COMMIT_PAGES && txn->taken_count <= STORE_EXTENTS &&
+    return (!store_catalog_changes(txn->store) || PH_MUTANT(CATALOG_NOT_FLUSHED)) &&
+           txn->pages_written <= SNAP_SMALL_COMMIT_PAGES && txn->taken_count <= STORE_EXTENTS &&
            txn->blocks_taken <= STORE_SMALL_BLOCKS;
 }
 
@@ -534,8 +562,8 @@ static void retained_bits(const struct snap_store *store, uint64_t number, uint6
 {
     uint32_t slot = store_slot_of(&store->file, number);
     bits[slot / 64] |= UINT64_C(1) << slot % 64;
-    for (unsigned i = 0; i < store->generation_count; i++) {
-        if (!store->generation[i].drop) {
+    for (unsigned i = store_ring_first(store); i < store->generation_count; i++) {
+        if (!store->generation[i].drop && !store->generation[i].enter) {
             slot = store_slot_of(&store->file, store->generation[i].info.number);
             bits[slot / 64] |= UINT64_C(1) << slot % 64;
         }
@@ -584,6 +612,9 @@ static void make_record(const struct snap_txn *txn, const struct snap_commit *co
                 txn->taken[i];
         }
     }
+    struct store_catalog_place catalog = store_catalog_root(store);
+    record->catalog_block = catalog.block;
+    record->catalog_sum = catalog.sum;
     retained_bits(store, txn->number, record->retained);
     store_record_seal(store->file.uuid, store_slot_of(&store->file, txn->number), record);
 }
@@ -658,9 +689,12 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
         txn->dead.count = 0;
         store->space.cursor = store->space.data_start;
     }
-    PH_CHECK(store->generation_count < STORE_RING_SLOTS);
+    PH_CHECK(store->generation_count < store->generation_capacity);
+    int64_t active_ns = store_active_ns(store_current(store), record->time_ns);
+    store->history_blocks += txn->dead.count;
     store->generation[store->generation_count++] =
         (struct store_generation){.info = store_generation_info(record),
+                                  .active_ns = active_ns,
                                   .map = store_map_of(record),
                                   .memory_sum = record->memory_sum,
                                   .dead = txn->dead};
@@ -738,24 +772,25 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
     int error =
         enter_staged(txn, page_map_guess_run(&store->map, txn->used + txn->holes.count), diag);
     error = error != 0 ? error : emit_map(txn, diag);
-    return_run(txn);
     if (error == 0) {
         error = store_retention_plan(store, commit->time_ns, txn->dead.count,
                                      store->map.live_pages * SNAP_PAGE_SIZE, diag);
     }
+    if (error == 0) {
+        error = store_catalog_emit(store, txn->number, place_catalog, txn, diag);
+    }
+    return_run(txn);
     return error;
 }
 
 int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
                     struct snap_generation *out, struct phantom_diag *diag)
 {
-    struct snap_store *store = txn->store;
     txn->diag = diag;
     int error = refuse(txn, diag);
     error = error != 0 ? error : prepare(txn, commit, diag);
     error = error != 0 ? settle(txn, error, diag) : write_durably(txn, commit, diag);
     if (error != 0) {
-        store_retention_cancel(store);
         snap_txn_abort(txn);
         return error;
     }
@@ -769,6 +804,7 @@ void snap_txn_abort(struct snap_txn *txn)
         return;
     }
     struct snap_store *store = txn->store;
+    store_retention_cancel(store);
     return_run(txn);
     for (size_t i = 0; i < txn->taken_count; i++) {
         for (uint64_t k = 0; k < txn->taken[i].count; k++) {
@@ -793,20 +829,9 @@ int snap_store_trim(struct snap_store *store, struct phantom_diag *diag)
     if (store->generation_count < 3) {
         return 0; /* the current generation and its parent always stay */
     }
-    struct snap_txn *txn = NULL;
-    uint32_t staging = store->txn != NULL ? store->txn->capacity : 0;
-    int error = snap_txn_begin(store, staging, &txn, diag);
-    if (error != 0) {
-        return error;
-    }
-    const struct snap_generation *current = snap_store_current(store);
-    struct snap_commit commit = {.heap_pages = current->heap_pages,
-                                 .time_ns = current->time_ns,
-                                 .version = current->version};
-    struct snap_generation generation;
     unsigned before = store->generation_count;
     store->trimming = true;
-    error = snap_txn_commit(txn, &commit, &generation, diag);
+    int error = store_commit_again(store, NULL, diag);
     store->trimming = false;
     return error != 0 ? error : store->generation_count <= before;
 }

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct pair { /* a place of the map in two generations; block 0: a hole there */
@@ -27,12 +28,42 @@ struct walk {
     uint64_t present[CHUNKS]; /* chunk number + 1; 0: nothing there */
     struct block_space *space;
     struct block_list *dead; /* NULL: do not collect */
+    uint64_t *buried;        /* bit: in an older generation, not in the one walked last */
+    struct comeback {
+        uint64_t block;
+        unsigned index; /* of the generation that has it again */
+    } * comeback;       /* by a rollback */
+    size_t comeback_count, comeback_capacity;
+    unsigned index;
     uint64_t generation;
     struct store_node *nodes; /* two for each level */
     struct store_overlay old_over, new_over;
     struct store_chain old_chain, new_chain; /* refs only */
     struct phantom_diag *diag;
 };
+
+static int no_memory(const struct walk *walk)
+{
+    return ph_fail(walk->diag, -ENOMEM, "%s: no memory for accounting",
+                   store_file_name(&walk->store->file));
+}
+
+/* A block that older generations had and the one before has not: a rollback brought it back. */
+static int come_back(struct walk *walk, uint64_t block)
+{
+    walk->buried[block / 64] &= ~(UINT64_C(1) << block % 64);
+    if (walk->comeback_count == walk->comeback_capacity) {
+        size_t capacity = walk->comeback_capacity != 0 ? 2 * walk->comeback_capacity : 256;
+        struct comeback *comeback = ph_realloc(walk->comeback, capacity * sizeof *comeback);
+        if (comeback == NULL) {
+            return no_memory(walk);
+        }
+        walk->comeback = comeback;
+        walk->comeback_capacity = capacity;
+    }
+    walk->comeback[walk->comeback_count++] = (struct comeback){block, walk->index};
+    return 0;
+}
 
 static int take(struct walk *walk, uint64_t block)
 {
@@ -43,6 +74,9 @@ static int take(struct walk *walk, uint64_t block)
                        store_file_name(file), walk->generation, block);
     }
     if (!block_space_take(walk->space, block, walk->generation)) {
+        if ((walk->buried[block / 64] >> block % 64 & 1) != 0) {
+            return come_back(walk, block);
+        }
         return ph_fail(walk->diag, PHANTOM_ECORRUPT,
                        "%s: generation %" PRIu64 ": block %" PRIu64 " has two owners",
                        store_file_name(file), walk->generation, block);
@@ -50,15 +84,72 @@ static int take(struct walk *walk, uint64_t block)
     return 0;
 }
 
+static int take_catalog(void *walk, uint64_t block)
+{
+    return take(walk, block);
+}
+
 static int bury(struct walk *walk, uint64_t block)
 {
-    if (walk->dead == NULL) {
+    if (store_file_has_data_block(&walk->store->file, block)) {
+        walk->buried[block / 64] |= UINT64_C(1) << block % 64;
+    }
+    return walk->dead == NULL || block_list_add(walk->dead, block) == 0 ? 0 : no_memory(walk);
+}
+
+static int by_block_and_index(const void *a, const void *b)
+{
+    const struct comeback *x = a, *y = b;
+    if (x->block != y->block) {
+        return x->block < y->block ? -1 : 1;
+    }
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* The index of the generation in which the block came back for the last time; 0: it never did. */
+static unsigned last_comeback(const struct walk *walk, uint64_t block)
+{
+    size_t low = 0, high = walk->comeback_count; /* the first that is beyond */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool beyond = walk->comeback[middle].block > block;
+        low = beyond ? low : middle + 1;
+        high = beyond ? middle : high;
+    }
+    return low != 0 && walk->comeback[low - 1].block == block ? walk->comeback[low - 1].index : 0;
+}
+
+/* What came back was never dead: store_rollback.c. */
+static int revive(struct walk *walk)
+{
+    struct snap_store *store = walk->store;
+    if (walk->comeback_count == 0) {
         return 0;
     }
-    int error = block_list_add(walk->dead, block);
-    return error == 0 ? 0
-                      : ph_fail(walk->diag, error, "%s: no memory for accounting",
-                                store_file_name(&walk->store->file));
+    qsort(walk->comeback, walk->comeback_count, sizeof *walk->comeback, by_block_and_index);
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        struct block_list *dead = &store->generation[i].dead;
+        size_t kept = 0;
+        for (size_t k = 0; k < dead->count; k++) {
+            if (last_comeback(walk, dead->block[k]) < i) {
+                dead->block[kept++] = dead->block[k];
+            }
+        }
+        dead->count = kept;
+    }
+    struct block_list unique = {0};
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < walk->comeback_count; i++) {
+        if (i == 0 || walk->comeback[i].block != walk->comeback[i - 1].block) {
+            error = block_list_add(&unique, walk->comeback[i].block);
+        }
+    }
+    error = error != 0 ? error : store_revived_reserve(store, unique.count);
+    if (error == 0) {
+        store_revived_add(store, unique.block, unique.count);
+    }
+    block_list_finish(&unique);
+    return error == 0 ? 0 : no_memory(walk);
 }
 
 /* ---- the cache ----------------------------------------------------------------------------- */
@@ -265,15 +356,21 @@ static int derive(struct snap_store *store, struct block_space *space, bool coll
         ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE);
     int error = 0;
     struct pair root = {0};
-    if (walk.nodes == NULL || walk.chunks == NULL) {
+    walk.buried = ph_zalloc((size_t)store->file.block_count / 64 + 1, sizeof *walk.buried);
+    if (walk.nodes == NULL || walk.chunks == NULL || walk.buried == NULL) {
         error =
             ph_fail(diag, -ENOMEM, "%s: no memory for accounting", store_file_name(&store->file));
+    }
+    if (error == 0 && store->generation_count != 0) {
+        walk.generation = store_current(store)->info.number;
+        error = store_catalog_each_block(store, take_catalog, &walk);
     }
     for (unsigned i = 0; error == 0 && i < store->generation_count; i++) {
         struct store_generation *generation = &store->generation[i];
         root.new_block = generation->map.root_block;
         root.new_sum = generation->map.root_sum;
         walk.generation = generation->info.number;
+        walk.index = i;
         walk.dead = collect ? &generation->dead : NULL;
         error = next_chain(&walk, &generation->map);
         error = error != 0 ? error : compare_chains(&walk);
@@ -281,10 +378,15 @@ static int derive(struct snap_store *store, struct block_space *space, bool coll
         root.old_block = root.new_block;
         root.old_sum = root.new_sum;
     }
+    if (error == 0 && collect) {
+        error = revive(&walk);
+    }
     store_overlay_finish(&walk.old_over);
     store_overlay_finish(&walk.new_over);
     store_chain_finish(&walk.old_chain);
     store_chain_finish(&walk.new_chain);
+    ph_free(walk.comeback);
+    ph_free(walk.buried);
     ph_free(walk.chunks);
     ph_free(walk.nodes);
     return error;
@@ -303,6 +405,7 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
 {
     const struct store_file *file = &store->file;
     struct block_space fresh;
+    uint64_t late = 0; /* blocks that a rollback keeps longer than need be */
     int error = block_space_init(&fresh, file->data_start, file->block_count);
     if (error != 0) {
         return ph_fail(diag, error, "%s: no memory for the audit", store_file_name(file));
@@ -311,13 +414,15 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
     if (error == 0 && !store->read_only && !store->txn_active) {
         for (uint64_t b = file->data_start; error == 0 && b < file->block_count; b++) {
             bool used = block_space_is_used(&store->space, b);
-            if (used != block_space_is_used(&fresh, b)) {
+            if (used && !block_space_is_used(&fresh, b) && store_is_revived(store, b)) {
+                late++;
+            } else if (used != block_space_is_used(&fresh, b)) {
                 error = ph_fail(diag, PHANTOM_ECORRUPT,
                                 "%s: block %" PRIu64 " is %s, but the walk says otherwise",
                                 store_file_name(file), b, used ? "in use" : "free");
             }
         }
-        if (error == 0 && fresh.used != store->space.used) {
+        if (error == 0 && fresh.used + late != store->space.used) {
             error =
                 ph_fail(diag, PHANTOM_ECORRUPT, "%s: %" PRIu64 " blocks counted, %" PRIu64 " found",
                         store_file_name(file), store->space.used, fresh.used);

@@ -9,7 +9,7 @@
  *     blocks 3-7   zero, reserved
  *     blocks 8-15  working set     overwritten in place, loss costs nothing but speed
  *     block 16...  record ring     ring_slots blocks, contiguous
- *     data_start...                pages, map nodes and delta runs, copy on write
+ *     data_start...                pages, map nodes, delta runs and catalog, copy on write
  *
  * A structure here is exactly one block, but for a delta run, which is a few blocks in a row. Each
  * ends up on disk with a 128-bit sum over the whole of it in which the sum itself counts as zeros
@@ -171,7 +171,7 @@ struct store_record {
     uint64_t blocks_used;    /* in the data area, with this generation and all it retains */
     uint32_t heap_layout;
     uint32_t native_classes;
-    uint64_t catalog_block; /* reserved: a catalog of generations, 0 for now */
+    uint64_t catalog_block; /* root of the catalog; 0: it is empty */
     struct store_sum catalog_sum;
     uint64_t delta_bytes; /* of all the delta runs of this generation, its own included */
     uint32_t extent_count;
@@ -245,6 +245,85 @@ static inline uint64_t store_delta_blocks(uint32_t older, uint64_t entries)
            STORE_BLOCK_SIZE;
 }
 
+/*
+ * The catalog: generations that are retained although their records have left the ring, and tags.
+ * A table of slots that never move; 15 slots are a leaf, up to 128 leaves hang below a node, the
+ * nodes below the root. The record names the root. Copy on write, like the page map: a change
+ * writes the leaves it touches, their nodes and the root.
+ */
+enum {
+    STORE_CATALOG_GENERATIONS = 16384, /* most */
+    STORE_CATALOG_TAGS = 1024,         /* most */
+    STORE_CATALOG_LEAF_SLOTS = 15,
+    STORE_CATALOG_FANOUT = 128,
+    STORE_CATALOG_SLOTS = 17415, /* enough for both, whole leaves */
+    STORE_CATALOG_LEAVES = STORE_CATALOG_SLOTS / STORE_CATALOG_LEAF_SLOTS,
+    STORE_CATALOG_NODES = (STORE_CATALOG_LEAVES + STORE_CATALOG_FANOUT - 1) / STORE_CATALOG_FANOUT,
+    STORE_CATALOG_LEVEL_LEAF = 0, /* also what is added to STORE_SUM_CATALOG */
+    STORE_CATALOG_LEVEL_NODE = 1,
+    STORE_CATALOG_LEVEL_ROOT = 2,
+};
+
+#define STORE_CATALOG_LEAF_MAGIC UINT64_C(0x314c5441434e4850) /* "PHNCATL1" */
+#define STORE_CATALOG_NODE_MAGIC UINT64_C(0x314e5441434e4850) /* "PHNCATN1" */
+
+enum store_catalog_kind {
+    STORE_CATALOG_FREE = 0, /* all of the slot is zero */
+    STORE_CATALOG_GENERATION = 1,
+    STORE_CATALOG_TAG = 2
+};
+
+/* What the generation's record said. */
+struct store_catalog_generation {
+    uint64_t parent;
+    uint64_t incarnation;
+    int64_t time_ns;
+    uint64_t pause_ns;
+    uint64_t heap_pages;
+    uint64_t live_pages;
+    uint64_t root_block;
+    struct store_sum root_sum;
+    struct store_sum memory_sum;
+    struct store_sum record_sum;
+    uint64_t pages_written;
+    uint64_t blocks_written;
+    uint32_t heap_layout;
+    uint32_t native_classes;
+    struct store_delta_ref delta;
+};
+
+struct store_catalog_slot {
+    uint32_t kind;
+    uint32_t flags; /* 0 */
+    uint64_t generation;
+    union {
+        struct store_catalog_generation entry;
+        char name[64]; /* of a tag, with zeros behind */
+        uint8_t whole[240];
+    } u;
+};
+
+struct store_catalog_leaf {
+    uint64_t magic;
+    uint32_t level;
+    uint32_t used; /* slots that are not free */
+    uint64_t index;
+    uint64_t generation; /* that wrote it */
+    uint8_t zero[256 - 32];
+    struct store_catalog_slot slot[STORE_CATALOG_LEAF_SLOTS];
+};
+
+struct store_catalog_node {
+    uint64_t magic;
+    uint32_t level;
+    uint32_t used; /* entries whose block is not 0 */
+    uint64_t index;
+    uint64_t generation;
+    uint8_t zero[STORE_BLOCK_SIZE - 32 - STORE_CATALOG_FANOUT * 24];
+    uint64_t block[STORE_CATALOG_FANOUT]; /* 0: nothing below */
+    struct store_sum sum[STORE_CATALOG_FANOUT];
+};
+
 /** The i-th extent of a record. */
 static inline const struct store_extent *store_record_extent(const struct store_record *record,
                                                              uint32_t i)
@@ -269,5 +348,13 @@ _Static_assert(sizeof(struct store_delta_entry) == 32, "delta entry");
 _Static_assert(sizeof(struct store_node) == STORE_BLOCK_SIZE, "node is one block");
 _Static_assert(offsetof(struct store_node, block) == 1024, "node layout: blocks");
 _Static_assert(offsetof(struct store_node, sum) == 2048, "node layout: sums");
+_Static_assert(sizeof(struct store_catalog_generation) == 168, "catalog layout: entry");
+_Static_assert(sizeof(struct store_catalog_slot) == 256, "catalog layout: slot");
+_Static_assert(sizeof(struct store_catalog_leaf) == STORE_BLOCK_SIZE, "catalog leaf is one block");
+_Static_assert(sizeof(struct store_catalog_node) == STORE_BLOCK_SIZE, "catalog node is one block");
+_Static_assert(offsetof(struct store_catalog_node, block) == 1024, "catalog layout: blocks");
+_Static_assert(STORE_CATALOG_SLOTS >= STORE_CATALOG_GENERATIONS + STORE_CATALOG_TAGS &&
+                   STORE_CATALOG_SLOTS % STORE_CATALOG_LEAF_SLOTS == 0,
+               "catalog has room for all, in whole leaves");
 
 #endif /* SNAP_STORE_FORMAT_H */

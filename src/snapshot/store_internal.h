@@ -3,11 +3,13 @@
  * store_internal.h - the open store, as the files of the store see it. Not used outside of them.
  *
  * What is true between calls:
- *  - generation[] holds the retained generations, oldest first; the last is the current one. For a
- *    writer its slots are exactly the bits of the current record's retention bitmap.
+ *  - generation[] holds the retained generations, oldest first; the last is the current one. First
+ *    come those of the catalog, then those whose records are in the ring: for a writer exactly the
+ *    bits of the current record's retention bitmap.
  *  - A block belongs to an unbroken line of generations: it is born in one and replaced in a later
  *    one. generation[i].dead lists the blocks that generation[i-1] has and generation[i] has not;
  *    so a block of a retained generation is in the current map or in exactly one dead list.
+ *    A block that came back by a rollback counts as having been there all the time (`revived`).
  *  - A block is given out again only after a record that no longer retains its generations is
  *    durable (snap_txn.c, publish()).
  *  - poison != 0: nothing is written through this handle any more.
@@ -18,6 +20,7 @@
 #include "block_space.h"
 #include "page_map.h"
 #include "snap_store.h"
+#include "store_catalog.h"
 #include "store_file.h"
 #include "store_format.h"
 #include "store_sum.h"
@@ -28,8 +31,13 @@ struct store_generation {
     struct store_map map;
     struct store_sum memory_sum;
     struct block_list dead;
-    bool drop;   /* chosen by retention for the commit under way */
-    bool locked; /* its reader lock is held exclusively meanwhile */
+    bool drop;          /* chosen by retention for the commit under way */
+    bool locked;        /* its reader lock is held exclusively meanwhile */
+    bool enter;         /* goes from the ring to the catalog with the commit under way */
+    uint32_t slot;      /* of the catalog; STORE_NO_SLOT: its record is in the ring */
+    uint32_t next_slot; /* if `enter` */
+    uint32_t tags;      /* that name it, those that the commit under way adds included */
+    int64_t active_ns;  /* see store_retention.c, "age" */
 };
 
 /* The overlay of a chain that was read lately; known by the sum of its newest run. */
@@ -45,8 +53,18 @@ struct snap_store {
     int poison; /* the error that poisoned it, or 0 */
     struct store_file file;
     struct snap_store_params params;
-    struct store_generation generation[STORE_RING_SLOTS];
-    unsigned generation_count;
+    struct store_generation *generation;
+    unsigned generation_count, generation_capacity;
+    struct store_catalog catalog;
+    unsigned catalog_enters, catalog_drops; /* generations, by the commit under way */
+    struct snap_retention retention;        /* defaults filled in, but for the budget */
+    unsigned drop_first;                    /* lowest index of those to drop; count: none */
+    int64_t thinned_ns;                     /* when all were last looked at: active_ns */
+    uint64_t history_blocks;                /* in all dead lists */
+    struct revived {
+        uint64_t block, birth;
+    } * revived; /* blocks that a rollback brought back, with the generation that wrote them */
+    size_t revived_count, revived_capacity;
     struct snap_generation nothing; /* what current() shows before the first commit */
     uint64_t next_generation;
     uint64_t incarnation;
@@ -59,13 +77,20 @@ struct snap_store {
     uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
     struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
-    bool trimming; /* the commit under way drops all the history it can */
+    bool show_what_is_good; /* a read-only open: do without a catalog that is damaged */
+    bool keep_all;          /* the commit under way drops nothing */
+    bool trimming;          /* the commit under way drops all the history it can */
 };
 
 static inline struct store_generation *store_current(struct snap_store *store)
 {
     return store->generation_count != 0 ? &store->generation[store->generation_count - 1] : NULL;
 }
+
+/* Index of the first generation whose record is in the ring. */
+unsigned store_ring_first(const struct snap_store *store);
+/** Room for `count` generations in all. 0 or -ENOMEM. */
+int store_generations_reserve(struct snap_store *store, unsigned count, struct phantom_diag *diag);
 
 static inline uint32_t store_slot_of(const struct store_file *file, uint64_t generation)
 {
@@ -107,13 +132,16 @@ int store_recheck(struct snap_store *store, struct phantom_diag *diag);
  * 0 no, or an error. */
 int store_is_retained(const struct snap_store *store, const struct store_generation *generation,
                       struct phantom_diag *diag);
+/** Is the generation that this handle shows the newest in the file? 1, 0 or an error. */
+int store_is_newest(const struct snap_store *store, struct phantom_diag *diag);
 /** Fill in a tombstone. */
 void store_tombstone_make(const struct store_file *file, uint32_t slot, uint64_t number,
                           struct store_record *record);
 /** A record whose sum holds was written by a store; this refuses what no store of ours writes. */
 bool store_record_is_possible(const struct store_file *file, uint32_t slot,
                               const struct store_record *record);
-/** Enter a record's generation into generation[], in the order of numbers. There must be room. */
+/** Enter a record's generation into generation[], in the order of numbers. There must be room
+ * (store_generations_reserve()). */
 void store_add_generation(struct snap_store *store, const struct store_record *record);
 /** What a record says, as the public structure. */
 struct snap_generation store_generation_info(const struct store_record *record);
@@ -123,9 +151,14 @@ struct snap_generation store_generation_info(const struct store_record *record);
 int store_account(struct snap_store *store, struct phantom_diag *diag);
 
 /* ---- store_retention.c ---- */
+/** Defaults, and what is derived from the generations: at open, after the accounting. */
+void store_retention_init(struct snap_store *store);
+/** Its place in the reckoning of age, from the one before it. */
+int64_t store_active_ns(const struct store_generation *before, int64_t time_ns);
 /**
  * Choose the generations that the commit under way no longer retains, take their reader locks, and
- * make room in the dead lists so that store_retention_apply() cannot fail.
+ * make room in the dead lists so that store_retention_apply() cannot fail. Choose also those that
+ * go from the ring to the catalog.
  */
 int store_retention_plan(struct snap_store *store, int64_t now_ns, size_t dead_blocks,
                          uint64_t live_bytes, struct phantom_diag *diag);
@@ -139,7 +172,20 @@ void store_retention_cancel(struct snap_store *store);
 int store_find_page(struct snap_store *store, uint64_t generation, uint64_t page,
                     struct store_place *out, struct phantom_diag *diag);
 
+/* ---- store_rollback.c ---- */
+/** Commit the content of the current generation once more, with the tags noted. */
+int store_commit_again(struct snap_store *store, struct snap_generation *out,
+                       struct phantom_diag *diag);
+/** Blocks that count as never having been dead. Room for more: 0 or -ENOMEM. */
+int store_revived_reserve(struct snap_store *store, size_t more);
+void store_revived_add(struct snap_store *store, const uint64_t *block, size_t count);
+bool store_is_revived(const struct snap_store *store, uint64_t block);
+
 /* ---- snap_txn.c ---- */
+/** 0, PHANTOM_EREADONLY, PHANTOM_EPOISONED, or PHANTOM_EINVALID: a transaction is under way. */
+int store_may_write(struct snap_store *store, struct phantom_diag *diag);
+/** Capacity of the staging area that is there already. */
+uint32_t store_txn_staging(const struct snap_store *store);
 void store_txn_free(struct snap_store *store);
 
 /* ---- snap_store.c ---- */

@@ -75,7 +75,7 @@ uint64_t store_next_number(const struct snap_store *store, uint64_t after)
     uint64_t number = after + 1;
     for (bool clash = true; clash;) { /* ends: fewer are retained than there are slots */
         clash = false;
-        for (unsigned i = 0; i < store->generation_count; i++) {
+        for (unsigned i = store_ring_first(store); i < store->generation_count; i++) {
             clash = clash || store_slot_of(&store->file, store->generation[i].info.number) ==
                                  store_slot_of(&store->file, number);
         }
@@ -464,13 +464,34 @@ void store_add_generation(struct snap_store *store, const struct store_record *r
     store->generation[at].info.sealed = true;
 }
 
+/* A read-only handle shows what it can: the generations of the ring. */
+static int do_without_catalog(struct snap_store *store)
+{
+    store_catalog_finish(store);
+    store->catalog.damaged = true;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        if (store->generation[i].slot == STORE_NO_SLOT) {
+            store->generation[kept] = store->generation[i];
+            store->generation[kept++].tags = 0;
+        }
+    }
+    store->generation_count = kept;
+    return 0;
+}
+
 /* Every retained generation must have its record, and name the record before it as its parent. */
 static int list_retained(struct snap_store *store, const struct ring *ring,
                          struct phantom_diag *diag)
 {
     store->generation_count = 0;
+    store_catalog_finish(store);
     if (ring->chosen < 0) {
         return 0;
+    }
+    int reserved = store_generations_reserve(store, store->file.ring_slots, diag);
+    if (reserved != 0) {
+        return reserved;
     }
     const struct store_record *chosen = &ring->record[ring->chosen];
     bool parent_found = chosen->parent == 0;
@@ -492,6 +513,13 @@ static int list_retained(struct snap_store *store, const struct ring *ring,
             parent_found = store_sum_equal(record->sum, chosen->parent_sum);
         }
         store_add_generation(store, record);
+    }
+    int error = store_catalog_load(store, chosen, diag);
+    if (error == PHANTOM_ECORRUPT && store->show_what_is_good) {
+        error = do_without_catalog(store);
+    }
+    if (error != 0) {
+        return error;
     }
     if (!parent_found && !PH_MUTANT(PARENT_NOT_CHECKED)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
@@ -624,7 +652,13 @@ static int retained_now(const struct snap_store *store, const struct store_gener
     if (result == 0 && ring->newest >= 0) {
         uint32_t slot = store_slot_of(&store->file, generation->info.number);
         *whole = ring->kind[slot] == SLOT_COMMIT;
-        result = retains(&ring->record[ring->newest], slot) &&
+        const struct store_record *newest = &ring->record[ring->newest];
+        if (generation->slot != STORE_NO_SLOT) {
+            result = store_catalog_has(store, newest, &generation->info, generation->slot, diag);
+            ring_free(ring);
+            return result;
+        }
+        result = retains(newest, slot) &&
                  (!*whole || (ring->record[slot].sum.low == generation->info.record_sum.low &&
                               ring->record[slot].sum.high == generation->info.record_sum.high));
     }
@@ -648,4 +682,16 @@ int store_recheck(struct snap_store *store, struct phantom_diag *diag)
     bool whole = false;
     int result = retained_now(store, current, &whole, diag);
     return result == 1 && !whole ? 0 : result;
+}
+
+int store_is_newest(const struct snap_store *store, struct phantom_diag *diag)
+{
+    struct ring *ring = NULL;
+    int result = ring_load(store, &ring, diag);
+    if (result == 0) {
+        result =
+            ring->newest >= 0 && ring->number[ring->newest] == snap_store_current(store)->number;
+    }
+    ring_free(ring);
+    return result;
 }

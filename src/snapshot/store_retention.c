@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * store_retention.c - which generations a commit stops retaining, and what that frees.
+ * store_retention.c - which generations a commit stops retaining, what that frees, and which ones
+ * leave the record ring for the catalog.
  *
- * Policy, from the oldest to the newest, decided anew at each commit:
- *  - the newest generation, its parent and the newest DENSE ones stay;
- *  - older ones stay if they are some time after the last older one that stays: 1 s while younger
- *    than a minute, 1 min within the hour, 1 h within the day, 1 day after that;
- *  - of what is left the oldest go, until their number fits the ring and the blocks that only
- *    history needs fit the budget;
+ * Policy (struct snap_retention), from the oldest to the newest:
+ *  - the newest generation, its parent, the newest DENSE (at most what the ring holds) and
+ *    those that a tag names stay;
+ *  - of the others the first in each stretch of wall-clock time stays: a stretch is a second
+ * divided by most_per_second for the youngest, then a second, a minute, at last a day;
+ *  - of what is left the oldest go, until the blocks that only history needs fit the budget;
  *  - a generation whose byte a reader has locked stays, whatever the policy says. While the commit
  *    is under way the writer holds the bytes of those it drops, so that no reader starts on them.
  * When the disk is full (snap_store_trim()) the budget is 0: live data goes before history.
+ *
+ * Age is reckoned in the store's own time (active_ns): the sum of the steps of the wall clock from
+ * one generation to the next, where a step counts for an hour at most and a step back for nothing.
+ * So neither a clock that was set wrong nor a store left alone for a year loses its history at
+ * once.
+ *
+ * Cost: an ordinary commit looks at two generations only. All are looked at when a second has
+ * passed, the ring has filled up or the budget is exceeded. Then so many leave at a time that the
+ * next rewriting of the catalog is far away.
  *
  * A dropped generation's blocks are free when no other retained one has them. With the dead lists
  * that is local: of the blocks that died in its successor, those born after its predecessor were
@@ -25,33 +35,102 @@
 
 enum { DENSE = 32 };
 static const int64_t SECOND = INT64_C(1000000000);
+static const int64_t STEP_MOST = INT64_C(3600000000000);
 static const uint64_t BUDGET_LEAST = UINT64_C(1) << 30;
 
-static int64_t spacing_for(int64_t age_ns)
+/* ---- the policy ---------------------------------------------------------------------------- */
+
+static struct snap_retention with_defaults(const struct snap_retention *wanted)
 {
-    if (age_ns < 60 * SECOND) {
+    return (struct snap_retention){
+        .budget_bytes = wanted->budget_bytes,
+        .all_s = wanted->all_s != 0 ? wanted->all_s : 60,
+        .per_second_s = wanted->per_second_s != 0 ? wanted->per_second_s : 3600,
+        .per_minute_s = wanted->per_minute_s != 0 ? wanted->per_minute_s : 24 * 3600,
+        .most_per_second = wanted->most_per_second != 0 ? wanted->most_per_second : 10,
+    };
+}
+
+int snap_store_set_retention(struct snap_store *store, const struct snap_retention *retention)
+{
+    struct snap_retention policy = with_defaults(retention);
+    if (policy.all_s > policy.per_second_s || policy.per_second_s > policy.per_minute_s ||
+        policy.most_per_second > SECOND) {
+        return PHANTOM_EINVALID;
+    }
+    store->retention = policy;
+    store->thinned_ns = INT64_MIN; /* the next commit looks at all */
+    return 0;
+}
+
+int64_t store_active_ns(const struct store_generation *before, int64_t time_ns)
+{
+    int64_t step, sum;
+    if (before == NULL) {
+        return 0;
+    }
+    if (__builtin_sub_overflow(time_ns, before->info.time_ns, &step)) {
+        step = time_ns < 0 ? 0 : STEP_MOST;
+    }
+    step = step < 0 ? 0 : step > STEP_MOST ? STEP_MOST : step;
+    return __builtin_add_overflow(before->active_ns, step, &sum) ? INT64_MAX : sum;
+}
+
+void store_retention_init(struct snap_store *store)
+{
+    store->retention = with_defaults(&(struct snap_retention){0});
+    store->thinned_ns = INT64_MIN;
+    store->history_blocks = 0;
+    store->drop_first = store->generation_count;
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        struct store_generation *g = &store->generation[i];
+        g->active_ns = store_active_ns(i != 0 ? g - 1 : NULL, g->info.time_ns);
+        store->history_blocks += g->dead.count;
+    }
+}
+
+static uint64_t budget_blocks(const struct snap_store *store, uint64_t live_bytes)
+{
+    uint64_t budget = store->retention.budget_bytes;
+    budget = budget != 0 ? budget : store->params.retain_bytes;
+    if (budget == 0) {
+        budget = 2 * live_bytes > BUDGET_LEAST ? 2 * live_bytes : BUDGET_LEAST;
+    }
+    return store->trimming && !PH_MUTANT(TRIM_KEEPS_HISTORY) ? 0 : budget / STORE_BLOCK_SIZE;
+}
+
+/* Of a generation so old, one in how much time stays? */
+static int64_t stretch_for(const struct snap_retention *policy, int64_t age_ns)
+{
+    if (age_ns < policy->all_s * SECOND) {
+        return SECOND / policy->most_per_second;
+    }
+    if (age_ns < policy->per_second_s * SECOND) {
         return SECOND;
     }
-    if (age_ns < 3600 * SECOND) {
-        return 60 * SECOND;
-    }
-    return age_ns < 24 * 3600 * SECOND ? 3600 * SECOND : 24 * 3600 * SECOND;
+    return age_ns < policy->per_minute_s * SECOND ? 60 * SECOND : 24 * 3600 * SECOND;
 }
+
+static int64_t stretch_of(int64_t time_ns, int64_t stretch)
+{
+    return time_ns / stretch - (time_ns % stretch < 0);
+}
+
+/* ---- choosing ------------------------------------------------------------------------------ */
 
 /* Take a generation's reader lock, so that it can be dropped. 1 taken, 0 a reader has it, or an
  * error. */
 static int lock_for_drop(struct snap_store *store, struct store_generation *generation,
                          struct phantom_diag *diag)
 {
-    if (generation->locked) {
+    if (generation->locked || PH_MUTANT(READER_IGNORED)) {
         return 1;
     }
     int error = store->io->ops->lock(store->io, SNAP_LOCK_GENERATION(generation->info.number),
                                      SNAP_IO_LOCK_EXCLUSIVE);
-    if (error == -EAGAIN && !PH_MUTANT(READER_IGNORED)) {
+    if (error == -EAGAIN) {
         return 0;
     }
-    error = PH_MUTANT(READER_IGNORED) ? 0 : error;
     if (error != 0) {
         return ph_fail(diag, error, "%s: cannot lock generation %" PRIu64 ": %s",
                        store_file_name(&store->file), generation->info.number,
@@ -61,87 +140,135 @@ static int lock_for_drop(struct snap_store *store, struct store_generation *gene
     return 1;
 }
 
+static bool is_pinned(const struct store_generation *generation)
+{
+    return generation->tags != 0 && !PH_MUTANT(TAG_IGNORED);
+}
+
+/* Drop generation[i] with the commit under way, unless a tag or a reader holds it. */
 static int mark(struct snap_store *store, unsigned i, struct phantom_diag *diag)
 {
-    int locked = lock_for_drop(store, &store->generation[i], diag);
+    struct store_generation *generation = &store->generation[i];
+    if (generation->drop || is_pinned(generation)) {
+        return 0;
+    }
+    int locked = lock_for_drop(store, generation, diag);
     if (locked == 1) {
-        store->generation[i].drop = true;
+        generation->drop = true;
+        store->drop_first = i < store->drop_first ? i : store->drop_first;
+        store->catalog_drops += generation->slot != STORE_NO_SLOT;
     }
     return locked < 0 ? locked : 0;
 }
 
-static int thin(struct snap_store *store, int64_t now_ns, unsigned droppable,
+/* Thin out generation[from] to generation[to - 1]. */
+static int thin(struct snap_store *store, unsigned from, unsigned to, int64_t active_ns,
                 struct phantom_diag *diag)
 {
-    bool any = false;
-    int64_t last = 0;
-    unsigned sparse = store->generation_count + 1 > DENSE ? store->generation_count + 1 - DENSE : 0;
-    for (unsigned i = 0; i < droppable && i < sparse; i++) {
+    const struct store_generation *kept = NULL;
+    for (unsigned i = from; i < to; i++) {
         struct store_generation *generation = &store->generation[i];
-        int64_t time = generation->info.time_ns, age, gap;
-        if (__builtin_sub_overflow(now_ns, time, &age) ||
-            __builtin_sub_overflow(time, last, &gap)) {
-            continue; /* absurd clocks thin nothing out */
-        }
-        if (any && gap >= 0 && gap < spacing_for(age)) {
+        int64_t stretch = stretch_for(&store->retention, active_ns - generation->active_ns);
+        if (kept != NULL && stretch_of(kept->info.time_ns, stretch) ==
+                                stretch_of(generation->info.time_ns, stretch)) {
             int error = mark(store, i, diag);
             if (error != 0) {
                 return error;
             }
         }
-        if (!generation->drop) {
-            any = true;
-            last = time;
-        }
+        kept = generation->drop ? kept : generation;
     }
     return 0;
 }
 
-/* Drop the oldest while there are too many, or their blocks are over the budget. */
-static int cap(struct snap_store *store, unsigned droppable, size_t dead_blocks,
-               uint64_t live_bytes, struct phantom_diag *diag)
+/* Blocks that become free when generation[i] goes; `before`: the retained one before it. */
+static uint64_t frees(const struct snap_store *store, unsigned i, uint64_t before)
 {
-    uint64_t budget = store->params.retain_bytes;
-    if (budget == 0) {
-        budget = 2 * live_bytes > BUDGET_LEAST ? 2 * live_bytes : BUDGET_LEAST;
+    const struct block_list *dead = &store->generation[i + 1].dead;
+    uint64_t count = 0;
+    for (size_t k = 0; k < dead->count; k++) {
+        count += store->space.birth[dead->block[k]] > before;
     }
-    budget = store->trimming && !PH_MUTANT(TRIM_KEEPS_HISTORY) ? 0 : budget;
-    uint64_t history = dead_blocks;
-    unsigned kept = 1; /* the one under way */
-    for (unsigned i = 0; i < store->generation_count; i++) {
-        history += store->generation[i].dead.count;
+    return count;
+}
+
+/* Over the budget: the oldest go. Those of the catalog go by the eighth of the budget, so that it
+ * need not be written again each time. */
+static int fit_budget(struct snap_store *store, unsigned droppable, uint64_t history,
+                      uint64_t budget, struct phantom_diag *diag)
+{
+    uint64_t before = 0, freed = 0;
+    uint64_t least = history - budget;         /* to free */
+    for (unsigned i = 0; i < droppable; i++) { /* what is gone already */
+        struct store_generation *generation = &store->generation[i];
+        freed += generation->drop ? frees(store, i, before) : 0;
+        before = generation->drop ? before : generation->info.number;
+    }
+    before = 0;
+    for (unsigned i = 0; i < droppable && freed < least; i++) {
+        struct store_generation *generation = &store->generation[i];
+        if (!generation->drop) {
+            int error = mark(store, i, diag);
+            if (error != 0) {
+                return error;
+            }
+            if (generation->drop && generation->slot != STORE_NO_SLOT &&
+                least == history - budget) {
+                least += budget / 8;
+            }
+            freed += generation->drop ? frees(store, i, before) : 0;
+        }
+        before = generation->drop ? before : generation->info.number;
+    }
+    return 0;
+}
+
+/* The records that stay in the ring, the new one included. */
+static unsigned ring_count(const struct snap_store *store)
+{
+    unsigned count = 1;
+    for (unsigned i = store_ring_first(store); i < store->generation_count; i++) {
+        count += !store->generation[i].drop;
+    }
+    return count;
+}
+
+/* The ring has filled up: the older half of it goes to the catalog. */
+static int enter_catalog(struct snap_store *store, unsigned droppable, struct phantom_diag *diag)
+{
+    unsigned most = store_retained_most(&store->file), first = store_ring_first(store);
+    unsigned in_ring = ring_count(store), kept = 0;
+    for (unsigned i = 0; i < first; i++) {
         kept += !store->generation[i].drop;
     }
-    for (unsigned i = 0; i < droppable; i++) {
-        bool full = kept > store_retained_most(&store->file);
-        if (!full && history * STORE_BLOCK_SIZE <= budget) {
-            return 0;
-        }
-        struct store_generation *generation = &store->generation[i];
-        bool dropped = generation->drop;
-        int error = dropped ? 0 : mark(store, i, diag);
+    for (unsigned i = 0; i < first && !store->keep_all && kept + most > STORE_CATALOG_GENERATIONS;
+         i++) {
+        bool dropped = store->generation[i].drop;
+        int error = mark(store, i, diag);
         if (error != 0) {
             return error;
         }
-        if (generation->drop) {
-            kept -= !dropped;
-            /* What the oldest leave behind: an estimate, exact while only the oldest go. */
-            uint64_t freed = store->generation[i + 1].dead.count;
-            history -= freed < history ? freed : history;
+        kept -= store->generation[i].drop && !dropped;
+    }
+    for (unsigned i = first; i < droppable && in_ring > most / 2; i++) {
+        if (!store->generation[i].drop && kept < STORE_CATALOG_GENERATIONS) {
+            store->generation[i].enter = true;
+            store->catalog_enters++;
+            in_ring--;
+            kept++;
         }
     }
-    if (kept > store_retained_most(&store->file)) {
-        return ph_fail(diag, PHANTOM_EBUSY,
-                       "%s: readers hold so many old generations that no new one has room",
-                       store_file_name(&store->file));
-    }
-    return 0;
+    return in_ring <= most ? 0
+                           : ph_fail(diag, PHANTOM_EBUSY,
+                                     "%s: readers and tags hold so many old generations that no "
+                                     "new one has room",
+                                     store_file_name(&store->file));
 }
 
 /* A chain of dropped generations merges into the list of its first; make that list long enough. */
 static int make_room(struct snap_store *store)
 {
-    for (unsigned i = 0; i < store->generation_count; i++) {
+    for (unsigned i = store->drop_first; i < store->generation_count; i++) {
         struct store_generation *first = &store->generation[i];
         size_t need = first->dead.count;
         unsigned next = i;
@@ -159,26 +286,53 @@ static int make_room(struct snap_store *store)
     return 0;
 }
 
+static int choose(struct snap_store *store, int64_t now_ns, size_t dead_blocks, uint64_t live_bytes,
+                  struct phantom_diag *diag)
+{
+    const struct store_generation *parent = store_current(store);
+    unsigned droppable = store->generation_count - 1; /* the parent stays */
+    unsigned dense = store_retained_most(&store->file);
+    dense = dense < DENSE ? dense : DENSE;
+    unsigned sparse = store->generation_count + 1 > dense ? store->generation_count + 1 - dense : 0;
+    sparse = sparse < droppable ? sparse : droppable;
+    int64_t active_ns = store_active_ns(parent, now_ns);
+    uint64_t history = store->history_blocks + dead_blocks;
+    uint64_t budget = budget_blocks(store, live_bytes);
+    bool second = store->thinned_ns == INT64_MIN || active_ns - store->thinned_ns >= SECOND;
+    bool full = ring_count(store) > store_retained_most(&store->file);
+    if (store->keep_all) {
+        return full ? enter_catalog(store, droppable, diag) : 0;
+    }
+    unsigned from = second || full || history > budget ? 0 : sparse > 2 ? sparse - 2 : 0;
+    if (from == 0) {
+        store->thinned_ns = active_ns;
+    }
+    int error = thin(store, from, sparse, active_ns, diag);
+    if (error == 0 && history > budget) {
+        error = fit_budget(store, droppable, history, budget, diag);
+    }
+    if (error == 0 && full && ring_count(store) > store_retained_most(&store->file)) {
+        error = enter_catalog(store, droppable, diag);
+    }
+    return error;
+}
+
 int store_retention_plan(struct snap_store *store, int64_t now_ns, size_t dead_blocks,
                          uint64_t live_bytes, struct phantom_diag *diag)
 {
-    if (store->generation_count == 0) {
-        return 0;
-    }
-    unsigned droppable = store->generation_count - 1; /* the parent stays */
-    int error = thin(store, now_ns, droppable, diag);
-    if (error == 0) {
-        error = cap(store, droppable, dead_blocks, live_bytes, diag);
+    int error = store_generations_reserve(store, store->generation_count + 1, diag);
+    store->drop_first = store->generation_count;
+    if (error == 0 && store->generation_count != 0) {
+        error = choose(store, now_ns, dead_blocks, live_bytes, diag);
     }
     if (error == 0 && make_room(store) != 0) {
         error =
             ph_fail(diag, -ENOMEM, "%s: no memory for retention", store_file_name(&store->file));
     }
-    if (error != 0) {
-        store_retention_cancel(store);
-    }
-    return error;
+    return error; /* the transaction's abort cancels */
 }
+
+/* ---- applying ------------------------------------------------------------------------------ */
 
 static void unlock(struct snap_store *store, struct store_generation *generation)
 {
@@ -192,10 +346,12 @@ static void unlock(struct snap_store *store, struct store_generation *generation
 
 void store_retention_cancel(struct snap_store *store)
 {
-    for (unsigned i = 0; i < store->generation_count; i++) {
+    for (unsigned i = store->drop_first; i < store->generation_count; i++) {
         store->generation[i].drop = false;
         unlock(store, &store->generation[i]);
     }
+    store->drop_first = store->generation_count;
+    store_catalog_cancel(store);
 }
 
 /* Drop generation[i]; `before` is the number of the retained one before it, 0: none. */
@@ -207,6 +363,7 @@ static void drop(struct snap_store *store, unsigned i, uint64_t before)
         uint64_t block = next->dead.block[k];
         if (store->space.birth[block] > before) {
             block_space_release(&store->space, block);
+            store->history_blocks--;
         } else {
             PH_CHECK(waiting.count < waiting.capacity);
             waiting.block[waiting.count++] = block;
@@ -220,15 +377,19 @@ static void drop(struct snap_store *store, unsigned i, uint64_t before)
 
 void store_retention_apply(struct snap_store *store)
 {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < store->generation_count; i++) {
+    store_catalog_apply(store);
+    unsigned kept = store->drop_first;
+    for (unsigned i = kept; i < store->generation_count; i++) {
         if (store->generation[i].drop) {
             drop(store, i, kept != 0 ? store->generation[kept - 1].info.number : 0);
         } else {
-            store->generation[kept] = store->generation[i];
+            if (kept != i) {
+                store->generation[kept] = store->generation[i];
+            }
             unlock(store, &store->generation[kept]);
             kept++;
         }
     }
     store->generation_count = kept;
+    store->drop_first = kept;
 }

@@ -59,6 +59,7 @@ static int open_candidates(struct salvage *s, struct snap_io *source)
     }
     store->file.block_count = size / STORE_BLOCK_SIZE;
     error = store_superblock_load(store, s->diag);
+    error = error != 0 ? error : store_generations_reserve(store, store->file.ring_slots, s->diag);
     for (uint32_t slot = 0; error == 0 && slot < store->file.ring_slots; slot++) {
         const struct store_record *record = (const struct store_record *)store->block;
         if (store_file_read(&store->file, store->file.ring_start + slot, 1, store->block, NULL) !=

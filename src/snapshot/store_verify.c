@@ -189,6 +189,17 @@ static int verify_generation(struct verify *verify, const struct store_generatio
     return error;
 }
 
+static void note_catalog(void *verify, const char *what)
+{
+    report(verify, 0, what);
+}
+
+/* A running writer may have used the blocks of the catalog again once it has committed. */
+static bool is_newest(struct snap_store *store)
+{
+    return store_current(store) == NULL || store_is_newest(store, NULL) == 1;
+}
+
 /* Superblocks and the records of the retained generations, read again. */
 static int verify_metadata(struct verify *verify)
 {
@@ -206,6 +217,9 @@ static int verify_metadata(struct verify *verify)
     }
     for (unsigned i = 0; i < store->generation_count; i++) {
         const struct store_generation *generation = &store->generation[i];
+        if (generation->slot != STORE_NO_SLOT) {
+            continue; /* it has no record any more */
+        }
         uint32_t slot = store_slot_of(file, generation->info.number);
         const struct store_record *record = (const struct store_record *)verify->pages;
         int error = store_file_read(file, file->ring_start + slot, 1, verify->pages, &diag);
@@ -222,7 +236,13 @@ static int verify_metadata(struct verify *verify)
             report(verify, 0, text);
         }
     }
-    return 0;
+    verify->generation = NULL;
+    if (store->catalog.damaged) {
+        report(verify, 0, "the catalog of generations is damaged");
+    }
+    return store->read_only && !is_newest(store)
+               ? 0
+               : store_catalog_verify(store, note_catalog, verify);
 }
 
 /* Beside a running writer an older generation may be dropped while it is read, and its blocks given
