@@ -13,7 +13,7 @@ static const struct cli_command *const commands[] = {
     &cli_command_run,    &cli_command_stat,     &cli_command_log,     &cli_command_tag,
     &cli_command_untag,  &cli_command_diff,     &cli_command_verify,  &cli_command_copy,
     &cli_command_clone,  &cli_command_rollback, &cli_command_salvage, &cli_command_compact,
-    &cli_command_doctor,
+    &cli_command_bisect, &cli_command_doctor,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
