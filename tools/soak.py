@@ -2,77 +2,143 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long campaigns, in pieces by seed. usage: ./dev soak [PART]... [options]
 
-Parts (default: all): kills   SIGKILL at random moments, --kills per example
-                      states  crash states, --states distinct ones for each of --seeds seeds
-                      flips   damaged stores, --flips for each of --seeds seeds
+Parts (default: all but large models):
+    states      crash states, --states distinct ones for each of --seeds seeds
+    strategies  every strategy against the heap at the cut, --runs for each seed
+    kills       SIGKILL at random moments, --kills per example and seed
+    power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
+    flips       damaged stores, --flips for each seed
+    models      the models with larger bounds, once
 
 Each piece prints its figures and seed; a failure prints the command that repeats it and ends the run.
-The last lines are the sums.
+What has passed is written to --state (default: soak.json in the build) with its figures, and is not
+run again: stop at any time and start again with the same options, or go on with more seeds. --fresh
+forgets it. The last lines are the sums over all that has passed, also in earlier runs.
 """
 import argparse
-import glob
+import json
 import os
 import re
 import subprocess
 import sys
 
 PROGRAMS = ("queens", "ledger", "counter")
+POWER_CASES = ("direct", "examples", "mutant", "errors", "ext4", "xfs", "shutdown-ext4",
+               "shutdown-xfs")
+PARTS = ("states", "strategies", "kills", "power", "flips", "models")
+NOT_SUMS = ("seed", "mutants", "models")
 
 
-def piece(command):
-    print("+ " + " ".join(command), flush=True)
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    tail = (result.stdout + result.stderr).strip().splitlines()[-12:]
-    print("\n".join(tail), flush=True)
-    if result.returncode != 0:
-        sys.exit(f"soak: failed: {' '.join(command)}")
-    return result.stdout
+class Soak:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.path = arguments.state or os.path.join(arguments.build, "soak.json")
+        self.done = {}
+        if os.path.exists(self.path) and not arguments.fresh:
+            with open(self.path, encoding="utf-8") as file:
+                self.done = json.load(file)
 
+    def piece(self, part, key, command):
+        """Run a piece unless it has passed; keep its figures."""
+        name = f"{part} {key}"
+        if name in self.done:
+            return
+        print("+ " + " ".join(command), flush=True)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        output = (result.stdout + result.stderr).strip().splitlines()
+        print("\n".join(output[-12:]), flush=True)
+        if result.returncode == 77:
+            self.done[name] = {"skipped": 1}
+        elif result.returncode != 0:
+            self.save()
+            print(f"REPRO: {' '.join(command)}")
+            sys.exit(f"soak: failed: {name}")
+        else:
+            last = [line for line in output if re.match(r"(states|flips|kills|cuts|runs|models)=", line)]
+            self.done[name] = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)\b(?!/)",
+                                                               last[-1] if last else "")
+                               if k not in NOT_SUMS}
+            self.done[name]["pieces"] = 1
+        self.save()
 
-def figures(text):
-    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", text)}
+    def save(self):
+        with open(self.path + ".new", "w", encoding="utf-8") as file:
+            json.dump(self.done, file, indent=1)
+        os.replace(self.path + ".new", self.path)
 
+    def exe(self, *names):
+        return os.path.join(self.arguments.build, *names)
 
-def add(sums, text):
-    for name, value in figures(text).items():
-        if name not in ("seed", "mutants"):
-            sums[name] = sums.get(name, 0) + value
+    def run(self, part, seed):
+        a = self.arguments
+        crash = ("tests", "crash")
+        system = ("tests", "system")
+        if part == "states":
+            self.piece(part, f"seed {seed} x {a.states}",
+                       [self.exe(*crash, "crash_explorer"), "--seed", str(seed), "--states-min",
+                        str(a.states)])
+        elif part == "strategies":
+            self.piece(part, f"seed {seed} x {a.runs}",
+                       [self.exe(*crash, "strategy_explorer"), "--seed", str(seed), "--runs",
+                        str(a.runs)])
+        elif part == "flips":
+            self.piece(part, f"seed {seed} x {a.flips}",
+                       [self.exe(*crash, "bit_flips"), "--seed", str(seed), "--flips",
+                        str(a.flips)])
+        elif part == "kills":
+            for program in PROGRAMS:
+                self.piece(part, f"{program} seed {seed} x {a.kills}",
+                           [sys.executable, "tests/system/kill_test.py", "--phantom",
+                            self.exe("src/cli/phantom"), "--classes", self.exe("examples"),
+                            "--program", program, "--kills", str(a.kills), "--seed", str(seed)])
+        elif part == "power":
+            for case in POWER_CASES:
+                self.piece(part, f"{case} seed {seed} x {a.cycles}",
+                           [sys.executable, "tests/system/power_test.py", "--writer",
+                            self.exe(*system, "power_writer"), "--mutant-writer",
+                            self.exe(*system, "power_writer_mutant"), "--phantom",
+                            self.exe("src/cli/phantom"), "--classes", self.exe("examples"),
+                            "--shim", self.exe(*system, "power_shim"), case, "--cycles",
+                            str(a.cycles), "--seed", str(seed)])
+        elif part == "models" and seed == a.first_seed:
+            for model in ("commit", "stop_the_world"):
+                self.piece(part, model, [sys.executable, "models/check_model.py", model, "--large"])
+
+    def sums(self, part):
+        total = {}
+        for name, figures in self.done.items():
+            if name.split()[0] == part:
+                for figure, value in figures.items():
+                    total[figure] = total.get(figure, 0) + value
+        return total
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=[[], "kills", "states", "flips"])
+    parser.add_argument("part", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--build", required=True)
-    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--states", type=int, default=1000000)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--cycles", type=int, default=10)
     parser.add_argument("--flips", type=int, default=100000)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--state", help="file that remembers what has passed")
+    parser.add_argument("--fresh", action="store_true", help="forget what has passed")
     arguments = parser.parse_args()
-    parts = arguments.part or ["kills", "states", "flips"]
-    build = arguments.build
-    sums = {part: {} for part in parts}
+    for part in arguments.part:
+        if part not in PARTS:
+            parser.error(f"unknown part '{part}'; there are: {', '.join(PARTS)}")
+    parts = arguments.part or [part for part in PARTS if part != "models"]
+    soak = Soak(arguments)
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        if "kills" in parts:
-            for program in PROGRAMS:
-                add(sums["kills"], piece([
-                    sys.executable, "tests/system/kill_test.py",
-                    "--phantom", os.path.join(build, "src/cli/phantom"),
-                    "--classes", os.path.join(build, "examples"), "--program", program,
-                    "--kills", str(arguments.kills), "--seed", str(seed)]))
-        if "states" in parts:
-            add(sums["states"], piece([
-                glob.glob(os.path.join(build, "tests/crash/crash_explorer"))[0],
-                "--seed", str(seed), "--states-min", str(arguments.states)]))
-        if "flips" in parts:
-            add(sums["flips"], piece([
-                glob.glob(os.path.join(build, "tests/crash/bit_flips"))[0],
-                "--seed", str(seed), "--flips", str(arguments.flips)]))
-    last = arguments.first_seed + arguments.seeds - 1
+        for part in parts:
+            soak.run(part, seed)
     for part in parts:
-        total = " ".join(f"{name}={value}" for name, value in sums[part].items())
-        print(f"soak {part}: seeds {arguments.first_seed} to {last}: {total}")
+        total = " ".join(f"{name}={value}" for name, value in sorted(soak.sums(part).items()))
+        print(f"soak {part}: {total}")
     return 0
 
 

@@ -2,7 +2,8 @@
  *
  * crash_explorer.c - the crash-state explorer as a program.
  *
- *     crash_explorer [--seed S] [--states-min N] [--seconds S] [--density D] [--verbose]
+ *     crash_explorer [--seed S] [--states-min N] [--recoveries-min N] [--seconds S] [--density D]
+ *                    [--verbose]
  *     crash_explorer --seed S --workload W [--state N]      replay one workload, up to a state
  *     crash_explorer --mutants | --mutant NAME              only in the build with mutants
  *
@@ -26,6 +27,7 @@ struct options {
     struct crash_budget budget;
     bool one_workload, all_mutants;
     uint64_t workload, state;
+    uint64_t recoveries_min; /* states of a crash inside recovery that must have been seen */
     const char *mutant;
     bool verbose;
 };
@@ -34,7 +36,8 @@ static int usage(const char *problem)
 {
     fprintf(stderr,
             "crash_explorer: %s\nusage: crash_explorer [--seed S] [--workload W] [--state N] "
-            "[--states-min N] [--seconds S] [--density 1..16] [--mutants | --mutant NAME] "
+            "[--states-min N] [--recoveries-min N] [--seconds S] [--density 1..16] [--mutants | "
+            "--mutant NAME] "
             "[--verbose]\n",
             problem);
     return 2;
@@ -43,11 +46,17 @@ static int usage(const char *problem)
 static bool parse(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},    {"workload", required_argument, NULL, 'w'},
-        {"state", required_argument, NULL, 'n'},   {"states-min", required_argument, NULL, 'm'},
-        {"seconds", required_argument, NULL, 't'}, {"density", required_argument, NULL, 'd'},
-        {"mutant", required_argument, NULL, 'u'},  {"mutants", no_argument, NULL, 'a'},
-        {"verbose", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"workload", required_argument, NULL, 'w'},
+        {"state", required_argument, NULL, 'n'},
+        {"states-min", required_argument, NULL, 'm'},
+        {"seconds", required_argument, NULL, 't'},
+        {"density", required_argument, NULL, 'd'},
+        {"mutant", required_argument, NULL, 'u'},
+        {"mutants", no_argument, NULL, 'a'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"recoveries-min", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -57,6 +66,7 @@ static bool parse(int argc, char **argv, struct options *options)
         case 'w': options->workload = number, options->one_workload = true; break;
         case 'n': options->state = number; break;
         case 'm': options->budget.states_min = number; break;
+        case 'r': options->recoveries_min = number; break;
         case 't': options->budget.seconds = (double)number; break;
         case 'd': options->budget.density = (unsigned)number; break;
         case 'u': options->mutant = optarg; break;
@@ -126,8 +136,14 @@ static int explore(struct crash_explorer *explorer, const struct options *option
         printf("only %llu distinct states of %llu in the time\n", (ull)counts->distinct,
                (ull)options->budget.states_min);
     }
-    printf("states=%llu distinct=%llu mutants=not in this build\n", (ull)counts->states,
-           (ull)counts->distinct);
+    if (counts->in_recovery < options->recoveries_min) {
+        printf("only %llu states of a crash inside recovery of %llu\n", (ull)counts->in_recovery,
+               (ull)options->recoveries_min);
+        enough = false;
+    }
+    printf("states=%llu distinct=%llu recovery=%llu second=%llu seed=%llu\n", (ull)counts->states,
+           (ull)counts->distinct, (ull)counts->in_recovery, (ull)counts->in_second,
+           (ull)options->budget.seed);
     return good && enough ? 0 : 1;
 }
 
