@@ -5,6 +5,7 @@
 - every C, header, script and build file names its licence;
 - file names are unique in the whole tree (build files, READMEs and port headers aside);
 - only the hal_posix room, the tool and the tests include the headers of the operating system;
+- docs/hazards.md names only tests, seeded defects and cases that exist;
 - no unowned marker of unfinished work, no commented-out code by #if 0.
 """
 import collections
@@ -26,6 +27,48 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^\s*#\s*if\s+0\b", re.M)
 def tracked_files():
     output = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout
     return [path for path in output.splitlines() if os.path.isfile(path)]
+
+
+def names_that_show(paths):
+    """Tests, seeded defects and cases that docs/hazards.md may name."""
+    names = set()
+    for path in paths:
+        if not path.endswith((".c", ".py", ".pml", "meson.build", "ph_mutant_list.h")):
+            continue
+        if not path.startswith(("tests/", "models/", "src/base/ph_mutant_list.h")):
+            continue
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        names.update(re.findall(r"^static (?:void|bool) (\w+)\(", text, re.M))
+        names.update(re.findall(r"X\((\w+),", text))
+        names.update(re.findall(r"^#if(?:n?def| defined\() ?(\w+)", text, re.M))
+        names.update(re.findall(r"test\('([\w -]+)'", text))
+        if path == "tests/system/meson.build":
+            names.update(re.findall(r"'([a-z-]+)'", text))
+            names.update("kill-" + name for name in re.findall(r"'([a-z]+)'", text))
+            names.update("power-" + name for name in re.findall(r"'([a-z0-9-]+)'", text))
+        if path == "models/meson.build":
+            names.update("model " + name for name in re.findall(r"'(\w+)'", text))
+    return names
+
+
+def check_hazards(paths):
+    """Findings about docs/hazards.md."""
+    if "docs/hazards.md" not in paths:
+        return []
+    known = names_that_show(paths)
+    findings = []
+    with open("docs/hazards.md", encoding="utf-8") as file:
+        rows = [line for line in file if re.match(r"\| (S\d+ )?", line) and "`" in line]
+    for row in rows:
+        last = row.rstrip().rstrip("|").rsplit("|", 1)[1]
+        for name in re.findall(r"`([^`]+)`", last):
+            if name not in known:
+                findings.append(f"docs/hazards.md: no test or seeded defect is called {name}")
+    numbers = [int(n) for n in re.findall(r"^\| S(\d+) ", "".join(rows), re.M)]
+    if numbers != list(range(1, 37)):
+        findings.append("docs/hazards.md: S1 to S36 are not all there, each with what shows it")
+    return findings
 
 
 def main():
@@ -58,6 +101,7 @@ def main():
     for name, paths in sorted(names.items()):
         if len(paths) > 1:
             findings.append(f"{name}: {len(paths)} files have this name: {', '.join(paths)}")
+    findings += check_hazards(set(tracked_files()))
     for finding in findings:
         print(finding)
     print(f"{len(findings)} findings")
