@@ -13,8 +13,9 @@
 #include <stdbool.h>
 
 enum {
-    PAGES = 1 << SNAP_REGION_SHIFT,                       /* of a region */
-    REGIONS = 1 << (SNAP_GROUP_SHIFT - SNAP_REGION_SHIFT) /* of a group */
+    PAGES = 1 << SNAP_REGION_SHIFT,                        /* of a region */
+    REGIONS = 1 << (SNAP_GROUP_SHIFT - SNAP_REGION_SHIFT), /* of a group */
+    LINE = 64
 };
 
 static uint64_t rounded_up(uint64_t count, uint64_t unit)
@@ -44,10 +45,25 @@ void snap_marks_finish(struct snap_marks *marks)
     *marks = (struct snap_marks){0};
 }
 
+/** Nothing is set in the cache line of bytes that begins here. */
+static bool line_is_clear(const _Atomic(uint8_t) *line)
+{
+    const uint64_t *word = (const uint64_t *)(const void *)line;
+    uint64_t any = 0;
+    for (int i = 0; i < LINE / (int)sizeof(*word); i++) {
+        any |= __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+    }
+    return any == 0;
+}
+
 /** Index of the first byte in [from, end) that is set, or end. `table` is padded to words. */
 static uint64_t next_set(const _Atomic(uint8_t) *table, uint64_t from, uint64_t end)
 {
     while (from < end) {
+        if (from % LINE == 0 && end - from >= LINE && line_is_clear(&table[from])) {
+            from += LINE;
+            continue;
+        }
         if (from % sizeof(uint64_t) == 0) {
             const uint64_t *word = (const uint64_t *)(const void *)&table[from];
             if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0) {
@@ -70,6 +86,14 @@ static uint64_t region_end(const struct snap_marks *marks, uint64_t region)
     return end < marks->page_count ? end : marks->page_count;
 }
 
+/** The marks of a region will be read soon: they are strewn over a table of megabytes. */
+static void fetch_region(const struct snap_marks *marks, uint64_t region)
+{
+    for (uint64_t at = 0; at < PAGES; at += LINE) {
+        __builtin_prefetch((const void *)&marks->page[region * PAGES + at]);
+    }
+}
+
 int snap_marks_each_region(const struct snap_marks *marks,
                            int (*visit)(void *context, uint64_t region), void *context)
 {
@@ -78,8 +102,12 @@ int snap_marks_each_region(const struct snap_marks *marks,
     for (uint64_t group = next_set(marks->group, 0, groups); group < groups;
          group = next_set(marks->group, group + 1, groups)) {
         uint64_t end = (group + 1) * REGIONS < regions ? (group + 1) * REGIONS : regions;
-        for (uint64_t region = next_set(marks->region, group * REGIONS, end); region < end;
-             region = next_set(marks->region, region + 1, end)) {
+        for (uint64_t region = next_set(marks->region, group * REGIONS, end), next; region < end;
+             region = next) {
+            next = next_set(marks->region, region + 1, end);
+            if (next < end) {
+                fetch_region(marks, next);
+            }
             int rc = visit(context, region);
             if (rc != 0) {
                 return rc;
