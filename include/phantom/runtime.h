@@ -50,7 +50,8 @@ struct phantom_options {
     /* Every time. */
     const char *const *class_paths; /* directories with NAME.pc files, NULL-terminated */
     uint32_t interval_ms;           /* between periodic snapshots; default 1000 */
-    const char *strategy;           /* "async", "full"; default: the best this machine allows */
+    const char *strategy;           /* "async", "full", "sigbus", "mprotect", "fork", "auto";
+                                       default "auto": the best of async and full that works */
     unsigned workers;               /* OS threads that run VM threads; default: one per CPU */
     uint64_t max_threads;           /* VM threads; default 1048576; exceeding it throws */
     uint64_t max_stack_bytes;       /* per VM thread; default 64 MiB; exceeding it throws */
@@ -78,6 +79,10 @@ struct phantom_options {
      * makes phantom_run() return that error instead.
      */
     void (*damaged)(void *context, int error, const char *text);
+
+    /* Strategies sigbus and mprotect catch stores with a handler of SIGBUS or SIGSEGV, which exists
+     * while the world is open and passes on what is not in its heap. They are refused without: */
+    bool allow_signal_handlers;
 };
 
 /** Set size and zero the rest. @threads any */

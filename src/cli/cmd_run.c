@@ -361,6 +361,7 @@ static int run(int argc, char **argv)
     state.options.class_paths = state.class_paths;
     state.options.environment = state.environment;
     state.options.context = &state;
+    state.options.allow_signal_handlers = true; /* this process is ours */
     state.options.console = on_console;
     state.options.message = on_message;
     state.options.committed = on_committed;
@@ -388,7 +389,8 @@ const struct cli_command cli_command_run = {
     "  --env K=V         entry of the kernel environment (birth only)\n"
     "  --heap SIZE       address range of the heap, 64M to 64G, default 64G (birth only)\n"
     "  --interval MS     milliseconds between snapshots, default 1000; 0: only first and last\n"
-    "  --strategy NAME   async or full; default: the best that works here\n"
+    "  --strategy NAME   async, sigbus, mprotect, fork or full; default: the best of async and "
+    "full\n"
     "  --workers N       OS threads for the world's threads, default: one per CPU\n"
     "  --ack-fd N        write \"ack GENERATION HASH\" there when a generation is durable\n"
     "  --no-io-uring     write the store with ordinary threads\n"

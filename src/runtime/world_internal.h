@@ -61,6 +61,11 @@ struct phantom_world {
 /** Fill a public generation from the store's. */
 void world_generation(const struct snap_generation *from, struct phantom_generation *to);
 
+/** Reserve the heap's range with the tracking that the strategy asked for needs; without such a
+ *  wish, the best that this machine allows. */
+int world_reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,
+                         struct phantom_diag *diag);
+
 /** Take a snapshot, or share one that begins after this call. Any thread but a worker. */
 int world_snapshot(struct phantom_world *world, struct phantom_generation *out,
                    struct phantom_diag *diag);

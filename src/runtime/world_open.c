@@ -284,24 +284,6 @@ static int make_locks(struct phantom_world *world, struct phantom_diag *diag)
     return 0;
 }
 
-/** The tracked range, or an untracked one where tracking is refused and not explicitly asked for.
- */
-static int reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,
-                          struct phantom_diag *diag)
-{
-    const char *strategy = world->options.strategy;
-    bool track = strategy == NULL || strcmp(strategy, "full") != 0;
-    int result = hal_memory_reserve(base, size, track, &world->memory, diag);
-    if (result == PHANTOM_EUNSUPPORTED && strategy == NULL) {
-        world_message(world,
-                      "%s: strategy async is not available (%s); using full: each snapshot reads "
-                      "the whole heap",
-                      world->path, diag->text);
-        result = hal_memory_reserve(base, size, false, &world->memory, diag);
-    }
-    return result;
-}
-
 static int open_engine(struct phantom_world *world, struct phantom_diag *diag)
 {
     const struct snap_world host = {.context = world,
@@ -363,7 +345,7 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
                        "%s: native classes version %u; this library has version %u", world->path,
                        version->native_classes, PVM_NATIVE_CLASS_VERSION);
     }
-    int result = reserve_memory(world, params->heap_base, params->heap_size, diag);
+    int result = world_reserve_memory(world, params->heap_base, params->heap_size, diag);
     if (result == 0) {
         result = open_engine(world, diag);
     }
@@ -417,7 +399,7 @@ static int create_store(struct phantom_world *world, const char *birth_path,
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
          attempt++) {
         params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
-        result = reserve_memory(world, params.heap_base, params.heap_size, diag);
+        result = world_reserve_memory(world, params.heap_base, params.heap_size, diag);
     }
     if (result == 0) {
         result = hal_file_open(birth_path, file_flags(world) | HAL_FILE_CREATE, &world->io, diag);
