@@ -12,6 +12,7 @@
  */
 #include "hal_posix.h"
 
+#include "frozen_copy.h"
 #include "hal_barrier.h"
 #include "hal_internal.h"
 #include "page_server.h"
@@ -167,6 +168,34 @@ static int untracked_protect_all(struct snap_memory *memory, uint64_t first, uin
     return check_span(memory_of(memory), first, count); /* nothing is dirty, nothing is to clear */
 }
 
+static int memory_freeze(struct snap_memory *memory, void **frozen)
+{
+    struct hal_memory *own = memory_of(memory);
+    struct frozen_copy *copy;
+    if (own->forked) {
+        return PHANTOM_EFORKED;
+    }
+    int rc = frozen_copy_make(memory->base, memory->page_count * HAL_PAGE_SIZE, &copy);
+    if (rc == 0) {
+        *frozen = copy;
+    }
+    return rc;
+}
+
+static int memory_read_frozen(struct snap_memory *memory, void *frozen, uint64_t first,
+                              uint64_t count, void *out)
+{
+    int rc = check_span(memory_of(memory), first, count);
+    return rc != 0 ? rc
+                   : frozen_copy_read(frozen, first * HAL_PAGE_SIZE, count * HAL_PAGE_SIZE, out);
+}
+
+static void memory_thaw(struct snap_memory *memory, void *frozen)
+{
+    (void)memory;
+    frozen_copy_end(frozen);
+}
+
 static int trapped_guard(struct snap_memory *memory, const struct snap_page_guard *guard)
 {
     struct hal_memory *own = memory_of(memory);
@@ -288,6 +317,9 @@ static const struct snap_memory_ops untracked_ops = {
     .close = memory_close,
     .barrier = hal_barrier,
     .prepare_staging = hal_prepare_staging,
+    .freeze = memory_freeze,
+    .read_frozen = memory_read_frozen,
+    .thaw = memory_thaw,
 };
 
 static const struct snap_memory_ops sigbus_ops = {

@@ -225,6 +225,7 @@ extern const struct snap_strategy snap_strategy_cards;
 extern const struct snap_strategy snap_strategy_epoch;
 extern const struct snap_strategy snap_strategy_sigbus;
 extern const struct snap_strategy snap_strategy_mprotect;
+extern const struct snap_strategy snap_strategy_fork;
 extern const struct snap_strategy snap_strategy_full;
 
 /**

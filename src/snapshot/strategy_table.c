@@ -9,14 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Best first. The last one is always usable. */
+/* Best first. `full` is always usable; what comes after it is never chosen without being asked for.
+ */
 static const struct snap_strategy *const ladder[] = {
-    &snap_strategy_async,
-    &snap_strategy_cards,
-    &snap_strategy_epoch,
-    &snap_strategy_sigbus,
-    &snap_strategy_mprotect,
-    &snap_strategy_full,
+    &snap_strategy_async,    &snap_strategy_cards, &snap_strategy_epoch, &snap_strategy_sigbus,
+    &snap_strategy_mprotect, &snap_strategy_full,  &snap_strategy_fork,
 };
 
 enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };

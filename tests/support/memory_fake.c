@@ -226,6 +226,33 @@ void memory_fake_trap(struct memory_fake *fake, uint32_t trap_pages)
     fake->ops.guard = fake_guard;
 }
 
+static int fake_freeze(struct snap_memory *memory, void **frozen)
+{
+    if (refused(fake_of(memory))) {
+        return -fake_of(memory)->fail_error;
+    }
+    *frozen = malloc(memory->page_count * PAGE);
+    PH_CHECK(*frozen != NULL);
+    memcpy(*frozen, memory->base, memory->page_count * PAGE);
+    return 0;
+}
+
+static int fake_read_frozen(struct snap_memory *memory, void *frozen, uint64_t first,
+                            uint64_t count, void *out)
+{
+    if (refused(fake_of(memory))) {
+        return -fake_of(memory)->fail_error;
+    }
+    memcpy(out, (uint8_t *)frozen + first * PAGE, count * PAGE);
+    return 0;
+}
+
+static void fake_thaw(struct snap_memory *memory, void *frozen)
+{
+    (void)memory;
+    free(frozen);
+}
+
 static void fake_close(struct snap_memory *memory)
 {
     (void)memory;
@@ -245,6 +272,9 @@ struct memory_fake *memory_fake_create(uint64_t page_count, bool tracks)
         .discard = fake_discard,
         .wait = fake_wait,
         .wake = fake_wake,
+        .freeze = fake_freeze,
+        .read_frozen = fake_read_frozen,
+        .thaw = fake_thaw,
         .close = fake_close,
         .barrier = fake_barrier,
     };

@@ -16,6 +16,7 @@ int main(void)
         {"epoch over fake memory without tracking", "epoch", &kit_fake_untracked_memory, false},
         {"sigbus over fake memory", "sigbus", &kit_fake_trapping_memory, false},
         {"mprotect over fake memory", "mprotect", &kit_fake_trapping_blocks, false},
+        {"fork over fake memory", "fork", &kit_fake_untracked_memory, false},
         {"full over fake memory", "full", &kit_fake_memory, false},
         {"full over fake memory without tracking", "full", &kit_fake_untracked_memory, false},
     };
