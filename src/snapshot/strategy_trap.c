@@ -128,12 +128,16 @@ static bool caught_as(const struct snap_conditions *conditions, const char *name
 
 static const char *sigbus_why_not(const struct snap_conditions *conditions)
 {
-    return caught_as(conditions, "sigbus") ? NULL : "its first stores do not raise SIGBUS";
+    return caught_as(conditions, "sigbus") ? NULL
+                                           : "its memory does not catch stores; it has to be asked "
+                                             "for, as it installs a signal handler";
 }
 
 static const char *mprotect_why_not(const struct snap_conditions *conditions)
 {
-    return caught_as(conditions, "mprotect") ? NULL : "it is not protected by mprotect";
+    return caught_as(conditions, "mprotect") ? NULL
+                                             : "its memory does not catch stores; it has to be "
+                                               "asked for, as it installs a signal handler";
 }
 
 const struct snap_strategy snap_strategy_sigbus = {
