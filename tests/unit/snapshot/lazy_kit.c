@@ -257,7 +257,8 @@ static void must(struct lazy_kit *kit, int rc, const char *what)
 
 static void reserve(struct lazy_kit *kit)
 {
-    must(kit, hal_memory_reserve(BASE, kit->pages * PAGE, true, &kit->memory, &kit->diag),
+    must(kit,
+         hal_memory_reserve(BASE, kit->pages * PAGE, HAL_TRACK_ASYNC, &kit->memory, &kit->diag),
          "memory");
 }
 
