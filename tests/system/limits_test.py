@@ -4,7 +4,8 @@
 
 usage: limits_test.py --phantom EXE --classes DIR --grow-classes DIR --deny EXE --kill-test FILE CASE
 
-CASE: no-userfaultfd, no-io-uring, neither, ordinary-user, full-disk, flipped-byte, signals, busy,
+CASE: no-userfaultfd, no-io-uring, neither, ordinary-user, full-disk, flipped-byte, damaged-late,
+      signals, busy,
       bad-input, resume-without-classes, closed-descriptors, signals-at-the-end,
       nobody-listens.
 Exit status 77: this machine cannot run the case (the reason is the last line).
@@ -211,7 +212,7 @@ class Case:
                     text = verify.stdout + verify.stderr
                     check("generation" in text or "record" in text or "superblock" in text,
                           f"what is damaged is not named: {text}")
-                    opened = run(self.world(".examples.queens"))
+                    opened = run(self.world(".examples.queens", "--eager"))
                     if re.search(r"generation \d+, page \d+", text):
                         named += 1
                         check(opened.returncode == 4,
@@ -228,6 +229,43 @@ class Case:
         check(found >= flips // 4, f"only {found} of {flips} flips hit a live page")
         check(named >= found // 2, f"page and generation named only {named} of {found} times")
         print(f"flips={flips} detected={found} named={named}")
+
+    def damaged_late(self):
+        """A world that goes on at once meets the damage while it runs."""
+        command = self.world(".examples.counter", "--interval", "0")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        check(process.returncode == 0, f"exit {process.returncode}")
+        log = run([self.a.phantom, "log", self.store]).stdout
+        with open(self.store, "rb") as file:
+            content = file.read()
+        damaged = 0
+        for block in range(DATA_START, len(content), 4096):
+            if content.count(0, block, block + 4096) == 4096:
+                continue
+            with open(self.store, "r+b") as file:
+                file.seek(block + 100)
+                file.write(bytes([content[block + 100] ^ 8]))
+            text = run([self.a.phantom, "verify", self.store]).stdout
+            where = re.search(r"generation \d+, page \d+ in block \d+", text)
+            if where:
+                damaged += 1
+                lazy = run(command, timeout=60)
+                check(lazy.returncode == 4, f"{where.group(0)}: exit {lazy.returncode}")
+                check(where.group(0) in lazy.stderr and "expected" in lazy.stderr,
+                      f"{where.group(0)} is not named: {lazy.stderr}")
+                eager = run(self.world(".examples.counter", "--eager"))
+                check(eager.returncode == 4 and eager.stdout == "", f"eager: {eager}")
+                check(run([self.a.phantom, "log", self.store]).stdout == log, "something committed")
+            with open(self.store, "r+b") as file:
+                file.seek(block)
+                file.write(content[block:block + 4096])
+            if damaged == 10:
+                break
+        check(damaged == 10, f"only {damaged} blocks are pages of the newest generation")
+        print(f"pages damaged and met: {damaged}")
 
     def signals(self):
         for number in (signal.SIGINT, signal.SIGTERM):
