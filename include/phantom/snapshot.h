@@ -273,6 +273,19 @@ struct phantom_compacted {
 PHANTOM_API int phantom_store_compact(const char *path, const struct phantom_progress *progress,
                                       struct phantom_compacted *out, struct phantom_diag *diag);
 
+/**
+ * What a store says about itself, in the text format that Prometheus reads; the label `store` is
+ * its path.
+ * @param recovery  what opening found; NULL: leave it out
+ * @param now_ns    wall clock, for the age of the newest generation
+ * @param text      NULL allowed when size is 0
+ * @return bytes of the text without its terminator, also when they did not fit into `size`; or
+ *         -ENOMEM
+ */
+PHANTOM_API int phantom_store_prometheus(const struct phantom_store *store,
+                                         const struct phantom_recovery *recovery, int64_t now_ns,
+                                         char *text, size_t size, struct phantom_diag *diag);
+
 /** One thing the library would like from the machine. */
 struct phantom_probe_item {
     const char *name;

@@ -4,6 +4,10 @@
  */
 #include "cli.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
 static int print_text(const char *path, const struct phantom_store_info *info,
                       const struct phantom_recovery *recovery)
 {
@@ -52,29 +56,56 @@ static int print_document(const char *path, const struct phantom_store_info *inf
     return cli_print_json(document);
 }
 
+static int print_metrics(const struct phantom_store *store, const struct phantom_recovery *recovery)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int length = phantom_store_prometheus(store, recovery, now_ns, NULL, 0, &diag);
+    char *text = length >= 0 ? malloc((size_t)length + 1) : NULL;
+    if (text != NULL) {
+        length = phantom_store_prometheus(store, recovery, now_ns, text, (size_t)length + 1, &diag);
+    } else if (length >= 0) {
+        length = -ENOMEM;
+    }
+    if (length >= 0) {
+        fputs(text, stdout);
+    }
+    free(text);
+    return length >= 0 ? cli_finish_output() : cli_fail(length, &diag);
+}
+
 static int run(int argc, char **argv)
 {
-    struct cli_store_arguments arguments;
-    bool done;
-    int result = cli_parse_store_arguments(&cli_command_stat, argc, argv, false, &arguments, &done);
-    if (result != CLI_OK || done) {
+    struct cli_arguments arguments;
+    int result =
+        cli_parse(&cli_command_stat, argc, argv, CLI_JSON | CLI_PROMETHEUS, 1, 1, &arguments);
+    if (result != CLI_OK || arguments.done) {
         return result;
+    }
+    if (arguments.given == (CLI_JSON | CLI_PROMETHEUS)) {
+        return cli_usage(&cli_command_stat, "--json or --prometheus, not both");
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_recovery recovery;
     struct phantom_store *store;
-    int error = phantom_store_open(arguments.path, &store, &recovery, &diag);
+    const char *path = arguments.operand[0];
+    int error = phantom_store_open(path, &store, &recovery, &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
     }
     struct phantom_store_info info;
     phantom_store_info(store, &info);
-    result = arguments.json ? print_document(arguments.path, &info, &recovery)
-                            : print_text(arguments.path, &info, &recovery);
+    result = (arguments.given & CLI_PROMETHEUS) != 0 ? print_metrics(store, &recovery)
+             : (arguments.given & CLI_JSON) != 0     ? print_document(path, &info, &recovery)
+                                                     : print_text(path, &info, &recovery);
     phantom_store_close(store);
     return result;
 }
 
-const struct cli_command cli_command_stat = {"stat", "[--json] STORE",
+const struct cli_command cli_command_stat = {"stat", "[--json | --prometheus] STORE",
                                              "show what a store is and how full it is",
-                                             "  --json            one JSON document\n", run};
+                                             "  --json            one JSON document\n"
+                                             "  --prometheus      text that Prometheus reads\n",
+                                             run};

@@ -31,13 +31,49 @@ struct salvage {
     uint64_t generation;
     struct snap_store *to;
     struct snap_txn *txn;
-    uint8_t *page;
+    uint8_t *page; /* a block */
     uint64_t done, total;
     uint64_t run_first, run_count; /* lost pages not yet reported */
     char run_why[256];
 };
 
 /* ---- candidates ---------------------------------------------------------------------------- */
+
+/* Forget what a catalog that cannot be read as a whole has brought. */
+static void without_catalog(struct snap_store *store)
+{
+    unsigned kept = 0;
+    store_catalog_finish(store);
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        if (store->generation[i].slot == STORE_NO_SLOT) {
+            store->generation[kept++] = store->generation[i];
+        }
+    }
+    store->generation_count = kept;
+}
+
+/* Generations that have left the ring: in the newest catalog that can be read. 0 or -ENOMEM. */
+static int add_catalog(struct salvage *s)
+{
+    struct snap_store *store = s->from;
+    for (unsigned i = store->generation_count; i > 0; i--) {
+        uint32_t slot = store_slot_of(&store->file, store->generation[i - 1].info.number);
+        int error = store_file_read(&store->file, store->file.ring_start + slot, 1, s->page, NULL);
+        if (error == 0) {
+            unsigned before = store->generation_count;
+            error = store_catalog_load(store, (const struct store_record *)s->page, NULL);
+            if (error == 0) {
+                s->report->records_found += store->generation_count - before;
+                return 0;
+            }
+        }
+        if (error == -ENOMEM) {
+            return ph_fail(s->diag, error, "no memory to salvage");
+        }
+        without_catalog(store);
+    }
+    return 0;
+}
 
 /* A handle on the source that knows every generation whose record can be read. */
 static int open_candidates(struct salvage *s, struct snap_io *source)
@@ -73,7 +109,7 @@ static int open_candidates(struct salvage *s, struct snap_io *source)
         }
     }
     s->report->newest_seen = snap_store_current(store)->number;
-    return error;
+    return error != 0 ? error : add_catalog(s);
 }
 
 static int step(struct salvage *s, uint64_t pages)
@@ -218,9 +254,7 @@ static int rescue_part(struct salvage *s, const struct snap_generation *g, struc
     struct snap_store_params params = s->from->params;
     s->generation = g->number;
     s->done = 0;
-    s->page = ph_alloc_aligned(STORE_BLOCK_SIZE, SNAP_PAGE_SIZE);
-    int error = s->page != NULL ? 0 : ph_fail(s->diag, -ENOMEM, "no memory to salvage");
-    error = error != 0 ? error : snap_store_create(target, &params, s->diag);
+    int error = snap_store_create(target, &params, s->diag);
     error = error != 0 ? error : snap_store_open(target, 0, &s->to, NULL, s->diag);
     if (error == 0) {
         s->to->next_generation = g->number;
@@ -233,7 +267,6 @@ static int rescue_part(struct salvage *s, const struct snap_generation *g, struc
         s->report->copied.bytes = snap_store_bytes_in_use(s->to);
     }
     snap_store_close(s->to);
-    ph_free(s->page);
     return error;
 }
 
@@ -267,7 +300,9 @@ int snap_store_salvage(struct snap_io *source, bool partial, struct snap_io *tar
     struct salvage s = {
         .report = report, .lost = lost, .context = context, .progress = progress, .diag = diag};
     *report = (struct snap_salvage_report){0};
-    int result = open_candidates(&s, source);
+    s.page = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
+    int result = s.page != NULL ? open_candidates(&s, source)
+                                : ph_fail(diag, -ENOMEM, "no memory to salvage");
     if (result == 0) {
         result = rescue_whole(&s, target);
     }
@@ -283,5 +318,6 @@ int snap_store_salvage(struct snap_io *source, bool partial, struct snap_io *tar
         result = 0;
     }
     snap_store_close(s.from);
+    ph_free(s.page);
     return result;
 }

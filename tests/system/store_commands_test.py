@@ -1,0 +1,545 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with generations, through the command line, on real stores.
+
+usage: store_commands_test.py --phantom EXE --classes DIR CASE
+
+CASE: history, copies, beside-a-writer, damage, bisect, refusals, outputs, signals, prometheus
+Exit status 77: this machine cannot run the case (the reason is the last line).
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIP = 77
+BLOCK = 4096
+RING = 16  # docs/formats/store.md: superblock, copy, seal, reserved, then the ring
+COMMANDS = ("log", "stat", "verify", "diff", "copy", "clone", "salvage", "compact", "bisect", "tag",
+            "untag", "rollback")
+
+
+class Failure(Exception):
+    pass
+
+
+class Skip(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+class Case:
+    def __init__(self, arguments, directory):
+        self.phantom = arguments.phantom
+        self.classes = arguments.classes
+        self.directory = directory
+        self.environment = dict(os.environ, TMPDIR=directory)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def run(self, *command, expect=None, **options):
+        options.setdefault("timeout", 120)
+        options.setdefault("env", self.environment)
+        result = subprocess.run([self.phantom, *command], capture_output=True, check=False,
+                                **options)
+        if expect is not None:
+            check(result.returncode == expect,
+                  f"{command}: exit {result.returncode} instead of {expect}: "
+                  f"{result.stderr.decode(errors='replace')}")
+        return result
+
+    def json(self, *command, expect=0):
+        """The one document of a command, which must be valid whatever its exit code."""
+        result = self.run(command[0], "--json", *command[1:], expect=expect)
+        try:
+            document = json.loads(result.stdout)
+        except ValueError as problem:
+            raise Failure(f"{command}: no valid document: {problem}: {result.stdout!r}") from problem
+        if expect != 0 and "error" in document:
+            check(document["error"]["exit"] == expect, f"{command}: {document}")
+        return document
+
+    def world(self, name="world.phantom", interval="20"):
+        """A store with a few dozen generations."""
+        store = self.path(name)
+        self.run("run", store, "--boot", ".examples.queens", "--classes", self.classes,
+                 "--interval", interval, expect=0)
+        rows = self.json("log", store)
+        check(len(rows) >= 5, f"only {len(rows)} generations")
+        return store, rows
+
+    def check_whole(self, store):
+        report = self.json("verify", "--deep", store)
+        check(report["damaged"] == 0 and report["findings"] == [], f"{store}: {report}")
+
+    def no_rubbish(self, *known):
+        found = set(os.listdir(self.directory)) - {os.path.basename(k) for k in known}
+        check(not found, f"left behind: {sorted(found)}")
+
+    # ---- cases -----------------------------------------------------------------------------------
+
+    def history(self):
+        store, rows = self.world()
+        middle, newest = rows[len(rows) // 2], rows[-1]
+        tagged = self.json("tag", store, str(middle["generation"]), "before")
+        check(tagged["generation"] == middle["generation"], f"tag: {tagged}")
+        self.run("tag", store, "before", expect=2)  # the name is in use
+        for name in ("newest", "12", "", "a b", "x" * 64, "é"):
+            self.run("tag", store, name, expect=2)
+        by_tag = [r for r in self.json("log", store) if "before" in r["tags"]]
+        check([r["generation"] for r in by_tag] == [middle["generation"]], f"log: {by_tag}")
+        check(b"[before]" in self.run("log", store, expect=0).stdout, "log does not show the tag")
+
+        difference = self.json("diff", store, "before", str(newest["generation"]))
+        check(sum(difference["pages"].values()) > 0, f"diff: {difference}")
+        check(sum(r["pages"] for r in difference["ranges"]) == sum(difference["pages"].values()),
+              "ranges and sums of the diff differ")
+        nothing = self.json("diff", store, "before", "before")
+        check(sum(nothing["pages"].values()) == 0 and nothing["ranges"] == [], f"diff: {nothing}")
+        self.check_bytes(store, "before", str(newest["generation"]))
+
+        back = self.json("rollback", store, "before")
+        check(back["generation"]["hash"] == middle["hash"], f"rollback: {back}")
+        check(self.json("stat", store)["current"]["hash"] == middle["hash"], "not rolled back")
+        undone = self.json("rollback", store, back["undo_tag"])
+        check(undone["generation"]["hash"] == newest["hash"], f"undone: {undone}")
+        self.check_whole(store)
+        text = self.run("rollback", store, "before", expect=0).stdout.decode()
+        undo = re.search(r"to undo: phantom rollback .* (\S+)\n", text)
+        check(undo is not None, f"rollback does not say how to undo it: {text}")
+        self.run("rollback", store, undo.group(1), expect=0)
+        self.json("untag", store, "before")
+        self.json("untag", store, "before", expect=2)
+        self.json("rollback", store, "before", expect=2)
+        result = self.run("run", store, expect=0)
+        check(result.stdout == b"", f"a finished world printed {result.stdout!r}")
+
+    def check_bytes(self, store, old, new):
+        """--bytes says the same as the two memories, got through copies of both."""
+        report = self.json("diff", "--bytes", store, old, new)
+        check(report["bytes_changed"] > 0, f"diff --bytes: {report['bytes_changed']}")
+        for row in report["byte_ranges"]:
+            page = row["offset"] // BLOCK
+            check(any(r["first_page"] <= page < r["first_page"] + r["pages"]
+                      for r in report["ranges"]), f"{row} is in no changed page")
+
+    def copies(self):
+        store, rows = self.world()
+        before = digest(store)
+        some = rows[len(rows) // 2]
+        copy, clone = self.path("copy of\nit.phantom"), self.path("-clone.phantom")
+        made = self.json("copy", "--generation", str(some["generation"]), store, copy)
+        check(made["generation"] == some["generation"], f"copy: {made}")
+        self.check_whole(copy)
+        row = self.json("log", copy)
+        check(len(row) == 1 and row[0]["hash"] == some["hash"] and
+              row[0]["time_ns"] == some["time_ns"], f"copy: {row}")
+        check(os.stat(copy).st_mode & 0o777 == 0o600, "a copy is not private")
+        check(self.json("stat", copy)["uuid"] == self.json("stat", store)["uuid"], "copy: UUID")
+        self.json("copy", store, copy, expect=2)  # it exists
+        self.json("copy", "--force", store, copy)
+        check(self.json("stat", copy)["current"]["generation"] == rows[-1]["generation"], "--force")
+
+        self.run("clone", "--", store, clone, expect=0)
+        other, own = self.json("stat", clone), self.json("stat", store)
+        check(other["uuid"] != own["uuid"] and other["heap_base"] == own["heap_base"] and
+              other["current"]["live_pages"] == own["current"]["live_pages"] and
+              other["current"]["hash"] != own["current"]["hash"], f"clone: {other}")
+        self.check_whole(clone)
+        self.run("run", clone, expect=0)
+
+        stream = self.run("copy", store, "-", expect=0)
+        with open(self.path("stream.phantom"), "wb") as file:
+            file.write(stream.stdout)
+        self.check_whole(self.path("stream.phantom"))
+        check(digest(store) == before, "copying changed the store")
+
+        compacted = self.path("compact.phantom")
+        shutil.copyfile(store, compacted)
+        os.chmod(compacted, 0o640)
+        link = self.path("link.phantom")
+        os.symlink("compact.phantom", link)
+        report = self.json("compact", link)
+        check(os.path.islink(link), "compact replaced the link, not the file")
+        check(report["bytes_after"] < report["bytes_before"] / 2 and
+              os.path.getsize(compacted) == report["bytes_after"], f"compact: {report}")
+        check(os.stat(compacted).st_mode & 0o777 == 0o640, "compact changed the mode")
+        check([(r["generation"], r["hash"]) for r in self.json("log", compacted)] ==
+              [(r["generation"], r["hash"]) for r in rows], "compact lost generations")
+        self.check_whole(compacted)
+        self.run("run", compacted, expect=0)
+        self.no_rubbish(store, copy, clone, self.path("stream.phantom"), compacted, link)
+
+    def beside_a_writer(self):
+        store = self.path("busy.phantom")
+        with subprocess.Popen([self.phantom, "run", store, "--boot", ".examples.counter",
+                               "--classes", self.classes, "--interval", "5"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
+            try:
+                writer.stdout.readline()  # it lives
+                while len(self.json("log", store)) < 3:
+                    pass
+                for i in range(5):
+                    copy = self.path(f"copy{i}.phantom")
+                    made = self.json("copy", store, copy)
+                    self.check_whole(copy)
+                    check(self.json("stat", copy)["current"]["generation"] == made["generation"],
+                          "copy: another generation than it says")
+                rows = self.json("log", store)
+                check(sum(self.json("diff", store, str(rows[-2]["generation"]))["pages"].values())
+                      >= 0, "diff")
+                self.json("verify", store)
+                self.json("stat", store)
+                for command in (("rollback", store, "newest"), ("tag", store, "name"),
+                                ("untag", store, "name"), ("compact", store)):
+                    self.json(*command, expect=3)
+                check(writer.poll() is None, "the writer has ended")
+            finally:
+                writer.send_signal(signal.SIGTERM)
+                writer.wait(timeout=60)
+        self.check_whole(store)
+
+    def damage(self):
+        store, rows = self.world()
+        newest = rows[-1]
+        damaged = self.path("damaged.phantom")
+        with open(store, "rb") as file:
+            slots = int.from_bytes(file.read(80)[76:80], "little")
+        for what, blocks in (("superblock", [0]), ("seal", [2]),
+                             ("newest record", [RING + newest["generation"] % slots]),
+                             ("the last record but one",
+                              [RING + rows[-2]["generation"] % slots])):
+            shutil.copyfile(store, damaged)
+            with open(damaged, "r+b") as file:
+                for block in blocks:
+                    file.seek(block * BLOCK + 100)
+                    byte = file.read(1)[0]
+                    file.seek(block * BLOCK + 100)
+                    file.write(bytes([byte ^ 0x40]))
+            before = digest(damaged)
+            rescued = self.path("rescued.phantom")
+            report = self.json("salvage", "--force", damaged, rescued)
+            check(digest(damaged) == before, f"{what}: salvage wrote to the source")
+            check(report["pages_lost"] == 0, f"{what}: {report}")
+            self.check_whole(rescued)
+            row = [r for r in rows if r["generation"] == report["generation"]]
+            check(row and self.json("stat", rescued)["current"]["hash"] == row[0]["hash"],
+                  f"{what}: what was rescued is no generation of the store: {report}")
+        # A page that all generations share: nothing is whole, with --partial one page is missing.
+        shutil.copyfile(store, damaged)
+        page = self.find_shared_page(store, rows)
+        with open(damaged, "r+b") as file:
+            content = file.read()
+            at = content.find(page)
+            check(at > 0 and content.find(page, at + 1) < 0, "the page is not there once")
+            file.seek(at)
+            file.write(bytes([page[0] ^ 1]))
+        rescued = self.path("partial.phantom")
+        report = self.json("verify", damaged, expect=4)
+        check(report["damaged"] == 1 and len(report["findings"]) == 1, f"verify: {report}")
+        self.json("salvage", damaged, rescued, expect=4)
+        check(not os.path.exists(rescued), "a salvage that failed left a file")
+        report = self.json("salvage", "--partial", damaged, rescued)
+        check(report["generation"] == newest["generation"] and report["pages_lost"] == 1 and
+              len(report["lost"]) == 1 and report["lost"][0]["pages"] == 1, f"partial: {report}")
+        self.check_whole(rescued)
+        check(self.json("stat", rescued)["current"]["live_pages"] == newest["live_pages"] - 1,
+              "not exactly one page is missing")
+        for command in ("log", "stat", "copy", "clone", "compact", "diff"):
+            # Any answer but a crash, and always one document.
+            more = {"copy": ["c"], "clone": ["k"], "diff": [str(newest["generation"])]}
+            result = self.run(command, "--json", damaged,
+                              *[self.path(x) if command != "diff" else x
+                                for x in more.get(command, [])])
+            check(result.returncode in (0, 4), f"{command}: {result.returncode}")
+            json.loads(result.stdout)
+
+    def find_shared_page(self, store, rows):
+        """The content of a page that no generation since the oldest has changed."""
+        changed = set()
+        for row in self.json("diff", store, str(rows[0]["generation"]))["ranges"]:
+            changed.update(range(row["first_page"], row["first_page"] + row["pages"]))
+        oldest = self.path("oldest.phantom")
+        self.json("copy", "--generation", str(rows[0]["generation"]), store, oldest)
+        with open(oldest, "rb") as file:
+            copy = file.read()
+        with open(store, "rb") as file:
+            whole = file.read()
+        live = self.json("stat", oldest)["current"]["live_pages"]
+        check(live > len(changed), "every page was changed")
+        found = []
+        slots = int.from_bytes(whole[76:80], "little")
+        for at in range((RING + slots) * BLOCK, len(copy), BLOCK):
+            page = copy[at:at + BLOCK]
+            if page[:8] == b"PHNNODE1" or not any(page) or whole.count(page) != 1:
+                continue
+            found.append(page)
+        os.unlink(oldest)
+        for page in found[len(found) // 2:] + found[:len(found) // 2]:  # one whose damage every generation sees
+            probe = self.path("probe.phantom")
+            with open(probe, "wb") as file:
+                at = whole.find(page)
+                file.write(whole[:at] + bytes([page[0] ^ 1]) + whole[at + 1:])
+            result = self.run("salvage", probe, self.path("probe.out"))
+            os.unlink(probe)
+            if result.returncode == 4:
+                return page
+            os.unlink(self.path("probe.out"))
+        raise Failure("no page is shared by all generations")
+
+    def bisect(self):
+        store, rows = self.world()
+        numbers = [r["generation"] for r in rows]
+        wanted = numbers[len(numbers) * 2 // 3]
+        script = self.path("judge.py")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("import json,subprocess,sys\n"
+                       "d=json.loads(subprocess.run([sys.argv[1],'stat','--json',sys.argv[2]],"
+                       "capture_output=True).stdout)\n"
+                       "g=d['current']['generation']\n"
+                       "skip=[int(x) for x in sys.argv[3:]]\n"
+                       f"sys.exit(125 if g in skip else 1 if g>={wanted} else 0)\n")
+        command = [sys.executable, script, self.phantom, "{}"]
+        report = self.json("bisect", store, "--", *command)
+        check(report["first_bad"] == wanted and
+              report["last_good"] == numbers[numbers.index(wanted) - 1], f"bisect: {report}")
+        steps = len(numbers).bit_length() + 3
+        check(len(report["steps"]) <= steps, f"{len(report['steps'])} steps for {len(numbers)}")
+        check(report["skipped_between"] == [], f"bisect: {report}")
+        skip = numbers[numbers.index(wanted) - 1]
+        report = self.json("bisect", "--good", str(numbers[0]), "--bad", str(numbers[-1]), store,
+                           "--", *command, str(skip))
+        check(report["first_bad"] == wanted and report["skipped_between"] == [skip],
+              f"bisect with a skipped one: {report}")
+        self.json("bisect", store, "--", "true", expect=2)  # nothing is bad
+        self.json("bisect", "--good", "newest", store, "--", "true", expect=2)
+        self.json("bisect", "--good", str(numbers[0]), "--bad", "newest", store, "--",
+                  self.path("no such command"), expect=1)
+        self.no_rubbish(store, script)
+
+    def refusals(self):
+        store, rows = self.world()
+        with open(store, "rb") as file:
+            content = file.read()
+        bad = {"missing": 2, "directory": 4, "fifo": 4, "empty": 4, "garbage": 4, "short": 4}
+        os.mkdir(self.path("directory"))
+        os.mkfifo(self.path("fifo"))
+        for name, bytes_ in (("empty", b""), ("garbage", os.urandom(300000)),
+                             ("short", content[:100 * BLOCK])):
+            with open(self.path(name), "wb") as file:
+                file.write(bytes_)
+        more = {"copy": ["out"], "clone": ["out"], "salvage": ["out"], "diff": ["1"],
+                "tag": ["name"], "untag": ["name"], "rollback": ["1"], "bisect": ["--", "true"]}
+        for name, code in bad.items():
+            for command in COMMANDS:
+                operands = [self.path("out") if x == "out" else x for x in more.get(command, [])]
+                document = self.json(command, self.path(name), *operands, expect=code)
+                check("error" in document and document["error"]["message"],
+                      f"{command} {name}: {document}")
+                check(not os.path.exists(self.path("out")), f"{command} {name} left a file")
+        for command in COMMANDS:  # usage errors are documents too
+            document = self.json(command, "--no-such-option", store, expect=2)
+            check("error" in document, f"{command}: {document}")
+        self.json("copy", store, self.path("no/such/directory"), expect=2)
+        self.json("copy", "--generation", "99999", store, self.path("out"), expect=2)
+        self.json("copy", "--force", store, self.path("directory"), expect=2)
+        self.json("salvage", store, store, expect=2)
+        self.json("salvage", "--force", store, self.path("./world.phantom"), expect=2)
+        self.json("diff", store, "nobody", expect=2)
+        check(self.json("stat", store)["current"]["hash"] == rows[-1]["hash"], "the store changed")
+
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        for command in (("copy", store, self.path("out")), ("clone", store, self.path("out")),
+                        ("salvage", store, self.path("out")), ("compact", store)):
+            result = self.run(command[0], "--json", *command[1:], preexec_fn=small_files)
+            check(result.returncode == 5, f"{command} without room: exit {result.returncode}")
+            json.loads(result.stdout)
+            check(not os.path.exists(self.path("out")), f"{command} left a file")
+        self.no_rubbish(store, *[self.path(n) for n in bad])
+        if os.getuid() == 0:
+            setpriv = shutil.which("setpriv")
+            prefix = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups"]
+            if setpriv is None or subprocess.run([*prefix, self.phantom, "--version"], check=False,
+                                                 capture_output=True).returncode != 0:
+                return
+            os.chmod(self.directory, 0o755)
+            os.chmod(store, 0o644)
+            for command in (("tag", store, "name"), ("rollback", store, "newest"),
+                            ("compact", store), ("copy", store, self.path("out"))):
+                result = subprocess.run([*prefix, self.phantom, command[0], "--json", *command[1:]],
+                                        capture_output=True, check=False, timeout=60)
+                check(result.returncode == 5, f"{command} without permission: {result}")
+                json.loads(result.stdout)
+            result = subprocess.run([*prefix, self.phantom, "log", "--json", store],
+                                    capture_output=True, check=False, timeout=60)
+            check(result.returncode == 0, f"log of a store that may be read: {result}")
+
+    def outputs(self):
+        store, rows = self.world()
+        with open("/dev/full", "wb") as full:
+            for command in (["log", store], ["stat", store], ["diff", store, "1"],
+                            ["verify", store], ["copy", store, "-"], ["stat", "--json", store]):
+                result = subprocess.run([self.phantom, *command], stdout=full,
+                                        stderr=subprocess.PIPE, check=False, timeout=60,
+                                        env=self.environment)
+                if command[0] == "diff" and result.returncode == 2:
+                    continue  # generation 1 may have been dropped
+                check(result.returncode == 5, f"{command} on a full device: {result}")
+        for command in (["copy", store, "-"], ["log", store]):
+            reader, writer = os.pipe()
+            os.close(reader)
+            result = subprocess.run([self.phantom, *command], stdout=writer, check=False,
+                                    stderr=subprocess.PIPE, timeout=60, env=self.environment)
+            os.close(writer)
+            check(result.returncode == 5, f"{command} into a closed pipe: {result}")
+        self.run("copy", "--json", store, "-", expect=2)
+        progress = self.run("copy", "--progress", store, self.path("copy"), expect=0)
+        check(b"phantom: copy: " in progress.stderr and b"%" in progress.stderr,
+              f"no progress: {progress.stderr}")
+        quiet = self.run("copy", store, self.path("copy2"), expect=0)
+        check(quiet.stderr == b"", f"progress without a terminal: {quiet.stderr}")
+        odd = os.path.join(os.fsencode(self.directory), b"odd \xff\n name")
+        os.rename(store, odd)
+        for command in ("stat", "log", "verify"):
+            json.loads(self.run(command, "--json", odd, expect=0).stdout)
+        missing = self.run("stat", self.path("a\nb"), expect=2)
+        check(missing.stderr.count(b"\n") == 1, f"a path broke the message: {missing.stderr}")
+        self.no_rubbish("copy", "copy2", "odd \udcff\n name")
+        check(len(rows) >= 5, "no generations")
+
+    def signals(self):
+        """A signal in the middle of a copy to a pipe that nobody reads: nothing stays behind."""
+        store, _ = self.world()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([self.phantom, "copy", store, "-"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=self.environment) as copy:
+                copy.stdout.read(BLOCK)  # the rest does not fit into the pipe
+                copy.send_signal(number)
+                copy.communicate(timeout=60)
+                check(copy.returncode == -number, f"{number}: exit {copy.returncode}")
+        with subprocess.Popen([self.phantom, "bisect", "--good", "newest", store],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as usage:
+            check(usage.wait(timeout=60) == 2, "bisect without a command")
+        with subprocess.Popen([self.phantom, "bisect", store, "--", "sh", "-c",
+                               "echo started; exec sleep 600"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, env=self.environment) as search:
+            search.stderr.readline()
+            search.send_signal(signal.SIGTERM)
+            check(search.wait(timeout=60) == -signal.SIGTERM, f"bisect: {search.returncode}")
+        self.no_rubbish(store)
+
+    # ---- Prometheus ------------------------------------------------------------------------------
+
+    def prometheus(self):
+        strange = 'we"ird \\ na\nme.phantom'
+        store, rows = self.world(strange)
+        text = self.run("stat", "--prometheus", store, expect=0).stdout.decode()
+        samples = parse_exposition(text)
+        stat = self.json("stat", store)
+
+        def value(name, **labels):
+            found = [v for n, l, v in samples if n == name and
+                     all(l.get(k) == w for k, w in labels.items())]
+            check(len(found) == 1, f"{name} {labels}: {found}")
+            return found[0]
+
+        check(value("phantom_store_file_bytes") == stat["file_bytes"], "file bytes")
+        check(value("phantom_store_generations") == len(rows), "generations")
+        check(value("phantom_store_generation_number") == rows[-1]["generation"], "newest")
+        check(abs(value("phantom_store_generation_timestamp_seconds") -
+                  rows[-1]["time_ns"] / 1e9) < 0.001, "time")
+        check(value("phantom_store_pause_seconds_count") == len(rows), "pauses")
+        check(abs(value("phantom_store_pause_seconds_sum") -
+                  sum(r["pause_ns"] for r in rows) / 1e9) < 1e-9, "sum of the pauses")
+        check(value("phantom_store_sealed") == int(rows[-1]["sealed"]), "sealed")
+        check(all(l["store"] == store for n, l, v in samples), "the label does not name the store")
+        self.run("stat", "--prometheus", "--json", store, expect=2)
+
+
+def parse_exposition(text):
+    """A strict reader of the text format: returns (name, labels, value) and refuses what is odd."""
+    check(text.endswith("\n"), "the last line does not end")
+    families, samples, seen, family = {}, [], set(), None
+    name = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+    for line in text[:-1].split("\n"):
+        comment = re.fullmatch(rf"# (HELP|TYPE) ({name}) (.+)", line)
+        if comment:
+            kind, family, rest = comment.groups()
+            entry = families.setdefault(family, {})
+            check(kind not in entry, f"{kind} of {family} twice")
+            check(kind == "HELP" or rest in ("counter", "gauge", "histogram"), f"type {rest}")
+            entry[kind] = rest
+            continue
+        sample = re.fullmatch(rf'({name})\{{(.*)\}} (\S+)', line)
+        check(sample is not None, f"not a sample: {line!r}")
+        labels, rest = {}, sample.group(2)
+        while rest:
+            label = re.match(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)', rest)
+            check(label is not None, f"not a label: {rest!r}")
+            check(label.group(1) not in labels, f"label twice: {line!r}")
+            labels[label.group(1)] = re.sub(
+                r"\\(.)", lambda m: {"n": "\n"}.get(m.group(1), m.group(1)), label.group(2))
+            rest = rest[label.end():]
+        full = sample.group(1)
+        base = re.sub(r"_(bucket|sum|count)$", "", full)
+        base = base if families.get(base, {}).get("TYPE") == "histogram" else full
+        check(base == family, f"{full} is not below its HELP and TYPE")
+        check(set(families[base]) == {"HELP", "TYPE"}, f"{base} lacks HELP or TYPE")
+        check(families[base]["TYPE"] != "counter" or full.endswith("_total"), f"{full}: a counter")
+        identity = (full, tuple(sorted(labels.items())))
+        check(identity not in seen, f"twice: {identity}")
+        seen.add(identity)
+        samples.append((full, labels, float(sample.group(3).replace("+Inf", "inf"))))
+    for base, entry in families.items():
+        if entry["TYPE"] == "histogram":
+            buckets = [(float(l["le"].replace("+Inf", "inf")), v) for n, l, v in samples
+                       if n == base + "_bucket"]
+            check(buckets == sorted(buckets) and buckets[-1][0] == float("inf"), f"{base}: buckets")
+            check([v for _, v in buckets] == sorted(v for _, v in buckets), f"{base}: not cumulative")
+            count = [v for n, _, v in samples if n == base + "_count"]
+            check(count == [buckets[-1][1]], f"{base}: count is not the last bucket")
+    return samples
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--phantom", required=True)
+    parser.add_argument("--classes", required=True)
+    parser.add_argument("case")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="phantom-commands-", dir=os.environ.get("TMPDIR")) as d:
+        try:
+            getattr(Case(arguments, d), arguments.case.replace("-", "_"))()
+        except Skip as reason:
+            print(f"SKIP: {reason}")
+            return SKIP
+        except Failure as reason:
+            print(f"FAIL: {arguments.case}: {reason}")
+            return 1
+    print(f"ok: {arguments.case} ({time.monotonic() - began:.1f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
