@@ -24,7 +24,7 @@
 
 typedef unsigned long long ull; /* for %llu */
 
-enum { CAPACITY = 32 << 20, POSITIONS_MOST = 100000 };
+enum { CAPACITY = 32 << 20, POSITIONS_MOST = 100000, FIRST_PART = 8 };
 
 struct bench { /* what one run needs, made once */
     struct crash_explorer explorer;
@@ -56,24 +56,58 @@ static void bench_finish(struct bench *bench)
 }
 
 /** The script under fault: each kind of commit, a clean reopen, growth, a give-up. */
-static const enum crash_op script[] = {CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT,    CRASH_OP_HOLES,
-                                       CRASH_OP_REWRITE,   CRASH_OP_COMMIT,    CRASH_OP_REOPEN,
-                                       CRASH_OP_WRITE_FEW, CRASH_OP_ABORT,     CRASH_OP_WRITE_MANY,
-                                       CRASH_OP_COMMIT,    CRASH_OP_COMMIT,    CRASH_OP_GROW,
-                                       CRASH_OP_COMMIT,    CRASH_OP_TRIM,      CRASH_OP_WRITE_SOME,
-                                       CRASH_OP_REOPEN,    CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT};
+static const enum crash_op script[] = {
+    CRASH_OP_WRITE_FEW,  CRASH_OP_COMMIT,    CRASH_OP_HOLES,     CRASH_OP_REWRITE,
+    CRASH_OP_COMMIT,     CRASH_OP_REOPEN,    CRASH_OP_WRITE_FEW, CRASH_OP_ABORT,
+    CRASH_OP_WRITE_MANY, CRASH_OP_COMMIT,    CRASH_OP_COMMIT,    CRASH_OP_GROW,
+    CRASH_OP_COMMIT,     CRASH_OP_TAG,       CRASH_OP_ROLLBACK,  CRASH_OP_WRITE_FEW,
+    CRASH_OP_COMMIT,     CRASH_OP_TAG,       CRASH_OP_TRIM,      CRASH_OP_WRITE_SOME,
+    CRASH_OP_REOPEN,     CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT};
+
+static int ignore_page(void *context, uint64_t page, const void *data)
+{
+    (void)context, (void)page, (void)data;
+    return 0;
+}
+
+/** List, read and verify what is there: the reading roads must survive every failure as well. */
+static int read_back(struct crash_session *session)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    struct snap_generation list[8];
+    struct snap_verify_report report = {0};
+    _Alignas(SNAP_PAGE_SIZE) uint8_t page[SNAP_PAGE_SIZE];
+    size_t count = snap_store_list(session->store, list, 8);
+    int rc = 0;
+    for (size_t i = 0; i < count && i < 8 && i < 2 && rc >= 0; i++) {
+        rc = snap_store_read_page(session->store, list[i].number, 3, page, &diag);
+        rc = rc < 0 ? rc
+                    : snap_store_for_each_page(session->store, list[i].number, ignore_page, NULL,
+                                               &diag);
+    }
+    rc = rc < 0 ? rc : snap_store_verify(session->store, false, &report, NULL, NULL, &diag);
+    rc = rc < 0 ? rc : snap_store_audit(session->store, &diag);
+    if (rc < 0) {
+        snprintf(session->why, sizeof(session->why), "reading back: %s: %s", phantom_err_name(rc),
+                 diag.text);
+    }
+    return rc;
+}
 
 static int run_script(struct bench *bench, struct ph_rng *rng)
 {
     struct crash_session *session = bench->session;
     int rc = crash_session_open(session);
-    for (size_t i = 0; i < sizeof(script) / sizeof(script[0]) && rc >= 0; i++) {
+    /* The whole of it once; what differs after an unclean end shows in the first part. */
+    bool whole = bench->state == CRASH_AGED_CLOSED;
+    size_t steps = whole ? sizeof(script) / sizeof(script[0]) : FIRST_PART;
+    for (size_t i = 0; i < steps && rc >= 0; i++) {
         rc = crash_op_run(session, script[i], rng);
         if (rc >= 0 && i % 3 == 0) {
             rc = snap_store_seal(session->store);
         }
     }
-    return rc;
+    return rc < 0 || !whole ? rc : read_back(session);
 }
 
 /** Put the aged store on the disk and set up the wrappers. */

@@ -384,8 +384,8 @@ int crash_session_abort(struct crash_session *session)
 const char *crash_op_name(enum crash_op op)
 {
     static const char *const names[CRASH_OP_COUNT] = {
-        "write-few", "write-some", "write-many", "rewrite", "holes",
-        "commit",    "reopen",     "grow",       "abort",   "trim"};
+        "write-few", "write-some", "write-many", "rewrite", "holes", "commit",
+        "reopen",    "grow",       "abort",      "trim",    "tag",   "rollback"};
     return names[op];
 }
 
@@ -504,6 +504,92 @@ static int trim(struct crash_session *session)
     return 0;
 }
 
+/**
+ * The next number will be committed with `content`, or nothing happens. The oracle hears of it
+ * before the first byte goes out.
+ */
+static uint64_t announce(struct crash_session *session, const struct crash_content *content)
+{
+    uint64_t predicted = session->store->next_generation;
+    uint64_t current = snap_store_current(session->store)->number;
+    struct crash_content *copy = malloc(sizeof(*copy)); /* put() may move what get() gave */
+    PH_CHECK(copy != NULL);
+    *copy = *content;
+    const struct crash_content *now =
+        session->oracle != NULL ? crash_oracle_get(session->oracle, current) : NULL;
+    for (unsigned page = 0; page < CRASH_PAGES; page++) {
+        copy->staged[page] = now == NULL || now->version[page] != copy->version[page];
+    }
+    if (session->oracle != NULL) {
+        crash_oracle_put(session->oracle, predicted, copy);
+    }
+    free(copy);
+    mark(session, IO_MARK_ATTEMPT, predicted);
+    return predicted;
+}
+
+/** A retained generation by chance; 0 when there is none. */
+static uint64_t some_generation(const struct crash_session *session, struct ph_rng *rng)
+{
+    struct snap_generation list[STORE_RING_SLOTS];
+    size_t count = snap_store_list(session->store, list, STORE_RING_SLOTS);
+    count = count < STORE_RING_SLOTS ? count : STORE_RING_SLOTS;
+    return count != 0 ? list[ph_rng_below(rng, count)].number : 0;
+}
+
+static int tag(struct crash_session *session, struct ph_rng *rng)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    struct snap_tag tags[4];
+    size_t count = snap_store_tags(session->store, tags, 4);
+    uint64_t generation = some_generation(session, rng);
+    const struct crash_content *content =
+        crash_oracle_get(session->oracle, snap_store_current(session->store)->number);
+    bool take_away = count > 0 && (count >= 3 || ph_rng_below(rng, 3) == 0);
+    if (generation == 0 || content == NULL) {
+        return 0;
+    }
+    char name[32];
+    snprintf(name, sizeof(name), "mark-%llu", (unsigned long long)ph_rng_next(rng));
+    uint64_t predicted = announce(session, content);
+    int rc = take_away ? snap_store_untag(session->store, tags[0].name, &diag)
+                       : snap_store_tag(session->store, generation, name, &diag);
+    if (rc < 0) {
+        return failed(session, take_away ? "untag" : "tag", rc, &diag);
+    }
+    mark(session, IO_MARK_ACK, predicted);
+    return 0;
+}
+
+static int roll_back(struct crash_session *session, struct ph_rng *rng)
+{
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    uint64_t generation = some_generation(session, rng);
+    const struct crash_content *found =
+        session->oracle != NULL ? crash_oracle_get(session->oracle, generation) : NULL;
+    if (generation == 0 || found == NULL) {
+        return 0;
+    }
+    struct crash_content *content = malloc(sizeof(*content));
+    PH_CHECK(content != NULL);
+    *content = *found;
+    uint64_t predicted = announce(session, content);
+    struct snap_generation made = {0};
+    int rc = snap_store_rollback(session->store, generation, &made, &diag);
+    if (rc >= 0 && made.number == predicted) {
+        mark(session, IO_MARK_ACK, predicted);
+        crash_session_load(session, content); /* a host opens again and finds this */
+    } else if (rc >= 0) {
+        snprintf(session->why, sizeof(session->why), "rollback made %llu, not %llu",
+                 (unsigned long long)made.number, (unsigned long long)predicted);
+        rc = -1;
+    } else {
+        (void)failed(session, "rollback", rc, &diag);
+    }
+    free(content);
+    return rc;
+}
+
 int crash_op_run(struct crash_session *session, enum crash_op op, struct ph_rng *rng)
 {
     uint64_t number = 0;
@@ -518,6 +604,8 @@ int crash_op_run(struct crash_session *session, enum crash_op op, struct ph_rng 
     case CRASH_OP_GROW: grow(session, rng); return 0;
     case CRASH_OP_ABORT: return crash_session_abort(session);
     case CRASH_OP_TRIM: return trim(session);
+    case CRASH_OP_TAG: return tag(session, rng);
+    case CRASH_OP_ROLLBACK: return roll_back(session, rng);
     case CRASH_OP_COUNT: break;
     }
     return -1;

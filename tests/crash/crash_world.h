@@ -101,7 +101,9 @@ enum crash_op {
     CRASH_OP_REOPEN,
     CRASH_OP_GROW, /* heap and file */
     CRASH_OP_ABORT,
-    CRASH_OP_TRIM, /* a commit of what is committed already, that drops old generations */
+    CRASH_OP_TRIM,     /* a commit of what is committed already, that drops old generations */
+    CRASH_OP_TAG,      /* a name for a retained generation, or one taken away; likewise a commit */
+    CRASH_OP_ROLLBACK, /* to a retained generation; memory follows */
     CRASH_OP_COUNT
 };
 
