@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_snapshot.c - what a snapshot costs: heaps of 64 MiB, 1 GiB and 4 GiB, prefilled densely,
- * 1000 dirty pages strewn over the heap before each snapshot.
+ * bench_snapshot.c - what a snapshot costs: heaps of 64 MiB to 8 GiB, prefilled densely, 1000 or
+ * 10 000 dirty pages strewn over the heap before each snapshot, one or two mutators, by strategy:
+ * `async`, `async` with all stores marked, `cards`.
  *
  * Every figure stands beside the thing it is compared with, measured in the same run:
  *   - the first snapshot (the whole heap) beside fio's sequential direct write on the same file
  *     system;
- *   - the pause beside a bare stop, scan and copy of the same pages with the same parked threads.
+ *   - the pause beside a bare stop, scan and copy of the same pages with the same parked threads
+ *     (`bare`), beside a stop that copies a known list of those pages (`copy`), and beside a fork()
+ *     of a process with that heap (`fork`), which is how long it stands still where a child writes.
  *
  * Modes: `once` - each page is written once, then the mutators only read until the next snapshot;
  * `hot` - the mutators never stop writing the same 1000 pages.
@@ -30,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,7 +41,8 @@
 
 enum {
     PAGE = SNAP_PAGE_SIZE,
-    DIRTY_PAGES = 1000,
+    DIRTY_MOST = 10000,
+    FORKS = 5,
     THREADS_MOST = 8,
     SIZES_MOST = 8,
     SNAPSHOTS_MOST = 1000,
@@ -54,7 +59,9 @@ struct settings {
     uint64_t heap_mib[SIZES_MOST];
     unsigned sizes;
     unsigned snapshots;
-    unsigned threads;
+    unsigned threads;       /* 0: one, then two */
+    unsigned dirty_pages;   /* 0: 1000, then 10 000 */
+    const char *method;     /* NULL: all */
     unsigned staging_pages; /* 0: the engine's default */
     bool fio;
 };
@@ -62,10 +69,12 @@ struct settings {
 /** Mutators and the handshake that parks them. The lock is a leaf. */
 struct herd {
     struct snap_memory *memory;
+    const struct snap_marks *marks; /* NULL: stores are not marked */
     unsigned threads;
+    unsigned pages; /* how many of them are written */
     bool hot;
     pthread_t thread[THREADS_MOST];
-    uint64_t page[DIRTY_PAGES]; /* thread t owns those with index % threads == t */
+    uint64_t page[DIRTY_MOST]; /* thread t owns those with index % threads == t */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stopping;   /* under lock */
@@ -88,8 +97,21 @@ struct series {
 
 struct measurement {
     uint64_t heap_mib;
-    const char *mode;
-    struct series pause, bare, stop_wait, total, bytes, live, stopped;
+    const char *mode, *method;
+    unsigned dirty_pages, mutators, by_marks;
+    struct series pause, bare, copy, stop_wait, total, bytes, live, stopped;
+};
+
+/** A strategy and what the host promises it. */
+struct method {
+    const char *name, *strategy;
+    bool marked, tracked;
+};
+
+static const struct method methods[] = {
+    {"async", "async", false, true},
+    {"async+marks", "async", true, true},
+    {"cards", "cards", true, false},
 };
 
 struct first_snapshot {
@@ -97,9 +119,15 @@ struct first_snapshot {
     double mb_per_s, fio_mb_per_s;
 };
 
+/** What goes into the JSON. */
+struct figures {
+    json_t *firsts, *rows, *forks;
+};
+
 /** One heap size: everything that must be closed again. */
 struct bench {
     const struct settings *settings;
+    const struct method *method;
     struct snap_memory *memory;
     struct snap_io *io;
     struct snap_store *store;
@@ -153,8 +181,8 @@ static uint64_t series_percentile(struct series *series, unsigned percent)
 
 static void measurement_finish(struct measurement *m)
 {
-    struct series *all[] = {&m->pause, &m->bare, &m->stop_wait, &m->total,
-                            &m->bytes, &m->live, &m->stopped};
+    struct series *all[] = {&m->pause, &m->bare,  &m->copy, &m->stop_wait,
+                            &m->total, &m->bytes, &m->live, &m->stopped};
     for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         free(all[i]->value);
     }
@@ -205,11 +233,14 @@ static void *herd_run(void *argument)
     while (!atomic_load_explicit(&herd->quit, memory_order_relaxed)) {
         bool writes = herd->hot ||
                       atomic_load(&herd->passes[self->number]) != atomic_load(&herd->wanted_passes);
-        for (unsigned i = self->number; i < DIRTY_PAGES; i += herd->threads) {
+        for (unsigned i = self->number; i < herd->pages; i += herd->threads) {
             uint64_t *word =
                 (uint64_t *)(void *)(herd->memory->base + herd->page[i] * PAGE + (i % 64) * 8);
             if (writes) {
                 __atomic_store_n(word, value++, __ATOMIC_RELAXED);
+                if (herd->marks != NULL) {
+                    snap_mark(herd->marks, herd->page[i]);
+                }
             } else {
                 value += __atomic_load_n(word, __ATOMIC_RELAXED);
             }
@@ -301,7 +332,7 @@ static void herd_join(struct herd *herd)
 /** Other pages, strewn over the whole heap. With the herd parked or not started. */
 static void choose_pages(struct bench *bench)
 {
-    for (unsigned i = 0; i < DIRTY_PAGES; i++) {
+    for (unsigned i = 0; i < bench->herd.pages; i++) {
         bench->herd.page[i] = ph_rng_below(&bench->rng, bench->memory->page_count);
     }
 }
@@ -322,7 +353,7 @@ static int bare_pause(struct bench *bench, uint64_t *pause_ns)
         n = memory->ops->scan(memory, at, memory->page_count - at, SNAP_SCAN_PROTECT, ranges,
                               RANGES, &resume);
         for (int i = 0; i < n; i++) {
-            for (uint64_t k = 0; k < ranges[i].count && copied < 2 * DIRTY_PAGES; k++) {
+            for (uint64_t k = 0; k < ranges[i].count && copied < 2 * DIRTY_MOST; k++) {
                 memcpy(bench->copy + copied++ * PAGE, memory->base + (ranges[i].first + k) * PAGE,
                        PAGE);
             }
@@ -332,6 +363,45 @@ static int bare_pause(struct bench *bench, uint64_t *pause_ns)
     *pause_ns = now_ns() - start;
     herd_resume(&bench->herd);
     return n < 0 ? n : 0;
+}
+
+/** Stop, copy the pages that are known to be dirty, resume: less than any cut can be. */
+static uint64_t copy_pause(struct bench *bench)
+{
+    struct herd *herd = &bench->herd;
+    herd_stop(herd, 0);
+    uint64_t start = now_ns();
+    for (unsigned i = 0; i < herd->pages; i++) {
+        memcpy(bench->copy + (size_t)i * PAGE, bench->memory->base + herd->page[i] * PAGE, PAGE);
+    }
+    uint64_t pause_ns = now_ns() - start;
+    herd_resume(herd);
+    return pause_ns;
+}
+
+/** How long fork() takes with this heap in the process; the heap is usually kept from children. */
+static uint64_t fork_pause(struct bench *bench)
+{
+    struct series series = {0};
+    size_t bytes = bench->memory->page_count * PAGE;
+    if (madvise(bench->memory->base, bytes, MADV_DOFORK) != 0) {
+        return 0;
+    }
+    for (int i = 0; i < FORKS; i++) {
+        uint64_t start = now_ns();
+        pid_t child = fork();
+        if (child == 0) {
+            _exit(0);
+        }
+        if (child > 0) {
+            series_add(&series, now_ns() - start);
+            (void)waitpid(child, NULL, 0);
+        }
+    }
+    (void)madvise(bench->memory->base, bytes, MADV_DONTFORK);
+    uint64_t median = series_percentile(&series, 50);
+    free(series.value);
+    return median;
 }
 
 static int measure_once(struct bench *bench, struct measurement *m, struct phantom_diag *diag)
@@ -344,7 +414,8 @@ static int measure_once(struct bench *bench, struct measurement *m, struct phant
         herd_resume(&bench->herd);
     }
     herd_dirty(&bench->herd);
-    int rc = bare_pause(bench, &bare);
+    uint64_t copy = copy_pause(bench);
+    int rc = bench->memory->ops->tracks ? bare_pause(bench, &bare) : 0;
     if (rc != 0) {
         return rc;
     }
@@ -354,6 +425,8 @@ static int measure_once(struct bench *bench, struct measurement *m, struct phant
         return rc;
     }
     series_add(&m->bare, bare);
+    series_add(&m->copy, copy);
+    m->by_marks += report.by_marks;
     series_add(&m->pause, report.pause_ns);
     series_add(&m->stop_wait, report.stop_wait_ns);
     series_add(&m->total, report.total_ns);
@@ -368,6 +441,9 @@ static int measure_mode(struct bench *bench, struct measurement *m, bool hot,
 {
     m->heap_mib = bench->memory->page_count * PAGE >> 20;
     m->mode = hot ? "hot" : "once";
+    m->method = bench->method->name;
+    m->dirty_pages = bench->herd.pages;
+    m->mutators = bench->herd.threads;
     choose_pages(bench);
     int rc = herd_start(bench, hot);
     /* One that does not count: buffers and slots are touched for the first time. */
@@ -416,17 +492,19 @@ static int open_store(struct bench *bench, struct phantom_diag *diag)
 static int bench_open(struct bench *bench, uint64_t heap_mib, struct phantom_diag *diag)
 {
     struct herd *herd = &bench->herd;
-    int rc = hal_memory_reserve(HEAP_BASE, heap_mib << 20, true, &bench->memory, diag);
+    int rc =
+        hal_memory_reserve(HEAP_BASE, heap_mib << 20, bench->method->tracked, &bench->memory, diag);
     if (rc != 0) {
         return rc;
     }
     herd->memory = bench->memory;
-    herd->threads = bench->settings->threads;
-    bench->copy = ph_alloc_aligned(PAGE, 2 * DIRTY_PAGES * PAGE);
+    herd->threads = 1;
+    herd->pages = 1000;
+    bench->copy = ph_alloc_aligned(PAGE, 2 * DIRTY_MOST * PAGE);
     if (bench->copy == NULL) {
         return -ENOMEM;
     }
-    memset(bench->copy, 1, 2 * DIRTY_PAGES * PAGE);
+    memset(bench->copy, 1, 2 * DIRTY_MOST * PAGE);
     ph_rng_init(&bench->rng, ph_rng_seed_from_environment(1));
     prefill(bench);
     rc = open_store(bench, diag);
@@ -434,9 +512,12 @@ static int bench_open(struct bench *bench, uint64_t heap_mib, struct phantom_dia
         return rc;
     }
     struct snap_world world = {herd, herd_stop, herd_resume, herd_heap_pages};
-    struct snap_engine_options options = {.strategy = "async",
+    struct snap_engine_options options = {.strategy = bench->method->strategy,
+                                          .all_stores_marked = bench->method->marked,
                                           .staging_pages = bench->settings->staging_pages};
-    return snap_engine_open(bench->memory, bench->store, &world, &options, &bench->engine, diag);
+    rc = snap_engine_open(bench->memory, bench->store, &world, &options, &bench->engine, diag);
+    herd->marks = rc == 0 && bench->method->marked ? snap_engine_marks(bench->engine) : NULL;
+    return rc;
 }
 
 static void bench_close(struct bench *bench)
@@ -535,81 +616,117 @@ static double us(uint64_t ns)
 
 static void print_head(void)
 {
-    printf("%8s %5s %4s | %19s | %19s | %6s | %15s | %17s | %9s | %s\n", "heap MiB", "mode", "n",
-           "pause us p50 / p99", "bare us p50 / p99", "ratio", "stop wait us", "total us p50/p99",
-           "KiB/snap", "pages live+stopped");
+    printf("%8s %-11s %5s %5s %3s | %19s | %8s %8s | %5s %5s | %13s | %17s | %8s | %s\n",
+           "heap MiB", "strategy", "mode", "pages", "thr", "pause us p50 / p99", "bare us",
+           "copy us", "/bare", "/copy", "stop wait us", "total us p50/p99", "KiB/snap",
+           "pages live+stopped");
+}
+
+static double over(uint64_t value, uint64_t base)
+{
+    return base != 0 ? (double)value / (double)base : 0;
 }
 
 static json_t *report_measurement(struct measurement *m)
 {
     uint64_t pause = series_percentile(&m->pause, 50), bare = series_percentile(&m->bare, 50);
-    double ratio = bare != 0 ? (double)pause / (double)bare : 0;
-    printf("%8" PRIu64 " %5s %4u | %8.0f / %8.0f | %8.0f / %8.0f | %6.2f | %6.0f / %6.0f |"
-           " %7.0f / %7.0f | %9.0f | %" PRIu64 "+%" PRIu64 "\n",
-           m->heap_mib, m->mode, m->pause.count, us(pause), us(series_percentile(&m->pause, 99)),
-           us(bare), us(series_percentile(&m->bare, 99)), ratio,
-           us(series_percentile(&m->stop_wait, 50)), us(series_percentile(&m->stop_wait, 99)),
-           us(series_percentile(&m->total, 50)), us(series_percentile(&m->total, 99)),
-           (double)series_percentile(&m->bytes, 50) / 1024.0, series_percentile(&m->live, 50),
-           series_percentile(&m->stopped, 50));
-    return json_pack("{s:I, s:s, s:I, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o}", "heap_mib",
-                     (json_int_t)m->heap_mib, "mode", m->mode, "dirty_pages",
-                     (json_int_t)DIRTY_PAGES, "snapshots", (json_int_t)m->pause.count, "pause_ns",
-                     percentiles(&m->pause), "bare_scan_and_copy_ns", percentiles(&m->bare),
-                     "pause_ratio_p50", ratio, "stop_wait_ns", percentiles(&m->stop_wait),
-                     "total_ns", percentiles(&m->total), "bytes_written", percentiles(&m->bytes),
-                     "pages_live", percentiles(&m->live), "pages_stopped",
-                     percentiles(&m->stopped));
+    uint64_t copy = series_percentile(&m->copy, 50);
+    printf("%8" PRIu64 " %-11s %5s %5u %3u | %8.0f / %8.0f | %8.0f %8.0f | %5.2f %5.2f |"
+           " %5.0f / %5.0f | %7.0f / %7.0f | %8.0f | %" PRIu64 "+%" PRIu64 "\n",
+           m->heap_mib, m->method, m->mode, m->dirty_pages, m->mutators, us(pause),
+           us(series_percentile(&m->pause, 99)), us(bare), us(copy), over(pause, bare),
+           over(pause, copy), us(series_percentile(&m->stop_wait, 50)),
+           us(series_percentile(&m->stop_wait, 99)), us(series_percentile(&m->total, 50)),
+           us(series_percentile(&m->total, 99)), (double)series_percentile(&m->bytes, 50) / 1024.0,
+           series_percentile(&m->live, 50), series_percentile(&m->stopped, 50));
+    fflush(stdout);
+    json_t *row =
+        json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f}", "heap_mib",
+                  (json_int_t)m->heap_mib, "strategy", m->method, "mode", m->mode, "dirty_pages",
+                  (json_int_t)m->dirty_pages, "mutators", (json_int_t)m->mutators, "snapshots",
+                  (json_int_t)m->pause.count, "stops_by_marks", (json_int_t)m->by_marks, "pause_ns",
+                  percentiles(&m->pause), "bare_scan_and_copy_ns", percentiles(&m->bare), "copy_ns",
+                  percentiles(&m->copy), "pause_ratio_p50", over(pause, bare), "pause_to_copy_p50",
+                  over(pause, copy));
+    json_t *rest =
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "stop_wait_ns", percentiles(&m->stop_wait),
+                  "total_ns", percentiles(&m->total), "bytes_written", percentiles(&m->bytes),
+                  "pages_live", percentiles(&m->live), "pages_stopped", percentiles(&m->stopped));
+    json_object_update(row, rest);
+    json_decref(rest);
+    return row;
 }
 
-static json_t *report_first(uint64_t heap_mib, const struct first_snapshot *first)
+static json_t *report_first(uint64_t heap_mib, const struct method *method,
+                            const struct first_snapshot *first)
 {
     double ratio = first->fio_mb_per_s > 0 ? first->mb_per_s / first->fio_mb_per_s : 0;
     printf("%8" PRIu64
-           " first snapshot: %.0f MB in %.3f s (cpu %.3f s), %.0f MB/s, pause %.0f us; ",
-           heap_mib, (double)first->bytes / 1e6, (double)first->total_ns / 1e9,
+           " %s, first snapshot: %.0f MB in %.3f s (cpu %.3f s), %.0f MB/s, pause %.0f us; ",
+           heap_mib, method->name, (double)first->bytes / 1e6, (double)first->total_ns / 1e9,
            (double)first->cpu_ns / 1e9, first->mb_per_s, us(first->pause_ns));
     if (first->fio_mb_per_s > 0) {
         printf("fio %.0f MB/s, ratio %.2f\n", first->fio_mb_per_s, ratio);
     } else {
         printf("fio was not run\n");
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "heap_mib", (json_int_t)heap_mib,
-                     "bytes_written", (json_int_t)first->bytes, "total_ns",
-                     (json_int_t)first->total_ns, "pause_ns", (json_int_t)first->pause_ns, "cpu_ns",
-                     (json_int_t)first->cpu_ns, "mb_per_s", first->mb_per_s, "fio_mb_per_s",
-                     first->fio_mb_per_s, "ratio", ratio);
+    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "heap_mib",
+                     (json_int_t)heap_mib, "strategy", method->name, "bytes_written",
+                     (json_int_t)first->bytes, "total_ns", (json_int_t)first->total_ns, "pause_ns",
+                     (json_int_t)first->pause_ns, "cpu_ns", (json_int_t)first->cpu_ns, "mb_per_s",
+                     first->mb_per_s, "fio_mb_per_s", first->fio_mb_per_s, "ratio", ratio);
 }
 
-static int run_heap(const struct settings *settings, uint64_t heap_mib, json_t *firsts,
-                    json_t *rows)
+/** All modes and numbers of pages and mutators on one open engine. */
+static int measure_all(struct bench *bench, json_t *rows, struct phantom_diag *diag)
+{
+    const struct settings *settings = bench->settings;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < 8; i++) {
+        unsigned pages = (i & 4) != 0 ? DIRTY_MOST : 1000, threads = (i & 2) != 0 ? 2 : 1;
+        if ((settings->dirty_pages != 0 && (i & 4) != 0) ||
+            (settings->threads != 0 && (i & 2) != 0)) {
+            continue; /* asked for one number only */
+        }
+        struct measurement m = {0};
+        bench->herd.pages = settings->dirty_pages != 0 ? settings->dirty_pages : pages;
+        bench->herd.threads = settings->threads != 0 ? settings->threads : threads;
+        rc = measure_mode(bench, &m, (i & 1) != 0, diag);
+        if (rc == 0) {
+            json_array_append_new(rows, report_measurement(&m));
+        }
+        measurement_finish(&m);
+    }
+    return rc;
+}
+
+static int run_heap(const struct settings *settings, uint64_t heap_mib, const struct method *method,
+                    double fio_mb_per_s, struct figures *figures)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    struct first_snapshot first = {0};
-    struct bench bench = {.settings = settings};
+    struct first_snapshot first = {.fio_mb_per_s = fio_mb_per_s};
+    static struct bench bench;
+    memset(&bench, 0, sizeof(bench));
+    bench.settings = settings;
+    bench.method = method;
     pthread_mutex_init(&bench.herd.lock, NULL);
     pthread_cond_init(&bench.herd.changed, NULL);
-    uint64_t fio_bytes = heap_mib << 20 < FIO_BYTES_MOST ? heap_mib << 20 : FIO_BYTES_MOST;
-    settle_on(ON_ANY_CPU);
-    if (settings->fio) {
-        first.fio_mb_per_s = fio_write(settings->directory, fio_bytes);
-    }
     settle_on(ON_FIRST_CPU);
     int rc = bench_open(&bench, heap_mib, &diag);
     if (rc == 0) {
         rc = first_snapshot(&bench, &first, &diag);
     }
     if (rc == 0) {
-        json_array_append_new(firsts, report_first(heap_mib, &first));
+        json_array_append_new(figures->firsts, report_first(heap_mib, method, &first));
         print_head();
+        rc = measure_all(&bench, figures->rows, &diag);
     }
-    for (int hot = 0; rc == 0 && hot < 2; hot++) {
-        struct measurement m = {0};
-        rc = measure_mode(&bench, &m, hot != 0, &diag);
-        if (rc == 0) {
-            json_array_append_new(rows, report_measurement(&m));
-        }
-        measurement_finish(&m);
+    if (rc == 0 && !method->tracked) { /* once for each size; a fork spoils what comes after it */
+        uint64_t fork_ns = fork_pause(&bench);
+        printf("%8" PRIu64 " fork() of a process with this heap: %.0f us\n", heap_mib, us(fork_ns));
+        json_array_append_new(figures->forks,
+                              json_pack("{s:I, s:I}", "heap_mib", (json_int_t)heap_mib, "fork_ns",
+                                        (json_int_t)fork_ns));
     }
     bench_close(&bench);
     if (rc != 0) {
@@ -619,17 +736,31 @@ static int run_heap(const struct settings *settings, uint64_t heap_mib, json_t *
     return rc;
 }
 
-static int write_json(const struct settings *settings, json_t *firsts, json_t *rows)
+static int run_size(const struct settings *settings, uint64_t heap_mib, struct figures *figures)
+{
+    uint64_t fio_bytes = heap_mib << 20 < FIO_BYTES_MOST ? heap_mib << 20 : FIO_BYTES_MOST;
+    settle_on(ON_ANY_CPU);
+    double fio = settings->fio ? fio_write(settings->directory, fio_bytes) : 0;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (settings->method == NULL || strcmp(settings->method, methods[i].name) == 0) {
+            rc = run_heap(settings, heap_mib, &methods[i], fio, figures);
+        }
+    }
+    return rc;
+}
+
+static int write_json(const struct settings *settings, const struct figures *figures)
 {
     struct utsname host;
     uname(&host);
     host.release[strcspn(host.release, "-")] = '\0'; /* the version, not whose build it is */
     double load = 0; /* of the machine while this ran; above the CPUs, others had their part */
     (void)getloadavg(&load, 1);
-    json_t *root = json_pack(
-        "{s:s, s:s, s:f, s:I, s:I, s:O, s:O}", "bench", "snapshot", "kernel", host.release,
-        "load_average", load, "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "mutator_threads",
-        (json_int_t)settings->threads, "first_snapshot", firsts, "snapshots", rows);
+    json_t *root = json_pack("{s:s, s:s, s:f, s:I, s:O, s:O, s:O}", "bench", "snapshot", "kernel",
+                             host.release, "load_average", load, "cpus",
+                             (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "first_snapshot",
+                             figures->firsts, "snapshots", figures->rows, "forks", figures->forks);
     if (root == NULL) {
         return -ENOMEM;
     }
@@ -643,11 +774,16 @@ static int write_json(const struct settings *settings, json_t *firsts, json_t *r
 
 static void usage(void)
 {
-    puts("usage: bench_snapshot [--quick] [--heap MIB]... [--snapshots N] [--threads N]\n"
-         "                      [--staging PAGES] [--dir DIR] [--json FILE] [--no-fio]\n"
-         "  --quick      64 MiB, 5 snapshots, no fio\n"
-         "  --heap MIB   size of a heap; may be given again (default 64, 1024, 4096)\n"
-         "  --dir DIR    where the temporary store goes (default .)");
+    puts("usage: bench_snapshot [--quick] [--heap MIB]... [--snapshots N] [--threads N] [--pages "
+         "N]\n"
+         "                      [--strategy NAME] [--staging PAGES] [--dir DIR] [--json FILE]\n"
+         "                      [--no-fio]\n"
+         "  --quick          64 MiB, 1000 pages, 1 mutator, 5 snapshots, no fio\n"
+         "  --heap MIB       size of a heap; may be given again (default 64, 1024, 4096, 8192)\n"
+         "  --threads N      mutators (default 1, then 2)\n"
+         "  --pages N        dirty pages, at most 10000 (default 1000, then 10000)\n"
+         "  --strategy NAME  async, async+marks or cards (default all)\n"
+         "  --dir DIR        where the temporary store goes (default .)");
 }
 
 static int parse(int argc, char **argv, struct settings *settings)
@@ -656,6 +792,8 @@ static int parse(int argc, char **argv, struct settings *settings)
                                             {"heap", required_argument, NULL, 'h'},
                                             {"snapshots", required_argument, NULL, 'n'},
                                             {"threads", required_argument, NULL, 't'},
+                                            {"pages", required_argument, NULL, 'p'},
+                                            {"strategy", required_argument, NULL, 'm'},
                                             {"dir", required_argument, NULL, 'd'},
                                             {"json", required_argument, NULL, 'j'},
                                             {"staging", required_argument, NULL, 's'},
@@ -668,11 +806,15 @@ static int parse(int argc, char **argv, struct settings *settings)
         case 'q':
             settings->heap_mib[settings->sizes++ % SIZES_MOST] = 64;
             settings->snapshots = 5;
+            settings->dirty_pages = 1000;
+            settings->threads = 1;
             settings->fio = false;
             break;
         case 'h': settings->heap_mib[settings->sizes++ % SIZES_MOST] = number; break;
         case 'n': settings->snapshots = (unsigned)number; break;
         case 't': settings->threads = (unsigned)number; break;
+        case 'p': settings->dirty_pages = (unsigned)number; break;
+        case 'm': settings->method = optarg; break;
         case 'd': settings->directory = optarg; break;
         case 'j': settings->json_path = optarg; break;
         case 's': settings->staging_pages = (unsigned)number; break;
@@ -684,9 +826,10 @@ static int parse(int argc, char **argv, struct settings *settings)
         settings->heap_mib[0] = 64;
         settings->heap_mib[1] = 1024;
         settings->heap_mib[2] = 4096;
-        settings->sizes = 3;
+        settings->heap_mib[3] = 8192;
+        settings->sizes = 4;
     }
-    bool good = settings->sizes <= SIZES_MOST && settings->threads >= 1 &&
+    bool good = settings->sizes <= SIZES_MOST && settings->dirty_pages <= DIRTY_MOST &&
                 settings->threads <= THREADS_MOST && settings->snapshots >= 1 &&
                 settings->snapshots <= SNAPSHOTS_MOST;
     for (unsigned i = 0; good && i < settings->sizes; i++) {
@@ -700,7 +843,7 @@ static int parse(int argc, char **argv, struct settings *settings)
 
 int main(int argc, char **argv)
 {
-    struct settings settings = {.directory = ".", .snapshots = 100, .threads = 1, .fio = true};
+    struct settings settings = {.directory = ".", .snapshots = 25, .fio = true};
     if (parse(argc, argv, &settings) != 0) {
         return 2;
     }
@@ -710,15 +853,16 @@ int main(int argc, char **argv)
         printf("SKIP: this kernel (%s) does not track written pages for us\n", probe.kernel);
         return 77;
     }
-    json_t *firsts = json_array(), *rows = json_array();
-    int rc = firsts != NULL && rows != NULL ? 0 : -ENOMEM;
+    struct figures figures = {json_array(), json_array(), json_array()};
+    int rc = 0;
     for (unsigned i = 0; rc == 0 && i < settings.sizes; i++) {
-        rc = run_heap(&settings, settings.heap_mib[i], firsts, rows);
+        rc = run_size(&settings, settings.heap_mib[i], &figures);
     }
     if (rc == 0 && settings.json_path != NULL) {
-        rc = write_json(&settings, firsts, rows);
+        rc = write_json(&settings, &figures);
     }
-    json_decref(firsts);
-    json_decref(rows);
+    json_decref(figures.firsts);
+    json_decref(figures.rows);
+    json_decref(figures.forks);
     return rc == 0 ? 0 : 1;
 }

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Snapshots of 64 MiB, 1 GiB and 4 GiB heaps beside fio and beside a bare scan and copy.
+# Snapshots of 64 MiB, 1, 4 and 8 GiB heaps, by strategy, beside fio, a bare scan and copy, a stop
+# that only copies, and fork(). --quick: one small row of each kind.
 #
 #   bench/snapshot.sh BUILD_DIR [option of bench_snapshot]...
 #
 # Prints a table and writes BUILD_DIR/bench/snapshot.json. The temporary store is in BUILD_DIR, needs
-# up to 10 GiB there and 5 GiB of memory (--heap MIB for less), and is gone afterwards.
+# up to 20 GiB there and 9 GiB of memory (--heap MIB for less), and is gone afterwards.
 set -eu
 if [ $# -lt 1 ] || [ "$1" = --help ]; then
     sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2

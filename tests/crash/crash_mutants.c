@@ -105,12 +105,11 @@ static const struct {
     const char *name;
     crash_detector run;
 } detectors[] = {
-    {"explorer", explorer_detect},
-    {"errors", crash_errors_detect},
-    {"foreign", crash_foreign_detect},
-    {"late", crash_late_detect},
+    {"explorer", explorer_detect},     {"errors", crash_errors_detect},
+    {"foreign", crash_foreign_detect}, {"late", crash_late_detect},
+    {"history", crash_history_detect},
 };
-enum { EXPLORER, ERRORS, FOREIGN, LATE, DETECTORS };
+enum { EXPLORER, ERRORS, FOREIGN, LATE, HISTORY, DETECTORS };
 
 /** The test that must see a mutant; -1: not a mutant of the store. */
 static int detector_of(enum ph_mutant mutant)
@@ -131,6 +130,9 @@ static int detector_of(enum ph_mutant mutant)
     case PH_MUTANT_TRIM_KEEPS_HISTORY:
     case PH_MUTANT_SUPERBLOCK_COPY_IGNORED:
     case PH_MUTANT_NUMBER_LIMIT_IGNORED: return LATE;
+    case PH_MUTANT_CATALOG_NOT_CHECKED:
+    case PH_MUTANT_TAG_IGNORED:
+    case PH_MUTANT_ROLLBACK_NUMBER: return HISTORY;
     default: return EXPLORER;
     }
 }

@@ -43,5 +43,6 @@ typedef bool (*crash_detector)(const struct crash_budget *budget, char *why, siz
 bool crash_errors_detect(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_foreign_detect(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_late_detect(const struct crash_budget *budget, char *why, size_t why_size);
+bool crash_history_detect(const struct crash_budget *budget, char *why, size_t why_size);
 
 #endif /* CRASH_MUTANTS_H */

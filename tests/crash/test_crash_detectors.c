@@ -41,6 +41,12 @@ static void what_lost_writes_cannot_show_holds_as_well(void **state)
     detect(crash_late_detect);
 }
 
+static void tags_and_readers_pin_and_rollback_is_new(void **state)
+{
+    (void)state;
+    detect(crash_history_detect);
+}
+
 /**
  * A drive left garbage in the first sector of a record that was torn, then recovery's tombstone got
  * as far as the magic: the number in the stamp is noise. Found by the explorer.
@@ -83,6 +89,7 @@ int main(void)
         cmocka_unit_test(every_failing_operation_and_allocation_leaves_a_good_store),
         cmocka_unit_test(whole_blocks_in_the_wrong_place_are_never_believed),
         cmocka_unit_test(what_lost_writes_cannot_show_holds_as_well),
+        cmocka_unit_test(tags_and_readers_pin_and_rollback_is_new),
         cmocka_unit_test(noise_in_the_stamp_of_a_torn_record_is_no_damage),
     };
     crash_keep_memory();

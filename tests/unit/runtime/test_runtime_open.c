@@ -359,6 +359,58 @@ static void probing_changes_nothing(void **state)
     assert_int_equal(kit_files(), 0);
 }
 
+struct ladder {
+    unsigned strategies, chosen;
+    bool above_is_usable;
+};
+
+static void look_at_strategy(void *context, const struct phantom_strategy *strategy)
+{
+    struct ladder *ladder = context;
+    assert_true(strlen(strategy->name) > 0 && strlen(strategy->needs) > 0);
+    ladder->strategies++;
+    ladder->chosen += strategy->chosen;
+    assert_true(!strategy->chosen || (strategy->why_not == NULL && !ladder->above_is_usable));
+    ladder->above_is_usable = ladder->above_is_usable || strategy->why_not == NULL;
+}
+
+static void exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one(void **state)
+{
+    (void)state;
+    for (int marked = 0; marked < 2; marked++) {
+        struct ladder ladder = {0};
+        phantom_probe_strategies(marked != 0, look_at_strategy, &ladder);
+        assert_true(ladder.strategies >= 3);
+        assert_int_equal(ladder.chosen, 1);
+    }
+}
+
+static void counters_tell_of_the_snapshots_taken(void **state)
+{
+    struct phantom_options options = kit_options(*state, SUM);
+    struct phantom_world *world = NULL;
+    assert_int_equal(phantom_open(kit_path("w.phantom"), &options, &world, NULL), 0);
+    assert_int_equal(phantom_snapshot(world, NULL), 0);
+    struct phantom_counters counters = {.size = sizeof(counters)};
+    assert_int_equal(phantom_counters(world, &counters), 0);
+    assert_true(counters.snapshots >= 1 && counters.bytes_written > 0);
+    uint64_t pauses = 0;
+    for (unsigned i = 0; i < PHANTOM_PAUSE_BUCKETS; i++) {
+        pauses += counters.pause_histogram[i];
+        assert_true(i == 0 || phantom_pause_bucket_most(i) > phantom_pause_bucket_most(i - 1));
+    }
+    assert_int_equal(pauses, counters.snapshots);
+    assert_in_range(counters.pause_p50_ns, 1, counters.pause_most_ns);
+    /* A host that was built when there were fewer members. */
+    struct phantom_counters few = {.size = offsetof(struct phantom_counters, refused_space)};
+    assert_int_equal(phantom_counters(world, &few), 0);
+    assert_int_equal(few.snapshots, counters.snapshots);
+    assert_int_equal(few.bytes_written, 0);
+    counters.size = sizeof(counters) + 8;
+    assert_int_equal(phantom_counters(world, &counters), PHANTOM_EINVALID);
+    assert_int_equal(phantom_close(world), 0);
+}
+
 int main(int argc, char **argv)
 {
     kit_begin(argc, argv);
@@ -372,6 +424,8 @@ int main(int argc, char **argv)
         CASE(existing_only_never_gives_birth),
         CASE(birth_options_do_not_matter_to_an_existing_world),
         CASE(a_second_opening_is_busy),
+        CASE(exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one),
+        CASE(counters_tell_of_the_snapshots_taken),
         CASE(what_is_not_a_store_is_refused_and_left_alone),
         CASE(strange_paths_fail_and_name_their_cause),
         CASE(a_link_to_a_store_opens_the_store),

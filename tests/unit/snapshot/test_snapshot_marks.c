@@ -297,6 +297,24 @@ static void hot_pages_are_left_to_the_stop(void **state)
     }
 }
 
+static void what_was_staged_live_is_what_is_committed(void **state)
+{
+    (void)state;
+    const struct kit_kind *kinds[] = {&async_marks, &cards};
+    for (unsigned i = 0; i < 2; i++) {
+        struct kit kit;
+        struct snap_engine_options options = {.staging_pages = 2048, .check_against_heap = true};
+        kit_begin_with(&kit, kinds[i], PAGES, &options);
+        for (uint64_t round = 1; round < 5; round++) { /* more of the staging area each time */
+            kit_fill_range(&kit, 100 * round, 400 * round, round);
+            kit_snapshot_ok(&kit);
+            assert_int_equal(kit.report.pages_live, 400 * round);
+        }
+        kit_reopen(&kit);
+        kit_end(&kit);
+    }
+}
+
 static void fill_nearly_all_while_stopping(struct kit *kit)
 {
     kit->before_stop = NULL;
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(without_a_barrier_marks_are_cleared_only_in_the_stop),
         cmocka_unit_test(where_nothing_tracks_marks_are_chosen),
         cmocka_unit_test(hot_pages_are_left_to_the_stop),
+        cmocka_unit_test(what_was_staged_live_is_what_is_committed),
         cmocka_unit_test(a_residue_larger_than_staging_is_written_in_the_stop_and_counted),
         cmocka_unit_test(every_time_falls_into_the_bucket_that_ends_at_or_after_it),
         cmocka_unit_test(percentiles_come_from_the_histogram),

@@ -261,6 +261,7 @@ static void random_history_matches_the_model(void **state)
     struct fixture *f = fixture_new(LIMIT, 3000);
     f->tick = INT64_C(300000000);
     for (uint32_t round = 1; round <= 400; round++) {
+        fixture_budget(f, 16 << 20);
         struct snap_txn *txn = fixture_begin(f);
         uint64_t count = ph_rng_below(&rng, 8) == 0 ? 600 : ph_rng_below(&rng, 12);
         uint64_t near = ph_rng_below(&rng, 2700);
@@ -309,6 +310,7 @@ static void store_of_constant_size_keeps_a_constant_file(void **state)
     struct fixture *f = fixture_new(LIMIT, 1000);
     uint64_t size_at_100 = 0, size = 0, used_at_100 = 0;
     struct snap_store_usage usage;
+    fixture_budget(f, 1000 * SNAP_PAGE_SIZE);
     for (uint32_t i = 1; i <= 1000; i++) {
         fixture_put(f, i * 7 % 900, 5, i);
         if (i == 100) {
@@ -321,7 +323,6 @@ static void store_of_constant_size_keeps_a_constant_file(void **state)
     snap_store_usage(f->store, &usage);
     assert_true(usage.data_bytes_used <= 20 * used_at_100);
     assert_true(size <= 2 * size_at_100 + (16 << 20));
-    assert_true(snap_store_list(f->store, NULL, 0) <= FIXTURE_SLOTS / 4 * 3);
     fixture_check(f);
     fixture_reopen(f);
     fixture_check(f);
@@ -344,19 +345,21 @@ static void old_generations_are_thinned_to_one_a_second(void **state)
     struct snap_store_params params = fixture_params();
     params.ring_slots = 256;
     struct fixture *f = fixture_with(params, 500);
+    const struct snap_retention retention = {.all_s = 10};
+    assert_int_equal(snap_store_set_retention(f->store, &retention), 0);
     for (uint32_t i = 1; i <= 600; i++) { /* ten a second, for a minute */
         f->tick = INT64_C(100000000);
         fixture_put(f, i % 300, 1, i);
     }
     struct snap_generation list[STORE_RING_SLOTS];
     size_t count = snap_store_list(f->store, list, STORE_RING_SLOTS);
-    assert_true(count >= 32 + 50 && count <= 32 + 60);
+    assert_true(count >= 100 + 50 && count <= 100 + 61);
     for (size_t i = 1; i < count; i++) {
         int64_t gap = list[i].time_ns - list[i - 1].time_ns;
-        if (i >= count - 31) {
-            assert_int_equal(gap, 100000000); /* the newest are all there */
-        } else if (i < count - 32) {
-            assert_true(gap >= 1000000000 && gap <= 1200000000);
+        if (i >= count - 99) {
+            assert_int_equal(gap, 100000000); /* the newest ten seconds are all there */
+        } else if (i < count - 110) {
+            assert_true(gap == 1000000000 || i == 1);
         }
     }
     fixture_check(f);
@@ -441,6 +444,7 @@ static void generation_that_a_reader_uses_is_kept(void **state)
     fixture_put(f, 0, 50, 2);
     fixture_put(f, 0, 50, 3);
     f->io->locked[0] = SNAP_LOCK_GENERATION(2);
+    fixture_budget(f, 1);
     for (uint32_t i = 4; i <= 100; i++) {
         fixture_put(f, i % 100, 5, i);
     }
@@ -455,6 +459,7 @@ static void generation_that_a_reader_uses_is_kept(void **state)
     }
     fixture_reopen(f);
     fixture_check(f);
+    fixture_budget(f, 1);
     f->io->locked[0] = 0;
     fixture_put(f, 0, 1, 200);
     count = snap_store_list(f->store, list, STORE_RING_SLOTS);
@@ -464,27 +469,30 @@ static void generation_that_a_reader_uses_is_kept(void **state)
     fixture_free(f);
 }
 
-static void too_many_locked_generations_refuse_the_commit_and_lose_nothing(void **state)
+static void locked_generations_leave_a_full_ring_for_the_catalog(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(LIMIT, 500);
+    fixture_budget(f, 1);
+    for (uint32_t i = 1; i <= 11; i++) {
+        f->io->locked[i - 1] = SNAP_LOCK_GENERATION(i);
+    }
     for (uint32_t i = 1; i <= 12; i++) {
         fixture_put(f, i, 5, i);
     }
     assert_int_equal(snap_store_list(f->store, NULL, 0), 12);
-    for (uint32_t i = 0; i < 11; i++) {
-        f->io->locked[i] = SNAP_LOCK_GENERATION(1 + i);
+    for (uint32_t i = 13; i <= 100; i++) {
+        fixture_put(f, i % 20, 5, i);
     }
-    struct snap_txn *txn = fixture_begin(f);
-    fixture_stage(f, txn, 7, 99);
-    assert_int_equal(fixture_try_commit(f, txn), PHANTOM_EBUSY);
-    memcpy(f->now, fixture_tags(f, 12), f->pages * sizeof *f->now);
+    fixture_reopen(f);
+    struct snap_generation list[STORE_RING_SLOTS];
+    assert_int_equal(snap_store_list(f->store, list, STORE_RING_SLOTS), 11 + 2);
+    assert_int_equal(list[10].number, 11);
     fixture_check(f);
+    fixture_budget(f, 1);
     f->io->locked[4] = 0; /* one reader leaves */
     fixture_put(f, 7, 1, 100);
-    assert_int_equal(snap_store_current(f->store)->number, 13);
-    struct snap_generation list[STORE_RING_SLOTS];
-    assert_int_equal(snap_store_list(f->store, list, STORE_RING_SLOTS), 12);
+    assert_int_equal(snap_store_list(f->store, list, STORE_RING_SLOTS), 10 + 2);
     assert_int_equal(list[4].number, 6);
     fixture_check(f);
     fixture_reopen(f);
@@ -512,7 +520,7 @@ int main(void)
         cmocka_unit_test(file_grows_by_less_than_a_segment_when_that_is_all_there_is),
         cmocka_unit_test(history_gives_way_when_the_file_cannot_grow),
         cmocka_unit_test(generation_that_a_reader_uses_is_kept),
-        cmocka_unit_test(too_many_locked_generations_refuse_the_commit_and_lose_nothing),
+        cmocka_unit_test(locked_generations_leave_a_full_ring_for_the_catalog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -478,7 +478,7 @@ static void *commit_often(void *argument)
     char root[20];
     snprintf(root, sizeof(root), "list %d", worker->number);
     worker->good = true;
-    for (uint64_t i = 0; worker->good && i < 40; i++) {
+    for (uint64_t i = 0; worker->good && i < 12; i++) {
         push_node(worker->space, root, i);
         worker->good = phantom_space_commit(worker->space) == 0;
     }
@@ -503,16 +503,16 @@ static void sixteen_threads_share_their_commits(void **state)
     }
     struct phantom_space_counters counters = {.size = sizeof(counters)};
     kit_assert_result(phantom_space_counters(space, &counters), 0);
-    assert_int_equal(counters.acknowledged, THREADS * 40);
-    assert_true(counters.generations < THREADS * 40);
+    assert_int_equal(counters.acknowledged, THREADS * 12);
+    assert_true(counters.generations < THREADS * 12);
     phantom_space_abandon(space); /* what was acknowledged is there all the same */
     space = kit_open("a.phantom", &options);
     for (int i = 0; i < THREADS; i++) {
         char root[20];
         snprintf(root, sizeof(root), "list %d", i);
-        assert_int_equal(count_nodes(space, root), 40);
+        assert_int_equal(count_nodes(space, root), 12);
     }
-    assert_int_equal(kit_blocks(space), THREADS * 40);
+    assert_int_equal(kit_blocks(space), THREADS * 12);
     kit_check(space);
     kit_close(space);
 }
