@@ -339,8 +339,8 @@ PHANTOM_API int phantom_space_check(struct phantom_space *space, struct phantom_
  * own thread; those that come while it does share the next one.
  *
  * @return 0, or
- *   PHANTOM_ENOSPACE   refused for lack of space; everybody who waited gets it, the space goes on,
- *                      and calling again is right after something was freed
+ *   PHANTOM_ENOSPACE   refused, no room on the disk; everybody who waited gets it, the space goes
+ *                      on, and calling again is right when there is room
  *   PHANTOM_ETIMEOUT   an operation of another thread did not end in options.stop_timeout_ms;
  *                      likewise
  *   -ENOMEM, PHANTOM_EBUSY, PHANTOM_ECORRUPT, -errno   not written; likewise

@@ -162,8 +162,8 @@ static unsigned sleepers(struct ledger *ledger)
 static int ledger_commit(void *context)
 {
     struct ledger *ledger = context;
-    int value = atomic_load(&ledger->value); /* the cut */
-    space_group_close_round(&ledger->group);
+    space_group_close_round(&ledger->group); /* the cut: */
+    int value = atomic_load(&ledger->value);
     if (atomic_fetch_add(&ledger->commits, 1) == 0) {
         atomic_store(&ledger->cut_done, true);
         while (sleepers(ledger) < ledger->wait_sleepers) {

@@ -50,11 +50,12 @@ static int bank_commit(void *context)
     if (bank->refuse_every != 0 && bank->commits % bank->refuse_every == 0) {
         rc = bank->refused_with; /* before the cut */
     } else {
+        /* Nobody is stopped here: what is looked at after the round is closed has all of it. */
+        space_group_close_round(&bank->group);
         for (int i = 0; i < THREADS; i++) {
             atomic_store_explicit(&bank->durable[i], atomic_load(&bank->done[i]),
                                   memory_order_relaxed);
         }
-        space_group_close_round(&bank->group);
         hal_yield();
     }
     atomic_fetch_sub(&bank->leaders, 1);
