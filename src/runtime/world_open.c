@@ -324,6 +324,28 @@ static struct heap_params heap_params(struct phantom_world *world)
                                 .os = {.context = world, .discard = discard_pages}};
 }
 
+/** Attaching the heap reads the tables at the front of each chunk: bring them in together, and
+ * learn of damage in them while it can still be returned. */
+static int load_heap_tables(struct phantom_world *world, struct phantom_diag *diag)
+{
+    enum { TABLE_PAGES = 3 }; /* header and block table */
+    const uint64_t chunk_pages = HEAP_CHUNK_BYTES / SNAP_PAGE_SIZE;
+    uint64_t end = snap_store_current(world->store)->heap_pages;
+    size_t count = 0, most = (size_t)((end + chunk_pages - 1) / chunk_pages * TABLE_PAGES);
+    uint64_t *pages = ph_alloc((most + 1) * sizeof(*pages));
+    if (pages == NULL) {
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    for (uint64_t chunk = 0; chunk < end; chunk += chunk_pages) {
+        for (uint64_t page = chunk; page < end && page < chunk + TABLE_PAGES; page++) {
+            pages[count++] = page;
+        }
+    }
+    int result = snap_engine_load_list(world->engine, pages, count, diag);
+    ph_free(pages);
+    return result;
+}
+
 /** From an open store with a generation to a machine ready to run. */
 static int resume(struct phantom_world *world, struct phantom_diag *diag)
 {
@@ -348,6 +370,9 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
     int result = world_reserve_memory(world, params->heap_base, params->heap_size, diag);
     if (result == 0) {
         result = open_engine(world, diag);
+    }
+    if (result == 0) {
+        result = load_heap_tables(world, diag);
     }
     if (result == 0) {
         const struct heap_params heap = heap_params(world);
@@ -445,6 +470,9 @@ static int give_birth(struct phantom_world *world, struct phantom_diag *diag)
     int result = create_store(world, birth_path, diag);
     if (result == 0) {
         result = open_engine(world, diag);
+    }
+    if (result == 0) {
+        result = load_heap_tables(world, diag);
     }
     if (result == 0) {
         const struct heap_params heap = heap_params(world);

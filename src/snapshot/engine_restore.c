@@ -154,6 +154,17 @@ int snap_engine_load(struct snap_engine *engine, uint64_t first, uint64_t count,
     return engine->lazy != NULL ? lazy_restore_load(engine->lazy, first, count, diag) : 0;
 }
 
+int snap_engine_load_list(struct snap_engine *engine, const uint64_t *pages, size_t count,
+                          struct phantom_diag *diag)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (pages[i] >= engine->memory->page_count) {
+            return ph_fail(diag, PHANTOM_EINVALID, "page %" PRIu64 " is out of range", pages[i]);
+        }
+    }
+    return engine->lazy != NULL ? lazy_restore_load_list(engine->lazy, pages, count, diag) : 0;
+}
+
 void snap_engine_restore_progress(struct snap_engine *engine, struct snap_restore_progress *out)
 {
     if (engine->lazy != NULL) {

@@ -289,6 +289,35 @@ int lazy_restore_load(struct lazy_restore *lazy, uint64_t first, uint64_t count,
     return rc;
 }
 
+int lazy_restore_load_list(struct lazy_restore *lazy, const uint64_t *pages, size_t count,
+                           struct phantom_diag *diag)
+{
+    struct reader *reader = &lazy->bulk;
+    int rc = check_process(lazy);
+    if (rc != 0) {
+        return ph_fail(diag, rc, "loading pages: %s", phantom_strerror(rc));
+    }
+    pthread_mutex_lock(&reader->mutex);
+    for (size_t at = 0; rc == 0 && at < count;) {
+        unsigned list = 0;
+        for (; at < count && list < SNAP_READ_PAGES; at++) {
+            if (is_unloaded(lazy, pages[at])) {
+                reader->page[list++] = pages[at];
+            }
+        }
+        if (list != 0) {
+            rc = read_list(lazy, reader, list);
+            rc = rc != 0 ? rc : install_list(lazy, reader, list, true);
+        }
+    }
+    if (rc != 0) {
+        give_up(lazy, rc, &reader->diag, false);
+        ph_fail(diag, rc, "%s", reader->diag.text);
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return rc;
+}
+
 /* ---- in the background --------------------------------------------------------------------- */
 
 /** Next unloaded page of the working set, or PAGE_SET_END. */

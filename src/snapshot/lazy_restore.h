@@ -45,6 +45,10 @@ void lazy_restore_forget(struct lazy_restore *lazy, uint64_t first, uint64_t cou
 int lazy_restore_load(struct lazy_restore *lazy, uint64_t first, uint64_t count,
                       struct phantom_diag *diag);
 
+/** The same for single pages, many in flight at once; those that are not loaded yet. */
+int lazy_restore_load_list(struct lazy_restore *lazy, const uint64_t *pages, size_t count,
+                           struct phantom_diag *diag);
+
 /** 0, or the error for which the world had to be given up, with its sentence. Any thread. */
 int lazy_restore_failure(struct lazy_restore *lazy, struct phantom_diag *diag);
 

@@ -139,6 +139,12 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
 int snap_engine_load(struct snap_engine *engine, uint64_t first, uint64_t count,
                      struct phantom_diag *diag);
 
+/** Bring in single pages that will be needed at once, many reads in flight instead of one fault
+ * after the other. Returns and threads as for snap_engine_load(), but a hole need not be there
+ * then. */
+int snap_engine_load_list(struct snap_engine *engine, const uint64_t *pages, size_t count,
+                          struct phantom_diag *diag);
+
 struct snap_restore_progress {
     bool lazy;
     bool complete;           /* all is in memory */

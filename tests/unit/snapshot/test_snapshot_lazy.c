@@ -219,6 +219,15 @@ static void the_kernel_reaches_loaded_pages(void **state)
     lazy_expect_heap(&kit, 1);
     lazy_reopen(&kit, SNAP_RESTORE_EAGER);
     assert_int_equal(snap_engine_load(kit.engine, 0, PAGES, &kit.diag), 0);
+    const uint64_t list[] = {5, 1999, 800 /* hole */, 5, 1200, PAGES};
+    assert_int_equal(snap_engine_load_list(kit.engine, list, 5, &kit.diag), 0);
+    lazy_reopen(&kit, SNAP_RESTORE_LAZY);
+    assert_int_equal(snap_engine_load_list(kit.engine, list, 6, &kit.diag), PHANTOM_EINVALID);
+    assert_int_equal(snap_engine_load_list(kit.engine, list, 5, &kit.diag), 0);
+    uint64_t waited = progress_of(&kit).pages_demanded;
+    assert_int_equal(kit.memory->base[1999 * PAGE], kit.shadow[1999 * PAGE]);
+    assert_int_equal(kit.memory->base[800 * PAGE], 0);
+    assert_int_equal(progress_of(&kit).pages_demanded, waited);
     lazy_expect_heap(&kit, 1);
     lazy_end(&kit);
 }
