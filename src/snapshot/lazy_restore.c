@@ -30,6 +30,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_probe.h"
 #include "snapshot_internal.h"
 
 #include <errno.h>
@@ -233,6 +234,7 @@ static void demand(void *context, uint64_t page)
     pthread_mutex_lock(&reader->mutex);
     if (is_unloaded(lazy, page)) {
         note_demand(lazy, page);
+        PH_PROBE1(restore_fault, page);
         reader->page[0] = page;
         rc = read_list(lazy, reader, 1);
         rc = rc != 0 ? rc : install_list(lazy, reader, 1, true);

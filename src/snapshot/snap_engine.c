@@ -19,6 +19,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_probe.h"
 #include "snapshot_internal.h"
 
 #include <errno.h>
@@ -140,6 +141,7 @@ static int phase_stop(struct passage *p)
         return ph_fail(p->diag, rc, "the world did not stop within %d ms: %s", timeout_ms,
                        phantom_strerror(rc));
     }
+    PH_PROBE1(cut, p->report->stop_wait_ns);
     start = clock_ns(CLOCK_MONOTONIC);
     pthread_mutex_lock(&engine->discard_lock);
     engine->round.stopped = true;
@@ -151,6 +153,7 @@ static int phase_stop(struct passage *p)
     pthread_mutex_unlock(&engine->discard_lock);
     p->report->pause_ns = since_ns(start);
     engine->world.resume(engine->world.context);
+    PH_PROBE1(resume, p->report->pause_ns);
     return rc;
 }
 
@@ -229,11 +232,17 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
         rc = lazy_restore_failure(engine->lazy, diag);
     } else {
         page_set_clear(&engine->unwritten);
+        PH_PROBE0(snapshot_begin);
         rc = take_snapshot(&passage);
     }
     report->total_ns = since_ns(start);
     report->writes_stopped = engine->round.writes_stopped;
     snap_engine_count_snapshot(engine, rc, report);
+    if (rc == 0) {
+        PH_PROBE2(commit, report->generation.number, report->total_ns);
+    } else {
+        PH_PROBE1(refused, rc);
+    }
     if (rc == PHANTOM_EPOISONED) {
         engine->poisoned = true;
     }
