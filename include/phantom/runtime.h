@@ -207,6 +207,18 @@ PHANTOM_API int phantom_counters(const struct phantom_world *world, struct phant
 PHANTOM_API uint64_t phantom_pause_bucket_most(unsigned bucket);
 
 /**
+ * Counters in the text format that Prometheus reads, for a host that serves its own metrics.
+ * @param counters  filled in by phantom_counters(), with the size of this version
+ * @param label     value of the label `world` of every sample
+ * @param text      NULL allowed when size is 0
+ * @return bytes of the text without its terminator, also when they did not fit into `size`; or
+ *         PHANTOM_EINVALID
+ * @threads any
+ */
+PHANTOM_API int phantom_counters_prometheus(const struct phantom_counters *counters,
+                                            const char *label, char *text, size_t size);
+
+/**
  * Take a last snapshot if anything ran since the last one, seal the store, free the world. The
  * world is gone in any case.
  * @return 0, or the error of the last snapshot
