@@ -61,7 +61,6 @@ enum cli_option {
     CLI_FORCE = 4,
     CLI_PARTIAL = 8,
     CLI_BYTES = 16,
-    CLI_OBJECTS = 32,
     CLI_DEEP = 64,
     CLI_GENERATION = 128,
     CLI_GOOD_BAD = 256,

@@ -105,7 +105,6 @@ static const struct option all_options[] = {{"json", no_argument, NULL, CLI_JSON
                                             {"force", no_argument, NULL, CLI_FORCE},
                                             {"partial", no_argument, NULL, CLI_PARTIAL},
                                             {"bytes", no_argument, NULL, CLI_BYTES},
-                                            {"objects", no_argument, NULL, CLI_OBJECTS},
                                             {"deep", no_argument, NULL, CLI_DEEP},
                                             {"generation", required_argument, NULL, CLI_GENERATION},
                                             {"good", required_argument, NULL, CLI_GOOD_BAD},

@@ -4,12 +4,19 @@
  */
 #include "cli.h"
 
-#include "cmd_diff.h"
-
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_BYTES = 4096 };
+
+struct cli_diff {
+    struct phantom_store *store;
+    uint64_t from, to, heap_base;
+    struct phantom_page_range *range;
+    size_t count, capacity;
+    uint64_t pages[4]; /* by enum phantom_change */
+};
 
 static const char *const change_names[] = {"", "added", "removed", "changed"};
 
@@ -107,12 +114,6 @@ static int print_text(struct cli_diff *diff, unsigned given, struct phantom_diag
             }
         }
     }
-    if ((given & CLI_OBJECTS) != 0) {
-        int error = cli_diff_objects(diff, NULL, diag);
-        if (error != 0) {
-            return cli_fail(error, diag);
-        }
-    }
     char bytes[24];
     cli_bytes_text((diff->pages[1] + diff->pages[2] + diff->pages[3]) * PAGE_BYTES, bytes);
     printf("%llu pages added, %llu removed, %llu changed: %s", (unsigned long long)diff->pages[1],
@@ -150,9 +151,6 @@ static int print_document(struct cli_diff *diff, const char *path, unsigned give
         json_object_set(document, "byte_ranges", run.rows);
         json_object_set_new(document, "bytes_changed", json_integer((json_int_t)run.total));
     }
-    if (error == 0 && (given & CLI_OBJECTS) != 0) {
-        error = cli_diff_objects(diff, document, diag);
-    }
     json_decref(ranges);
     json_decref(run.rows);
     if (error != 0) {
@@ -188,8 +186,7 @@ static int compare(struct cli_diff *diff, const struct cli_arguments *arguments)
 static int run(int argc, char **argv)
 {
     struct cli_arguments arguments;
-    int result = cli_parse(&cli_command_diff, argc, argv, CLI_JSON | CLI_BYTES | CLI_OBJECTS, 2, 3,
-                           &arguments);
+    int result = cli_parse(&cli_command_diff, argc, argv, CLI_JSON | CLI_BYTES, 2, 3, &arguments);
     if (result != CLI_OK || arguments.done) {
         return result;
     }
@@ -205,10 +202,8 @@ static int run(int argc, char **argv)
 }
 
 const struct cli_command cli_command_diff = {
-    "diff", "[--bytes] [--objects] [--json] STORE FROM [TO]",
-    "show what differs between two generations",
+    "diff", "[--bytes] [--json] STORE FROM [TO]", "show what differs between two generations",
     "  FROM, TO          numbers or tags; TO is the newest by default\n"
     "  --bytes           also which bytes differ\n"
-    "  --objects         also which objects were created, freed and changed\n"
     "  --json            one JSON document\n",
     run};
