@@ -161,7 +161,8 @@ static int host_open(struct host *host, uint64_t heap_gib, struct phantom_diag *
         rc = snap_store_open(&host->io.io, 0, &host->store, &recovery, diag);
     }
     if (rc == 0) {
-        struct snap_world world = {host, stop, resume, heap_pages};
+        struct snap_world world = {
+            .context = host, .stop = stop, .resume = resume, .heap_pages = heap_pages};
         struct snap_engine_options options = {
             .strategy = "cards", .staging_pages = 1024, .all_stores_marked = true};
         rc = snap_engine_open(host->memory, host->store, &world, &options, &host->engine, diag);

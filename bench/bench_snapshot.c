@@ -511,7 +511,8 @@ static int bench_open(struct bench *bench, uint64_t heap_mib, struct phantom_dia
     if (rc != 0) {
         return rc;
     }
-    struct snap_world world = {herd, herd_stop, herd_resume, herd_heap_pages};
+    struct snap_world world = {
+        .context = herd, .stop = herd_stop, .resume = herd_resume, .heap_pages = herd_heap_pages};
     struct snap_engine_options options = {.strategy = bench->method->strategy,
                                           .all_stores_marked = bench->method->marked,
                                           .staging_pages = bench->settings->staging_pages};
