@@ -16,8 +16,8 @@ static size_t words_for(uint64_t block_count)
 
 int block_space_init(struct block_space *space, uint64_t data_start, uint64_t block_count)
 {
-    *space =
-        (struct block_space){.data_start = data_start, .cursor = data_start, .high = data_start};
+    *space = (struct block_space){
+        .data_start = data_start, .cursor = data_start, .high = data_start, .none_of = UINT64_MAX};
     space->bitmap = ph_zalloc(words_for(block_count), sizeof *space->bitmap);
     space->birth = ph_zalloc((size_t)block_count, sizeof *space->birth);
     if (space->bitmap == NULL || space->birth == NULL) {
@@ -53,6 +53,7 @@ int block_space_grow(struct block_space *space, uint64_t block_count)
     memset(birth + space->block_count, 0,
            (size_t)(block_count - space->block_count) * sizeof *birth);
     space->block_count = block_count;
+    space->none_of = UINT64_MAX;
     return 0;
 }
 
@@ -74,6 +75,7 @@ void block_space_release(struct block_space *space, uint64_t block)
     PH_CHECK(block >= space->data_start && block < space->block_count);
     PH_CHECK(space->birth[block] != 0);
     space->birth[block] = 0;
+    space->none_of = UINT64_MAX;
     space->bitmap[block / WORD_BITS] &= ~(UINT64_C(1) << (block % WORD_BITS));
     space->used--;
 }
@@ -103,45 +105,44 @@ static uint64_t find_bit(const struct block_space *space, uint64_t from, uint64_
     return limit;
 }
 
-/* Look in [from, limit) for a free run: the first of at least `enough` blocks, else the longest. */
+/* The first free run of at least `least` blocks that begins in [from, limit); as far as `want`. */
 static uint64_t search(const struct block_space *space, uint64_t from, uint64_t limit,
-                       uint64_t enough, uint64_t *first)
+                       uint64_t want, uint64_t least, uint64_t *first)
 {
-    uint64_t longest = 0;
-    while (from < limit && longest < enough) {
+    while (from < limit) {
         uint64_t start = find_bit(space, from, limit, false);
-        uint64_t stop = limit - start > enough ? start + enough : limit;
-        uint64_t end = find_bit(space, start, stop, true);
-        if (end - start > longest) {
-            longest = end - start;
+        uint64_t left = space->block_count - start;
+        uint64_t end = find_bit(space, start, start + (left < want ? left : want), true);
+        if (start < limit && end - start >= least) {
             *first = start;
+            return end - start;
         }
         from = end + 1;
     }
-    return longest;
+    return 0;
 }
 
-uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t generation,
-                              uint64_t *first)
+uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t least,
+                              uint64_t generation, uint64_t *first)
 {
-    PH_CHECK(want != 0 && generation != 0);
-    uint64_t start = 0, wrapped_start = 0;
-    uint64_t count = search(space, space->cursor, space->block_count, want, &start);
-    if (count < want) {
-        uint64_t wrapped =
-            search(space, space->data_start, space->block_count, want, &wrapped_start);
-        if (wrapped > count) {
-            count = wrapped;
-            start = wrapped_start;
-        }
+    PH_CHECK(least != 0 && want >= least && generation != 0);
+    if (least >= space->none_of) {
+        return 0;
+    }
+    uint64_t start = 0;
+    uint64_t count = search(space, space->cursor, space->block_count, want, least, &start);
+    if (count == 0) {
+        count = search(space, space->data_start, space->cursor, want, least, &start);
+    }
+    if (count == 0) {
+        space->none_of = least;
+        return 0;
     }
     for (uint64_t i = 0; i < count; i++) {
         PH_CHECK(block_space_take(space, start + i, generation));
     }
-    if (count != 0) {
-        *first = start;
-        space->cursor = start + count;
-    }
+    *first = start;
+    space->cursor = start + count;
     return count;
 }
 

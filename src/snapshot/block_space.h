@@ -20,8 +20,9 @@ struct block_space {
     uint64_t block_count;
     uint64_t data_start;
     uint64_t used;
-    uint64_t cursor; /* next-fit: where the last run ended */
-    uint64_t high;   /* no block from here on is in use */
+    uint64_t cursor;  /* next-fit: where the last run ended */
+    uint64_t none_of; /* there is no free run of so many blocks, as long as none is released */
+    uint64_t high;    /* no block from here on is in use */
 };
 
 struct block_list {
@@ -48,11 +49,11 @@ static inline bool block_space_is_used(const struct block_space *space, uint64_t
 bool block_space_take(struct block_space *space, uint64_t block, uint64_t generation);
 
 /**
- * Allocate a contiguous run of at most `want` blocks: the whole of it if there is such a run, else
- * the best of what a second look finds. Returns the count; 0: no block is free.
+ * Allocate a contiguous run of at least `least` and at most `want` blocks: the first behind the
+ * cursor. Returns the count; 0: there is no such run.
  */
-uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t generation,
-                              uint64_t *first);
+uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t least,
+                              uint64_t generation, uint64_t *first);
 void block_space_release(struct block_space *space, uint64_t block);
 
 /** The block behind the last one in use. */

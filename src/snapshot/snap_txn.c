@@ -25,6 +25,8 @@ enum {
     NODE_SLOTS = 64, /* arena slots beyond the staging capacity, for map nodes on their way out */
     ARENA_ALIGNMENT = 2 << 20,
     RUN_WANTED = 1024, /* blocks asked for at a time by large commits */
+    RUN_LEAST = 64,    /* shorter runs are not used if there is another way */
+    FILE_MOST = 3,     /* times what is in use: so large may the file become to find longer ones */
 };
 
 struct slot {
@@ -202,6 +204,25 @@ static int reserve_taken(struct snap_txn *txn, struct phantom_diag *diag)
     return 0;
 }
 
+/* A run of up to `want` blocks. Short ones are left to grow longer: rather than to fill them the
+ * file grows, up to three times what is in use. 0: full. */
+static uint64_t allocate_run(struct snap_txn *txn, uint64_t want, uint64_t *first)
+{
+    struct snap_store *store = txn->store;
+    struct block_space *space = &store->space;
+    for (uint64_t least = want < RUN_LEAST ? want : RUN_LEAST;; least = (least + 3) / 4) {
+        uint64_t count = block_space_allocate(space, want, least, txn->number, first);
+        uint64_t blocks = space->block_count - space->data_start + store->file.segment_blocks;
+        if (count == 0 && blocks <= FILE_MOST * space->used &&
+            grow_file(store, block_space_free_count(space) + want, NULL) == 0) {
+            count = block_space_allocate(space, want, least, txn->number, first);
+        }
+        if (count != 0 || least == 1) {
+            return count;
+        }
+    }
+}
+
 /* The next block to write to. `want`: how many the caller is going to ask for from here on. */
 static int take_block(struct snap_txn *txn, uint64_t want, uint64_t *block,
                       struct phantom_diag *diag)
@@ -219,7 +240,7 @@ static int take_block(struct snap_txn *txn, uint64_t want, uint64_t *block,
         if (error != 0) {
             return error;
         }
-        txn->run_left = block_space_allocate(&store->space, want, txn->number, &txn->run_block);
+        txn->run_left = allocate_run(txn, want, &txn->run_block);
         if (txn->run_left == 0) {
             return ph_fail(diag, PHANTOM_ENOSPACE, "%s: full", store_file_name(&store->file));
         }
@@ -292,7 +313,7 @@ static int take_run(struct snap_txn *txn, uint64_t blocks, uint64_t *first,
     if (error != 0) {
         return error;
     }
-    uint64_t got = block_space_allocate(&store->space, blocks, txn->number, first);
+    uint64_t got = block_space_allocate(&store->space, blocks, blocks, txn->number, first);
     if (got == blocks) {
         note_taken(txn, *first, got);
         return 0;
