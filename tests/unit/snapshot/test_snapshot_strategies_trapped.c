@@ -73,6 +73,12 @@ int main(int argc, char **argv)
     tracking = strcmp(name, "sigbus") == 0     ? HAL_TRACK_SIGBUS
                : strcmp(name, "mprotect") == 0 ? HAL_TRACK_MPROTECT
                                                : HAL_TRACK_NONE;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    if (strcmp(name, "fork") == 0) {
+        printf("SKIP: each fork copies the page tables of a sanitizer's shadow: minutes\n");
+        return PH_TEST_SKIPPED;
+    }
+#endif
     void *handle;
     struct snap_memory *memory = create(&handle, 16);
     if (memory == NULL) {
