@@ -109,7 +109,7 @@ struct phantom_space_options {
     bool create_only;   /* fail with -EEXIST instead of opening what is there */
 
     /* Every time. */
-    const char *strategy;      /* "async", "full", ...; default: the best this machine allows */
+    const char *strategy;      /* "async", "cards", "full"; default: the best this machine allows */
     bool all_stores_announced; /* see the caveats above */
     bool without_io_uring;     /* write with threads even where io_uring works */
     bool check_snapshots;      /* compare each generation with the memory at its cut: slow */

@@ -51,6 +51,11 @@ static int check_options(struct phantom_space_options *o, struct phantom_diag *d
         strlen(o->strategy) >= sizeof(((struct phantom_space *)0)->strategy)) {
         return ph_fail(diag, PHANTOM_EINVALID, "no snapshot strategy is called '%s'", o->strategy);
     }
+    if (o->strategy != NULL && strcmp(o->strategy, "epoch") == 0) {
+        return ph_fail(diag, PHANTOM_EUNSUPPORTED,
+                       "strategy epoch wants to know of each store before it is made, and spaces "
+                       "announce afterwards");
+    }
     o->interval_ms = o->interval_ms != 0 ? o->interval_ms : DEFAULT_INTERVAL_MS;
     o->stop_timeout_ms = o->stop_timeout_ms != 0 ? o->stop_timeout_ms : DEFAULT_STOP_TIMEOUT_MS;
     if (o->stop_timeout_ms > INT32_MAX) {

@@ -166,6 +166,9 @@ static void what_is_asked_wrongly_is_refused_by_name(void **state)
     options = kit_options();
     options.strategy = "magic";
     open_fails("none.phantom", &options, PHANTOM_EINVALID, "magic");
+    options.strategy = "epoch"; /* would need a call before each store */
+    options.all_stores_announced = true;
+    open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "epoch");
     options = kit_options();
     kit_close(kit_open("a.phantom", &options));
     options.create_only = true;
