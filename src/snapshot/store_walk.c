@@ -22,6 +22,18 @@ void store_cache_finish(struct store_cache *cache)
 }
 
 /* A verified node, from the cache or the file. Valid until the next call. */
+/* Levels have places of their own: a leaf never drives out the nodes on its own path, which would
+ * be read again for each of its pages. */
+static unsigned cache_place(uint32_t level, uint64_t block)
+{
+    static const struct {
+        unsigned first, count;
+    } part[] = {{0, 64}, {64, 160}, {224, 28}, {252, 4}};
+    unsigned p = level < 3 ? level : 3;
+    return part[p].first + (unsigned)((block * UINT64_C(0x9E3779B97F4A7C15)) >> 40) % part[p].count;
+}
+_Static_assert(STORE_CACHE_NODES == 256, "cache_place() divides them");
+
 static int cached_node(const struct store_file *file, struct store_cache *cache, uint32_t level,
                        uint64_t index, uint64_t block, struct store_sum sum,
                        const struct store_node **out, struct phantom_diag *diag)
@@ -33,7 +45,7 @@ static int cached_node(const struct store_file *file, struct store_cache *cache,
             return no_memory(file, diag);
         }
     }
-    unsigned place = (unsigned)((block * UINT64_C(0x9E3779B97F4A7C15)) >> 58) % STORE_CACHE_NODES;
+    unsigned place = cache_place(level, block);
     struct store_node *node = &cache->node[place];
     bool hit = cache->key[place].block == block && store_sum_equal(cache->key[place].sum, sum) &&
                node->level == level && node->index == index && block != 0;
@@ -61,6 +73,7 @@ int store_resolve(const struct store_file *file, struct store_cache *cache,
     }
     *out = (struct store_place){.block = map->root_block, .sum = map->root_sum};
     uint32_t level = file->height;
+    uint64_t holes = 1; /* entries without data from the last one on */
     for (; level > 0 && out->block != 0; level--) {
         const struct store_node *node = NULL;
         int error = cached_node(file, cache, level - 1, page >> store_level_shift(level),
@@ -71,8 +84,12 @@ int store_resolve(const struct store_file *file, struct store_cache *cache,
         unsigned entry = (unsigned)(page >> store_level_shift(level - 1)) % STORE_FANOUT;
         out->block = node->block[entry];
         out->sum = node->sum[entry];
+        while (entry + holes < STORE_FANOUT && node->block[entry] == 0 &&
+               node->block[entry + holes] == 0) {
+            holes++;
+        }
     }
-    out->hole_end = ((page >> store_level_shift(level)) + 1) << store_level_shift(level);
+    out->hole_end = ((page >> store_level_shift(level)) + holes) << store_level_shift(level);
     if (at < overlay->count && overlay->entry[at].page < out->hole_end) {
         out->hole_end = overlay->entry[at].page;
     }

@@ -19,7 +19,7 @@ int store_walk_leaves(const struct store_file *file, const struct store_map *map
                       const struct store_overlay *overlay, uint64_t first, uint64_t end,
                       store_leaf_visitor visit, void *context, struct phantom_diag *diag);
 
-enum { STORE_CACHE_NODES = 64 };
+enum { STORE_CACHE_NODES = 256 };
 
 /* Verified nodes for readers; an entry is found by block *and* sum, so a block that was written
  * again never hits. */
