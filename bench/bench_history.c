@@ -237,7 +237,7 @@ static uint64_t commit(struct snap_store *store, const struct life *life, struct
 }
 
 static void report(const struct life *life, struct snap_store *store, struct disk *disk,
-                   uint64_t number, uint64_t pages, double seconds)
+                   uint64_t number, uint64_t pages, double seconds, bool *first)
 {
     struct snap_store_usage usage;
     snap_store_usage(store, &usage);
@@ -254,9 +254,10 @@ static void report(const struct life *life, struct snap_store *store, struct dis
                 "%" PRIu64 ", \"retained_bytes\": %" PRIu64
                 ", \"file_to_retained\": %.3f, \"mean_request_pages\": %.1f, \"generations\": %zu, "
                 "\"us_per_commit\": %.0f}",
-                ftell(life->json) > 200 ? ",\n" : "", number, amplification, usage.file_bytes,
-                usage.data_bytes_used, ratio, run, snap_store_list(store, NULL, 0), seconds);
+                *first ? "" : ",\n", number, amplification, usage.file_bytes, usage.data_bytes_used,
+                ratio, run, snap_store_list(store, NULL, 0), seconds);
     }
+    *first = false;
     disk->bytes = disk->requests = 0;
 }
 
@@ -278,12 +279,13 @@ static void live_through(const struct life *life)
     disk->bytes = disk->requests = 0;
     uint64_t pages = 0, step = life->commits / 10 != 0 ? life->commits / 10 : 1, since = 0;
     double start = seconds_now();
+    bool first = true;
     for (uint64_t i = 1; i <= life->commits; i++) {
         pages += commit(store, life, &rng, i + 1, life->pages);
         since++;
         if (i % step == 0 || i == life->commits) {
             double now = seconds_now();
-            report(life, store, disk, i, pages, (now - start) * 1e6 / (double)since);
+            report(life, store, disk, i, pages, (now - start) * 1e6 / (double)since, &first);
             pages = since = 0;
             start = seconds_now();
         }
