@@ -5,9 +5,10 @@
  *     bit_flips [--seed S] [--flips N] [--verbose]
  *
  * Two images of one store that has every kind of block (superblocks, seal, commit records,
- * tombstones, map nodes, pages of current and of older generations, free blocks): one sealed, one
- * cut off after its last commit. N damages are made without, and N with the sums above the damaged
- * block made good again (a hostile file). After each the store is opened, verified and read.
+ * tombstones, map nodes, delta runs, pages of current and of older generations, free blocks): one
+ * sealed, one cut off after its last commit. N damages are made without, and N with the sums above
+ * the damaged block made good again (a hostile file). After each the store is opened, verified and
+ * read.
  *
  * Without resealing: whatever is read as good must be what was committed, damage in a block that is
  * in use must be reported, damage in a live page must be named by page and generation, and falling
@@ -22,6 +23,7 @@
 
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "store_delta.h"
 #include "store_format.h"
 #include "store_sum.h"
 
@@ -50,12 +52,13 @@ enum block_kind {
     KIND_SEAL,
     KIND_RECORD,
     KIND_NODE,
+    KIND_DELTA, /* of a delta run */
     KIND_PAGE,
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"free",   "superblock", "seal",
-                                              "record", "node",       "page"};
+static const char *const kind_names[KINDS] = {"free", "superblock", "seal", "record",
+                                              "node", "delta run",  "page"};
 
 struct block_use {
     enum block_kind kind;
@@ -88,14 +91,42 @@ static struct store_record *record_in_slot(const struct image *image, uint8_t *b
     return (struct store_record *)(bytes + (start + slot) * BLOCK);
 }
 
-static void walk(struct image *image, uint32_t level, uint64_t index, uint64_t block, bool current)
+/** The delta runs of a generation, oldest first, as the image has them. */
+static unsigned chain_of(const struct image *image, const struct store_record *record,
+                         struct store_delta_ref *ref)
+{
+    if (record->delta.block == 0) {
+        return 0;
+    }
+    const struct store_delta_head *head =
+        (const struct store_delta_head *)(image->bytes + record->delta.block * BLOCK);
+    PH_CHECK(head->magic == STORE_DELTA_MAGIC && head->older < STORE_CHAIN_RUNS);
+    memcpy(ref, head + 1, head->older * sizeof(*ref));
+    ref[head->older] = record->delta;
+    return head->older + 1;
+}
+
+/** The pages that the runs of one generation speak of. */
+struct laid {
+    bool over[CRASH_PAGES];
+    bool current;
+};
+
+static void use_block(struct image *image, uint64_t block, enum block_kind kind, uint64_t index,
+                      bool current)
 {
     struct block_use *use = &image->use[block];
-    use->kind = KIND_NODE;
-    use->level = level;
+    use->kind = kind;
     use->index = index;
     use->retained = true;
     use->current |= current;
+}
+
+static void walk(struct image *image, uint32_t level, uint64_t index, uint64_t block,
+                 const struct laid *laid)
+{
+    use_block(image, block, KIND_NODE, index, laid->current);
+    image->use[block].level = level;
     const struct store_node *node = (const struct store_node *)(image->bytes + block * BLOCK);
     PH_CHECK(node->magic == STORE_NODE_MAGIC && node->level == level && node->index == index);
     for (unsigned i = 0; i < STORE_FANOUT; i++) {
@@ -104,14 +135,34 @@ static void walk(struct image *image, uint32_t level, uint64_t index, uint64_t b
             continue;
         }
         if (level > 0) {
-            walk(image, level - 1, child, node->block[i], current);
-            continue;
+            walk(image, level - 1, child, node->block[i], laid);
+        } else if (!laid->over[child]) { /* else the block may be anything by now */
+            use_block(image, node->block[i], KIND_PAGE, child, laid->current);
         }
-        use = &image->use[node->block[i]];
-        use->kind = KIND_PAGE;
-        use->index = child;
-        use->retained = true;
-        use->current |= current;
+    }
+}
+
+/** The runs of a generation and the pages they name, then the map below. */
+static void map_generation(struct image *image, const struct store_record *record, bool current)
+{
+    const struct store_superblock *s = superblock_of(image->bytes);
+    struct store_delta_ref ref[STORE_CHAIN_RUNS];
+    struct laid laid = {.current = current};
+    for (unsigned run = chain_of(image, record, ref); run-- > 0;) {
+        for (uint32_t i = 0; i < ref[run].blocks; i++) {
+            use_block(image, ref[run].block + i, KIND_DELTA, ref[run].generation, current);
+        }
+        const struct store_delta_entry *entry =
+            store_delta_entries(image->bytes + ref[run].block * BLOCK);
+        for (uint32_t i = 0; i < ref[run].entries; i++) {
+            if (!laid.over[entry[i].page] && entry[i].block != 0) {
+                use_block(image, entry[i].block, KIND_PAGE, entry[i].page, current);
+            }
+            laid.over[entry[i].page] = true;
+        }
+    }
+    if (record->root_block != 0) {
+        walk(image, s->map_height - 1, 0, record->root_block, &laid);
     }
 }
 
@@ -133,9 +184,16 @@ static void map_image(struct image *image)
         use->index = slot;
         use->retained = (newest->retained[slot / 64] >> slot % 64 & 1) != 0;
         use->current = record == newest;
-        if (use->retained && record->root_block != 0) {
-            walk(image, s->map_height - 1, 0, record->root_block, record == newest);
+        if (use->retained) {
+            map_generation(image, record, record == newest);
         }
+    }
+    unsigned blocks[KINDS] = {0};
+    for (uint64_t block = 0; block < image->size / BLOCK; block++) {
+        blocks[image->use[block].kind]++;
+    }
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        PH_CHECK(blocks[kind] != 0);
     }
 }
 
@@ -197,9 +255,10 @@ static int make_tombstone(struct campaign *campaign)
 /** Commits on top of the aged store: holes, one page, several, and the last one small. */
 static int make_history(struct campaign *campaign)
 {
-    static const enum crash_op script[] = {CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT, CRASH_OP_HOLES,
-                                           CRASH_OP_COMMIT,    CRASH_OP_GROW,   CRASH_OP_COMMIT,
-                                           CRASH_OP_WRITE_FEW, CRASH_OP_COMMIT};
+    static const enum crash_op script[] = {CRASH_OP_WRITE_FEW,  CRASH_OP_COMMIT, CRASH_OP_HOLES,
+                                           CRASH_OP_COMMIT,     CRASH_OP_GROW,   CRASH_OP_COMMIT,
+                                           CRASH_OP_WRITE_SOME, CRASH_OP_COMMIT, CRASH_OP_WRITE_FEW,
+                                           CRASH_OP_COMMIT};
     struct crash_session *session = campaign->session;
     int rc = crash_session_open(session);
     crash_session_load(session, crash_oracle_get(&campaign->oracle, campaign->aged.current));
@@ -225,6 +284,8 @@ static bool campaign_init(struct campaign *campaign)
     struct crash_session *session = campaign->session;
     session->io = io_scratch_io(campaign->disk);
     session->oracle = &campaign->oracle;
+    session->chain_runs = 3; /* so that there are nodes as well as runs */
+    session->chain_entries = 48;
     if (make_history(campaign) < 0) {
         return wrong(campaign, "making the store: %s", session->why);
     }
@@ -265,9 +326,9 @@ static uint64_t below(struct campaign *campaign, uint64_t bound)
 static uint64_t pick_block(struct campaign *campaign, const struct image *image)
 {
     static const enum block_kind weighted[16] = {
-        KIND_PAGE,   KIND_PAGE, KIND_PAGE, KIND_PAGE,      KIND_PAGE,   KIND_NODE,
-        KIND_NODE,   KIND_NODE, KIND_NODE, KIND_NODE,      KIND_RECORD, KIND_RECORD,
-        KIND_RECORD, KIND_SEAL, KIND_FREE, KIND_SUPERBLOCK};
+        KIND_PAGE,   KIND_PAGE, KIND_PAGE,  KIND_PAGE,      KIND_PAGE,   KIND_NODE,
+        KIND_NODE,   KIND_NODE, KIND_DELTA, KIND_DELTA,     KIND_RECORD, KIND_RECORD,
+        KIND_RECORD, KIND_SEAL, KIND_FREE,  KIND_SUPERBLOCK};
     enum block_kind kind = weighted[below(campaign, 16)];
     for (;;) {
         uint64_t block = below(campaign, image->size / BLOCK);
@@ -381,6 +442,39 @@ static struct store_sum reseal_path(const struct image *image, uint8_t *copy, ui
     return store_sum_block(s->uuid, STORE_SUM_NODE + level, index, node);
 }
 
+/** The runs of a generation: sums of their pages, then of the runs, then in those that name them.
+ */
+static void reseal_runs(const struct image *image, uint8_t *copy, uint32_t slot, uint64_t damaged)
+{
+    const struct store_superblock *s = superblock_of(image->bytes);
+    const struct store_record *was = record_in_slot(image, image->bytes, slot);
+    struct store_record *record = record_in_slot(image, copy, slot);
+    struct store_delta_ref ref[STORE_CHAIN_RUNS];
+    unsigned runs = chain_of(image, was, ref);
+    for (unsigned i = 0; i < runs; i++) {
+        uint8_t *run = copy + ref[i].block * BLOCK;
+        const struct store_delta_entry *entry =
+            store_delta_entries(image->bytes + ref[i].block * BLOCK);
+        ((struct store_delta_head *)run)->root_sum = record->root_sum;
+        for (uint32_t k = 0; k < ref[i].entries; k++) {
+            uint64_t offset = (uint64_t)((const uint8_t *)&entry[k] - image->bytes);
+            if (entry[k].block == damaged && image->use[damaged].kind == KIND_PAGE) {
+                ((struct store_delta_entry *)(copy + offset))->sum =
+                    store_sum_block(s->uuid, STORE_SUM_PAGE, entry[k].page, copy + damaged * BLOCK);
+            }
+        }
+        struct store_sum sum =
+            store_sum_blocks(s->uuid, STORE_SUM_DELTA, ref[i].generation, run, ref[i].blocks);
+        struct store_delta_head *newest =
+            (struct store_delta_head *)(copy + ref[runs - 1].block * BLOCK);
+        if (i + 1 == runs) {
+            record->delta.sum = sum;
+        } else {
+            ((struct store_delta_ref *)(newest + 1))[i].sum = sum;
+        }
+    }
+}
+
 /** Records name their parent's sum: mend them from old to young, then the seal. */
 static void reseal_records(const struct image *image, uint8_t *copy)
 {
@@ -424,11 +518,15 @@ static void reseal(const struct image *image, uint8_t *copy, uint64_t damaged)
     for (uint32_t slot = 0; slot < s->ring_slots; slot++) {
         const struct store_record *was = record_in_slot(image, image->bytes, slot);
         struct store_record *record = record_in_slot(image, copy, slot);
-        bool in_map =
-            image->use[damaged].kind == KIND_NODE || image->use[damaged].kind == KIND_PAGE;
-        if (image->use[s->ring_start + slot].retained && was->root_block != 0 && in_map) {
+        enum block_kind kind = image->use[damaged].kind;
+        bool in_tree = kind == KIND_NODE || kind == KIND_PAGE;
+        bool retained = image->use[s->ring_start + slot].retained;
+        if (retained && was->root_block != 0 && in_tree) {
             record->root_sum =
                 reseal_path(image, copy, s->map_height - 1, 0, was->root_block, damaged);
+        }
+        if (retained && (in_tree || kind == KIND_DELTA)) {
+            reseal_runs(image, copy, slot, damaged);
         }
     }
     reseal_records(image, copy);
@@ -578,7 +676,7 @@ static bool judge(struct campaign *campaign, const struct image *image, uint64_t
                      findings->reported ? "" : ", and nobody was told");
     }
     bool seen = findings->refused || findings->verify_damaged || findings->read_error;
-    bool in_map = use->kind == KIND_PAGE || use->kind == KIND_NODE;
+    bool in_map = use->kind == KIND_PAGE || use->kind == KIND_NODE || use->kind == KIND_DELTA;
     /* A swap may also hit a record: a reader then reports it and shows the other generations. */
     if (in_map && !seen && !fell_back && !findings->reported) {
         return wrong(campaign, "a %s in use is damaged and nobody saw it", kind_names[use->kind]);
