@@ -145,7 +145,6 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
                        phantom_strerror(error));
     }
     error = store_recover(store, recovery, diag);
-    error = error != 0 ? error : store_account(store, diag);
     error = error != 0 ? error : choose_incarnation(store, diag);
     if (error != 0) {
         return error;
@@ -260,6 +259,7 @@ void snap_store_close(struct snap_store *store)
     }
     store_txn_free(store);
     page_map_finish(&store->map);
+    store_account_finish(store);
     block_space_finish(&store->space);
     for (unsigned i = 0; i < store->generation_count; i++) {
         block_list_finish(&store->generation[i].dead);
@@ -378,7 +378,7 @@ size_t snap_store_list(const struct snap_store *store, struct snap_generation *o
 void snap_store_usage(const struct snap_store *store, struct snap_store_usage *out)
 {
     const struct store_file *file = &store->file;
-    uint64_t used = store->read_only ? store->blocks_used_hint : store->space.used;
+    uint64_t used = store->accounted ? store->space.used : store->blocks_used_hint;
     uint64_t data = file->block_count - file->data_start;
     used = used < data ? used : data;
     *out = (struct snap_store_usage){

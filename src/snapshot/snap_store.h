@@ -99,8 +99,8 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
 /**
  * Open, recover (see docs/formats/store.md, "Recovery"), take the writer lock unless read-only.
  * A read-only open writes nothing and keeps a shared lock on the generation it shows; the older
- * ones that it lists may be dropped by a writer at any time and then fail their sums. A writable
- * open reads every map node of every retained generation to derive free space. The store borrows
+ * ones that it lists may be dropped by a writer at any time and then fail their sums. Which blocks
+ * are free is derived later: snap_store_account(). The store borrows
  * io: the caller closes it after snap_store_close().
  * @return 0; PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_EBUSY, PHANTOM_ECORRUPT (sealed generation
  *         fails its sums; diag names block, page and generation), -EIO, -ENOMEM
@@ -202,6 +202,17 @@ int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_re
                       struct phantom_diag *diag);
 /** Free-space accounting against a full walk of all retained roots (promise P8). 0 or ECORRUPT. */
 int snap_store_audit(struct snap_store *store, struct phantom_diag *diag);
+
+/**
+ * Go on deriving which blocks are free. A writable open does not: it reads the current generation's
+ * record, runs and what it must verify. Before the first commit it must be done, and the first
+ * snap_txn_begin() does what is left; a host that has idle time before that calls this in pieces.
+ * @param budget  map nodes to visit; UINT64_MAX: all
+ * @return 0 done (at once, if it was), 1 there is more; PHANTOM_ECORRUPT a node of a retained
+ *         generation is damaged or a block has two owners: no commit is possible, reading is; -EIO,
+ *         -ENOMEM: may be tried again
+ */
+int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom_diag *diag);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 

@@ -386,9 +386,10 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     if (refused != 0) {
         return refused;
     }
-    int unreachable = check_file(store, diag);
-    if (unreachable != 0) {
-        return unreachable;
+    int unable = check_file(store, diag);
+    unable = unable != 0 ? unable : snap_store_account(store, UINT64_MAX, diag);
+    if (unable != 0) {
+        return unable;
     }
     if (staging_pages < SNAP_SMALL_COMMIT_PAGES) {
         staging_pages = SNAP_SMALL_COMMIT_PAGES;

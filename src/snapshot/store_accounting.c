@@ -8,6 +8,7 @@
  * block that is found twice belongs to two owners: damage, since we never write that.
  */
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -22,8 +23,17 @@ struct pair { /* a place of the map in two generations; block 0: a hole there */
 
 enum { CHUNK_BLOCKS = 16, CHUNKS = 128 };
 
-struct walk {
+enum { PAUSED = 1 };
+
+/* A walk may pause before a leaf and go on later, as long as nothing is written in between. */
+struct store_walk {
     struct snap_store *store;
+    unsigned at;              /* index of the generation that is walked */
+    bool catalog;             /* the blocks of the catalog are counted */
+    bool begun;               /* of the one that is walked: its runs are read and counted */
+    uint64_t leaf;            /* of it: where to go on */
+    bool inside;              /* the nodes above that leaf are counted */
+    uint64_t budget;          /* nodes to be visited before the next pause */
     uint8_t *chunks;          /* CHUNKS of CHUNK_BLOCKS blocks; place: chunk number % CHUNKS */
     uint64_t present[CHUNKS]; /* chunk number + 1; 0: nothing there */
     struct block_space *space;
@@ -42,14 +52,14 @@ struct walk {
     struct phantom_diag *diag;
 };
 
-static int no_memory(const struct walk *walk)
+static int no_memory(const struct store_walk *walk)
 {
     return ph_fail(walk->diag, -ENOMEM, "%s: no memory for accounting",
                    store_file_name(&walk->store->file));
 }
 
 /* A block that older generations had and the one before has not: a rollback brought it back. */
-static int come_back(struct walk *walk, uint64_t block)
+static int come_back(struct store_walk *walk, uint64_t block)
 {
     walk->buried[block / 64] &= ~(UINT64_C(1) << block % 64);
     if (walk->comeback_count == walk->comeback_capacity) {
@@ -65,10 +75,12 @@ static int come_back(struct walk *walk, uint64_t block)
     return 0;
 }
 
-static int take(struct walk *walk, uint64_t block)
+static int take(struct store_walk *walk, uint64_t block)
 {
     const struct store_file *file = &walk->store->file;
-    if (!store_file_has_data_block(file, block)) {
+    bool beyond = walk->store->high_water != 0 && walk->store->accounting != NULL &&
+                  block >= walk->store->high_water;
+    if (beyond || !store_file_has_data_block(file, block)) {
         return ph_fail(walk->diag, PHANTOM_ECORRUPT,
                        "%s: generation %" PRIu64 ": block %" PRIu64 " is not in the data area",
                        store_file_name(file), walk->generation, block);
@@ -89,7 +101,7 @@ static int take_catalog(void *walk, uint64_t block)
     return take(walk, block);
 }
 
-static int bury(struct walk *walk, uint64_t block)
+static int bury(struct store_walk *walk, uint64_t block)
 {
     if (store_file_has_data_block(&walk->store->file, block)) {
         walk->buried[block / 64] |= UINT64_C(1) << block % 64;
@@ -107,7 +119,7 @@ static int by_block_and_index(const void *a, const void *b)
 }
 
 /* The index of the generation in which the block came back for the last time; 0: it never did. */
-static unsigned last_comeback(const struct walk *walk, uint64_t block)
+static unsigned last_comeback(const struct store_walk *walk, uint64_t block)
 {
     size_t low = 0, high = walk->comeback_count; /* the first that is beyond */
     while (low < high) {
@@ -120,7 +132,7 @@ static unsigned last_comeback(const struct walk *walk, uint64_t block)
 }
 
 /* What came back was never dead: store_rollback.c. */
-static int revive(struct walk *walk)
+static int revive(struct store_walk *walk)
 {
     struct snap_store *store = walk->store;
     if (walk->comeback_count == 0) {
@@ -154,12 +166,12 @@ static int revive(struct walk *walk)
 
 /* ---- the cache ----------------------------------------------------------------------------- */
 
-static uint8_t *chunk_data(const struct walk *walk, uint64_t chunk)
+static uint8_t *chunk_data(const struct store_walk *walk, uint64_t chunk)
 {
     return walk->chunks + chunk % CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE;
 }
 
-static struct store_run chunk_run(const struct walk *walk, uint64_t chunk)
+static struct store_run chunk_run(const struct store_walk *walk, uint64_t chunk)
 {
     uint64_t first = chunk * CHUNK_BLOCKS;
     uint64_t count = walk->store->file.block_count - first;
@@ -169,7 +181,8 @@ static struct store_run chunk_run(const struct walk *walk, uint64_t chunk)
 
 /* Add the chunk of a block to those that are to be read, unless it is there or the place is taken.
  */
-static unsigned want_chunk(struct walk *walk, uint64_t block, struct store_run *run, unsigned runs)
+static unsigned want_chunk(struct store_walk *walk, uint64_t block, struct store_run *run,
+                           unsigned runs)
 {
     uint64_t chunk = block / CHUNK_BLOCKS;
     if (block == 0 || runs == STORE_READ_RUNS || walk->present[chunk % CHUNKS] == chunk + 1) {
@@ -186,7 +199,7 @@ static unsigned want_chunk(struct walk *walk, uint64_t block, struct store_run *
 
 /* Read, all at once, what comparing the children of two nodes will need. Only a help: what does not
  * fit is read when it is needed. */
-static int prefetch(struct walk *walk, const struct store_node *old_node,
+static int prefetch(struct store_walk *walk, const struct store_node *old_node,
                     const struct store_node *new_node)
 {
     struct store_run run[STORE_READ_RUNS];
@@ -211,7 +224,7 @@ static int prefetch(struct walk *walk, const struct store_node *old_node,
 }
 
 /* A verified node, copied out of the cache. */
-static int read_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t block,
+static int read_node(struct store_walk *walk, uint32_t level, uint64_t index, uint64_t block,
                      struct store_sum sum, struct store_node *node)
 {
     const struct store_file *file = &walk->store->file;
@@ -236,10 +249,11 @@ static int read_node(struct walk *walk, uint32_t level, uint64_t index, uint64_t
 
 /* ---- the walk ------------------------------------------------------------------------------ */
 
-static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place);
+static int compare(struct store_walk *walk, uint32_t level, uint64_t index, struct pair place);
 
-/* Both nodes in memory, zeros for a hole. */
-static int fetch(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+/* Both nodes in memory, zeros for a hole; counted if this is the first look at them. */
+static int fetch(struct store_walk *walk, uint32_t level, uint64_t index, struct pair place,
+                 bool fresh)
 {
     struct store_node *old_node = &walk->nodes[2 * level], *new_node = old_node + 1;
     bool same = place.old_block == place.new_block;
@@ -247,7 +261,7 @@ static int fetch(struct walk *walk, uint32_t level, uint64_t index, struct pair 
     memset(old_node, 0, 2 * sizeof *old_node);
     old_node->index = new_node->index = index;
     if (place.old_block != 0) {
-        error = same ? 0 : bury(walk, place.old_block);
+        error = same || !fresh ? 0 : bury(walk, place.old_block);
         error = error != 0
                     ? error
                     : read_node(walk, level, index, place.old_block, place.old_sum, old_node);
@@ -255,7 +269,7 @@ static int fetch(struct walk *walk, uint32_t level, uint64_t index, struct pair 
     if (error == 0 && same) {
         *new_node = *old_node;
     } else if (error == 0 && place.new_block != 0) {
-        error = take(walk, place.new_block);
+        error = fresh ? take(walk, place.new_block) : 0;
         error = error != 0
                     ? error
                     : read_node(walk, level, index, place.new_block, place.new_sum, new_node);
@@ -263,7 +277,8 @@ static int fetch(struct walk *walk, uint32_t level, uint64_t index, struct pair 
     return error;
 }
 
-static int compare_leaf(struct walk *walk, struct store_node *old_node, struct store_node *new_node)
+static int compare_leaf(struct store_walk *walk, struct store_node *old_node,
+                        struct store_node *new_node)
 {
     int error = 0;
     (void)store_overlay_patch(&walk->old_over, old_node);
@@ -278,14 +293,25 @@ static int compare_leaf(struct walk *walk, struct store_node *old_node, struct s
     return error;
 }
 
-static int compare(struct walk *walk, uint32_t level, uint64_t index, struct pair place)
+/* Goes on where it paused: leaves before walk->leaf are done, and so are the nodes above it. */
+static int compare(struct store_walk *walk, uint32_t level, uint64_t index, struct pair place)
 {
     struct store_node *old_node = &walk->nodes[2 * level], *new_node = old_node + 1;
-    if (place.old_block == place.new_block &&
-        store_overlay_same(&walk->old_over, &walk->new_over, level, index)) {
+    uint64_t first_leaf = index << store_level_shift(level);
+    uint64_t end_leaf = (index + 1) << store_level_shift(level);
+    bool same = place.old_block == place.new_block &&
+                store_overlay_same(&walk->old_over, &walk->new_over, level, index);
+    if (same || end_leaf <= walk->leaf) {
         return 0;
     }
-    int error = fetch(walk, level, index, place);
+    if (level == 0 && walk->budget == 0) {
+        walk->leaf = index;
+        walk->inside = true;
+        return PAUSED;
+    }
+    walk->budget -= walk->budget != 0;
+    bool fresh = level == 0 || first_leaf > walk->leaf || !walk->inside;
+    int error = fetch(walk, level, index, place, fresh);
     if (error != 0 || level == 0) {
         return error != 0 ? error : compare_leaf(walk, old_node, new_node);
     }
@@ -309,7 +335,7 @@ static bool chain_has(const struct store_chain *chain, const struct store_delta_
 }
 
 /* The blocks of the delta runs themselves. */
-static int compare_chains(struct walk *walk)
+static int compare_chains(struct store_walk *walk)
 {
     int error = 0;
     for (unsigned i = 0; error == 0 && i < walk->old_chain.runs; i++) {
@@ -330,7 +356,7 @@ static int compare_chains(struct walk *walk)
 }
 
 /* The runs of the next generation; what was new becomes old. */
-static int next_chain(struct walk *walk, const struct store_map *map)
+static int next_chain(struct store_walk *walk, const struct store_map *map)
 {
     store_overlay_finish(&walk->old_over);
     store_chain_finish(&walk->old_chain);
@@ -345,60 +371,144 @@ static int next_chain(struct walk *walk, const struct store_map *map)
     return error;
 }
 
-/* Walk all retained generations into `space`; fill the dead lists if `collect`. */
-static int derive(struct snap_store *store, struct block_space *space, bool collect,
-                  struct phantom_diag *diag)
+static void walk_finish(struct store_walk *walk)
 {
-    struct walk walk = {.store = store, .space = space, .diag = diag};
-    walk.nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
-                                  (size_t)2 * store->file.height * sizeof(struct store_node));
-    walk.chunks =
+    store_overlay_finish(&walk->old_over);
+    store_overlay_finish(&walk->new_over);
+    store_chain_finish(&walk->old_chain);
+    store_chain_finish(&walk->new_chain);
+    ph_free(walk->comeback);
+    ph_free(walk->buried);
+    ph_free(walk->chunks);
+    ph_free(walk->nodes);
+}
+
+static int walk_begin(struct store_walk *walk, struct snap_store *store, struct block_space *space,
+                      struct phantom_diag *diag)
+{
+    *walk = (struct store_walk){.store = store, .space = space, .diag = diag};
+    walk->nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
+                                   (size_t)2 * store->file.height * sizeof(struct store_node));
+    walk->chunks =
         ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE);
+    walk->buried = ph_zalloc((size_t)store->file.block_count / 64 + 1, sizeof *walk->buried);
+    bool good = walk->nodes != NULL && walk->chunks != NULL && walk->buried != NULL;
+    return good ? 0 : no_memory(walk);
+}
+
+/* Walk the retained generations into walk->space for about walk->budget nodes; fill the dead lists
+ * if `collect`. 0 all is done, PAUSED, or an error: the walk is then of no more use. */
+static int walk_on(struct store_walk *walk, bool collect)
+{
+    struct snap_store *store = walk->store;
     int error = 0;
-    struct pair root = {0};
-    walk.buried = ph_zalloc((size_t)store->file.block_count / 64 + 1, sizeof *walk.buried);
-    if (walk.nodes == NULL || walk.chunks == NULL || walk.buried == NULL) {
-        error =
-            ph_fail(diag, -ENOMEM, "%s: no memory for accounting", store_file_name(&store->file));
+    if (!walk->catalog && store->generation_count != 0) {
+        walk->generation = store_current(store)->info.number;
+        error = store_catalog_each_block(store, take_catalog, walk);
+        walk->catalog = true;
     }
-    if (error == 0 && store->generation_count != 0) {
-        walk.generation = store_current(store)->info.number;
-        error = store_catalog_each_block(store, take_catalog, &walk);
+    while (error == 0 && walk->at < store->generation_count) {
+        struct store_generation *generation = &store->generation[walk->at];
+        struct pair root = {.new_block = generation->map.root_block,
+                            .new_sum = generation->map.root_sum};
+        if (walk->at != 0) {
+            root.old_block = generation[-1].map.root_block;
+            root.old_sum = generation[-1].map.root_sum;
+        }
+        walk->generation = generation->info.number;
+        walk->index = walk->at;
+        walk->dead = collect ? &generation->dead : NULL;
+        if (!walk->begun) {
+            error = next_chain(walk, &generation->map);
+            error = error != 0 ? error : compare_chains(walk);
+            walk->begun = true;
+            walk->leaf = 0;
+            walk->inside = false;
+        }
+        error = error != 0 ? error : compare(walk, store->file.height - 1, 0, root);
+        if (error == 0) {
+            walk->begun = false;
+            walk->at++;
+        }
     }
-    for (unsigned i = 0; error == 0 && i < store->generation_count; i++) {
-        struct store_generation *generation = &store->generation[i];
-        root.new_block = generation->map.root_block;
-        root.new_sum = generation->map.root_sum;
-        walk.generation = generation->info.number;
-        walk.index = i;
-        walk.dead = collect ? &generation->dead : NULL;
-        error = next_chain(&walk, &generation->map);
-        error = error != 0 ? error : compare_chains(&walk);
-        error = error != 0 ? error : compare(&walk, store->file.height - 1, 0, root);
-        root.old_block = root.new_block;
-        root.old_sum = root.new_sum;
+    return error == 0 && collect ? revive(walk) : error;
+}
+
+/* ---- accounting ---------------------------------------------------------------------------- */
+
+/* What was counted so far is forgotten. */
+static void start_again(struct snap_store *store)
+{
+    walk_finish(store->accounting);
+    ph_free(store->accounting);
+    store->accounting = NULL;
+    block_space_finish(&store->space);
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        store->generation[i].dead.count = 0;
     }
-    if (error == 0 && collect) {
-        error = revive(&walk);
+}
+
+void store_account_finish(struct snap_store *store)
+{
+    if (store->accounting != NULL) {
+        start_again(store);
     }
-    store_overlay_finish(&walk.old_over);
-    store_overlay_finish(&walk.new_over);
-    store_chain_finish(&walk.old_chain);
-    store_chain_finish(&walk.new_chain);
-    ph_free(walk.comeback);
-    ph_free(walk.buried);
-    ph_free(walk.chunks);
-    ph_free(walk.nodes);
+}
+
+static int begin(struct snap_store *store, struct phantom_diag *diag)
+{
+    int error = block_space_init(&store->space, store->file.data_start, store->file.block_count);
+    if (error == 0) {
+        store->accounting = ph_zalloc(1, sizeof *store->accounting);
+    }
+    if (store->accounting == NULL) {
+        block_space_finish(&store->space);
+        return ph_fail(diag, -ENOMEM, "%s: no memory for accounting",
+                       store_file_name(&store->file));
+    }
+    error = walk_begin(store->accounting, store, &store->space, diag);
+    if (error != 0) {
+        start_again(store);
+    }
     return error;
 }
 
-int store_account(struct snap_store *store, struct phantom_diag *diag)
+int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom_diag *diag)
 {
-    int error = block_space_init(&store->space, store->file.data_start, store->file.block_count);
-    if (error != 0) {
-        return ph_fail(diag, error, "%s: no memory for accounting", store_file_name(&store->file));
+    if (store->accounted || store->read_only) {
+        return 0;
     }
-    return derive(store, &store->space, true, diag);
+    int error = store->accounting == NULL ? begin(store, diag) : 0;
+    if (error != 0) {
+        return error;
+    }
+    store->accounting->diag = diag;
+    store->accounting->budget = budget != 0 ? budget : 1;
+    error = PH_MUTANT(REUSED_UNACCOUNTED) ? 0 : walk_on(store->accounting, true);
+    if (error < 0) {
+        start_again(store);
+    } else if (error == 0) {
+        walk_finish(store->accounting);
+        ph_free(store->accounting);
+        store->accounting = NULL;
+        store->accounted = true;
+        store->history_blocks = 0;
+        for (unsigned i = 0; i < store->generation_count; i++) {
+            store->history_blocks += store->generation[i].dead.count;
+        }
+    }
+    return error;
+}
+
+static int audit_walk(struct snap_store *store, struct block_space *space,
+                      struct phantom_diag *diag)
+{
+    struct store_walk walk;
+    int error = walk_begin(&walk, store, space, diag);
+    walk.budget = UINT64_MAX;
+    error = error != 0 ? error : walk_on(&walk, false);
+    walk_finish(&walk);
+    return error;
 }
 
 int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
@@ -406,11 +516,15 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
     const struct store_file *file = &store->file;
     struct block_space fresh;
     uint64_t late = 0; /* blocks that a rollback keeps longer than need be */
-    int error = block_space_init(&fresh, file->data_start, file->block_count);
+    int error = snap_store_account(store, UINT64_MAX, diag);
+    if (error != 0) {
+        return error;
+    }
+    error = block_space_init(&fresh, file->data_start, file->block_count);
     if (error != 0) {
         return ph_fail(diag, error, "%s: no memory for the audit", store_file_name(file));
     }
-    error = derive(store, &fresh, false, diag);
+    error = audit_walk(store, &fresh, diag);
     if (error == 0 && !store->read_only && !store->txn_active) {
         for (uint64_t b = file->data_start; error == 0 && b < file->block_count; b++) {
             bool used = block_space_is_used(&store->space, b);

@@ -220,6 +220,9 @@ static int copy_generation(struct copy *copy, uint64_t number, uint64_t before,
 uint64_t snap_store_bytes_in_use(const struct snap_store *store)
 {
     uint64_t block = store->file.block_count;
+    if (!store->accounted) {
+        return block * STORE_BLOCK_SIZE;
+    }
     while (block > store->file.data_start + 1 && !block_space_is_used(&store->space, block - 1)) {
         block--;
     }

@@ -46,6 +46,8 @@ struct store_overlay_slot {
     struct store_overlay overlay;
 };
 
+struct store_walk;
+
 struct snap_store {
     struct snap_io *io;
     bool read_only;
@@ -70,8 +72,11 @@ struct snap_store {
     uint64_t incarnation;
     uint64_t reader_lock;      /* generation whose byte a read-only handle holds; 0: none */
     uint64_t blocks_used_hint; /* from the record: for handles that derive nothing */
-    struct block_space space;  /* writers only */
-    struct page_map map;       /* writers only */
+    uint64_t high_water;       /* of the record chosen at open; 0: it does not say */
+    bool accounted; /* `space` and the dead lists are derived: nothing is written before that */
+    struct store_walk *accounting; /* deriving, paused; NULL: not begun, or done */
+    struct block_space space;      /* writers only */
+    struct page_map map;           /* writers only */
     struct store_cache cache;
     struct store_overlay_slot overlay[2]; /* for readers, the one used last first */
     uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
@@ -147,8 +152,8 @@ void store_add_generation(struct snap_store *store, const struct store_record *r
 struct snap_generation store_generation_info(const struct store_record *record);
 
 /* ---- store_accounting.c ---- */
-/** Derive `space` and the dead lists from the retained generations. */
-int store_account(struct snap_store *store, struct phantom_diag *diag);
+/** Give up what snap_store_account() has under way. */
+void store_account_finish(struct snap_store *store);
 
 /* ---- store_retention.c ---- */
 /** Defaults, and what is derived from the generations: at open, after the accounting. */

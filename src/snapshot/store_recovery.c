@@ -627,6 +627,7 @@ int store_recover(struct snap_store *store, struct snap_recovery *recovery,
         current->info.sealed = sealed;
         recovery->opened = current->info.number;
         store->blocks_used_hint = ring->record[ring->chosen].blocks_used;
+        store->high_water = ring->record[ring->chosen].high_water;
     }
     store->next_generation = next_generation(store, ring);
     recovery->next_generation = store->next_generation;

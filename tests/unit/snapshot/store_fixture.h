@@ -398,12 +398,21 @@ static inline void fixture_reseal(struct fixture *f, struct store_record *record
                       record);
 }
 
-/* Open that must fail; returns the error. */
+/* Open, or the accounting that a writer must do before it writes, that must fail; returns the
+ * error. */
 static inline int fixture_refused(struct fixture *f, unsigned flags)
 {
     struct snap_store *store = NULL;
     f->diag.text[0] = '\0';
     int error = snap_store_open(&f->io->io, flags, &store, &f->recovery, &f->diag);
+    if (error == 0) {
+        struct snap_txn *txn = NULL;
+        error = snap_store_account(store, UINT64_MAX, &f->diag);
+        assert_int_not_equal(error, 0);
+        assert_int_equal(snap_txn_begin(store, 512, &txn, &f->diag), error); /* and again */
+        snap_store_close(store);
+        store = NULL;
+    }
     assert_null(store);
     assert_int_not_equal(f->diag.text[0], '\0');
     return error;
