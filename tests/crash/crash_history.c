@@ -147,6 +147,40 @@ static bool catalog_damage_is_seen(struct history *history)
     return good;
 }
 
+/** A checkpoint has what only delta runs said, also about leaves that it did not touch itself. */
+static bool checkpoint_has_all(struct history *history)
+{
+    struct crash_session *session = &history->session;
+    uint64_t number = 0;
+    crash_session_close(session);
+    session->chain_runs = session->chain_entries = 0; /* everything goes into runs */
+    crash_session_load(session, crash_oracle_get(&history->oracle, TAGGED)); /* rolled back to */
+    if (crash_session_open(session) < 0) {
+        return false;
+    }
+    session->now.heap_pages = CRASH_PAGES;
+    for (uint64_t page = 0; page < CRASH_PAGES; page += 60) {
+        crash_session_set(session, page, ph_rng_next(&history->rng) | 1);
+    }
+    if (crash_session_commit(session, &number) < 0) {
+        return false;
+    }
+    crash_session_close(session);
+    session->chain_runs = session->chain_entries = 1; /* nothing does */
+    if (crash_session_open(session) < 0) {
+        return false;
+    }
+    crash_session_set(session, 1, 77);
+    if (crash_session_commit(session, &number) < 0) {
+        return false;
+    }
+    if (store_current(session->store)->map.delta.block != 0) {
+        snprintf(session->why, sizeof(session->why), "the commit was no checkpoint");
+        return false;
+    }
+    return holds(history, number);
+}
+
 bool crash_history_detect(const struct crash_budget *budget, char *why, size_t why_size)
 {
     struct history *history = calloc(1, sizeof(*history));
@@ -161,7 +195,8 @@ bool crash_history_detect(const struct crash_budget *budget, char *why, size_t w
     crash_session_load(&history->session, NULL);
     bool good = crash_session_create(&history->session, 1, &history->rng) >= 0 &&
                 crash_session_open(&history->session) >= 0 && pins_hold(history) &&
-                rollback_is_new(history) && catalog_damage_is_seen(history);
+                rollback_is_new(history) && checkpoint_has_all(history) &&
+                catalog_damage_is_seen(history);
     snprintf(why, why_size, "%.500s",
              good ? "pins hold, rollback is new, damage seen" : history->session.why);
     crash_session_close(&history->session);

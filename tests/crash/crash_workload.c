@@ -15,7 +15,7 @@
 
 enum {
     AGED_COMMITS = 3 * 16, /* three times around the smallest ring */
-    AGED_RETAIN_BYTES = 160 << 10,
+    AGED_RETAIN_BYTES = 64 << 10,
     RANDOM_OPS_MOST = 12
 };
 
