@@ -41,6 +41,7 @@ struct load {
     const struct settings *set;
     bool skewed;
     uint64_t random, operations;
+    uint64_t seen; /* so that reads are not optimised away */
     atomic_bool *stop;
 };
 
@@ -98,13 +99,12 @@ static uint64_t one_read(struct load *load)
 static void *load_main(void *argument)
 {
     struct load *load = argument;
-    volatile uint64_t sink = 0;
     while (!atomic_load_explicit(load->stop, memory_order_relaxed)) {
         for (int i = 0; i < BATCH; i++) {
             if (next_random(&load->random) % 5 == 0) {
                 one_write(load);
             } else {
-                sink += one_read(load);
+                load->seen += one_read(load);
             }
         }
         load->operations += BATCH;
