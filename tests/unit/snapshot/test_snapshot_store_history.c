@@ -135,6 +135,7 @@ static void day_of_history_is_thinned_by_age(void **state)
     assert_int_equal(seconds, 360);
     assert_true(minutes >= 23 * 60 && minutes <= 23 * 60 + 70); /* thinned some time later */
     assert_true(day >= 1 && day <= 80);
+    free(list);
     fixture_free(f);
 }
 
