@@ -181,6 +181,24 @@ uint64_t heap_count_used(const struct heap *heap);
 int heap_check_header(const struct heap *heap, struct phantom_diag *diag);
 int heap_check_chunk(const struct heap *heap, uint32_t index, struct phantom_diag *diag);
 
+/* The same on tables that do not lie in a mapped heap. */
+
+/** Magic, versions, geometry and base of a heap header. As heap_check_header(). */
+int heap_check_identity(const struct heap_header *header, uint64_t base,
+                        uint32_t native_class_version, struct phantom_diag *diag);
+/** Do limit and committed size fit a range of `size` bytes? */
+int heap_check_extent(const struct heap_header *header, uint64_t size, struct phantom_diag *diag);
+int heap_check_chunk_header(const struct heap_chunk_header *header, uint32_t index,
+                            uint32_t chunk_count, struct phantom_diag *diag);
+/** Where a block table belongs. */
+struct heap_place {
+    uint32_t index, span;  /* of the chunk; span from its checked header */
+    uint32_t end;          /* its blocks inside the limit */
+    uint64_t limit_blocks; /* of the heap */
+};
+int heap_check_table(const struct heap_block table[HEAP_CHUNK_BLOCKS],
+                     const struct heap_place *place, struct phantom_diag *diag);
+
 /** How references reported by the trace callback are received: by the collector or the audit. */
 struct heap_visitor {
     void (*receive)(struct heap_visitor *visitor, pvm_object_t reference);

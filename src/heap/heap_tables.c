@@ -2,9 +2,10 @@
  *
  * heap_tables.c - does this memory hold a heap of ours, and do its tables make sense?
  *
- * Used by heap_attach() on memory that came out of a file and by heap_audit(). Reads the header,
- * the chunk headers and the block tables, not the bitmaps and not the objects, and never an address
- * at or above the committed size it has checked before.
+ * Used by heap_attach() on memory that came out of a file, by heap_audit(), and by heap_image.c on
+ * single pages of a heap that is not in memory. Reads the header, the chunk headers and the block
+ * tables, not the bitmaps and not the objects, and never an address at or above the committed size
+ * it has checked before.
  */
 #include "heap_internal.h"
 
@@ -25,13 +26,42 @@ static int check_geometry(const struct heap_header *header, struct phantom_diag 
     return 0;
 }
 
-static int check_committed(const struct heap *heap, uint64_t committed, struct phantom_diag *diag)
+static int check_committed(uint64_t committed, uint64_t limit, struct phantom_diag *diag)
 {
-    bool whole = committed % HEAP_CHUNK_BYTES == 0 || committed == heap->limit;
-    if (committed == 0 || committed > heap->limit || !whole) {
+    bool whole = committed % HEAP_CHUNK_BYTES == 0 || committed == limit;
+    if (committed == 0 || committed > limit || !whole) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
                        "heap: committed size %" PRIu64 " is impossible with a limit of %" PRIu64,
-                       committed, heap->limit);
+                       committed, limit);
+    }
+    return 0;
+}
+
+int heap_check_identity(const struct heap_header *header, uint64_t base,
+                        uint32_t native_class_version, struct phantom_diag *diag)
+{
+    if (memcmp(header->magic, HEAP_MAGIC, sizeof header->magic) != 0) {
+        return ph_fail(diag, PHANTOM_ECORRUPT, "heap: no heap header at 0x%" PRIx64, base);
+    }
+    if (header->layout_version != HEAP_LAYOUT_VERSION) {
+        return ph_fail(diag, PHANTOM_EVERSION,
+                       "heap: has layout version %" PRIu32 ", this library reads version %d",
+                       header->layout_version, HEAP_LAYOUT_VERSION);
+    }
+    if (header->native_class_version != native_class_version) {
+        return ph_fail(diag, PHANTOM_EVERSION,
+                       "heap: was made for native classes version %" PRIu32
+                       ", this library has version %" PRIu32,
+                       header->native_class_version, native_class_version);
+    }
+    int rc = check_geometry(header, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    if (header->base != base) {
+        return ph_fail(diag, PHANTOM_EINVALID,
+                       "heap: belongs at address 0x%" PRIx64 ", was mapped at 0x%" PRIx64,
+                       header->base, base);
     }
     return 0;
 }
@@ -39,42 +69,32 @@ static int check_committed(const struct heap *heap, uint64_t committed, struct p
 int heap_check_header(const struct heap *heap, struct phantom_diag *diag)
 {
     const struct heap_header *header = &heap_chunk_at(heap, 0)->heap;
-    if (memcmp(header->magic, HEAP_MAGIC, sizeof header->magic) != 0) {
-        return ph_fail(diag, PHANTOM_ECORRUPT, "heap: no heap header at %p", (void *)heap->base);
-    }
-    if (header->layout_version != HEAP_LAYOUT_VERSION) {
-        return ph_fail(diag, PHANTOM_EVERSION,
-                       "heap: has layout version %" PRIu32 ", this library reads version %d",
-                       header->layout_version, HEAP_LAYOUT_VERSION);
-    }
-    if (header->native_class_version != heap->native_class_version) {
-        return ph_fail(diag, PHANTOM_EVERSION,
-                       "heap: was made for native classes version %" PRIu32
-                       ", this library has version %" PRIu32,
-                       header->native_class_version, heap->native_class_version);
-    }
-    int rc = check_geometry(header, diag);
+    int rc = heap_check_identity(header, (uintptr_t)heap->base, heap->native_class_version, diag);
     if (rc != 0) {
         return rc;
-    }
-    if (header->base != (uintptr_t)heap->base) {
-        return ph_fail(diag, PHANTOM_EINVALID,
-                       "heap: belongs at address 0x%" PRIx64 ", was mapped at %p", header->base,
-                       (void *)heap->base);
     }
     if (header->size_limit != heap->limit) {
         return ph_fail(diag, PHANTOM_EINVALID,
                        "heap: has a size limit of %" PRIu64 " bytes, was opened with %" PRIu64,
                        header->size_limit, heap->limit);
     }
-    return check_committed(heap, header->committed, diag);
+    return check_committed(header->committed, heap->limit, diag);
 }
 
-static int bad_block(const struct heap *heap, uint32_t block, struct phantom_diag *diag,
+int heap_check_extent(const struct heap_header *header, uint64_t size, struct phantom_diag *diag)
+{
+    uint64_t limit = header->size_limit;
+    if (limit > size || limit % HEAP_BLOCK_BYTES != 0) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "heap: size limit %" PRIu64 " is impossible in a range of %" PRIu64 " bytes",
+                       limit, size);
+    }
+    return check_committed(header->committed, limit, diag);
+}
+
+static int bad_block(const struct heap_block *e, uint32_t block, struct phantom_diag *diag,
                      const char *what)
 {
-    const struct heap_block *e =
-        &heap_chunk_at(heap, block / HEAP_CHUNK_BLOCKS)->table[block % HEAP_CHUNK_BLOCKS];
     return ph_fail(diag, PHANTOM_ECORRUPT,
                    "heap: block %" PRIu32 ": %s (kind %u, class %u, flags %u, run of %" PRIu32 ")",
                    block, what, e->kind, e->size_class, e->flags, e->run_blocks);
@@ -102,41 +122,44 @@ static const char *entry_fault(const struct heap_block *entry)
 }
 
 /** Blocks of a run in its first chunk, or 0 when its length cannot be. */
-static uint32_t run_part(const struct heap *heap, uint32_t index, uint32_t b, uint32_t run_blocks)
+static uint32_t run_part(const struct heap_place *place, uint32_t b, uint32_t run_blocks)
 {
-    const struct heap_chunk *chunk = heap_chunk_at(heap, index);
-    uint32_t end = heap_chunk_blocks(heap, index);
-    if (chunk->header.span == 1) {
-        return run_blocks <= end - b ? run_blocks : 0;
+    if (place->span == 1) {
+        return run_blocks <= place->end - b ? run_blocks : 0;
     }
     uint64_t last = (uint64_t)HEAP_META_BLOCKS + run_blocks;
     uint64_t span = (last + HEAP_CHUNK_BLOCKS - 1) / HEAP_CHUNK_BLOCKS;
-    bool fits = b == HEAP_META_BLOCKS && span == chunk->header.span &&
-                (uint64_t)index * HEAP_CHUNK_BLOCKS + last <= heap->limit / HEAP_BLOCK_BYTES;
+    bool fits = b == HEAP_META_BLOCKS && span == place->span &&
+                (uint64_t)place->index * HEAP_CHUNK_BLOCKS + last <= place->limit_blocks;
     return fits ? HEAP_CHUNK_BLOCKS - HEAP_META_BLOCKS : 0;
 }
 
-static int check_table(const struct heap *heap, uint32_t index, struct phantom_diag *diag)
+int heap_check_table(const struct heap_block table[HEAP_CHUNK_BLOCKS],
+                     const struct heap_place *place, struct phantom_diag *diag)
 {
-    const struct heap_block *table = heap_chunk_at(heap, index)->table;
-    uint32_t end = heap_chunk_blocks(heap, index);
+    if (place->span > 1 && table[HEAP_META_BLOCKS].kind != HEAP_BLOCK_RUN) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "heap: chunk %" PRIu32 " spans %" PRIu32 " chunks without a run",
+                       place->index, place->span);
+    }
     uint32_t run_end = 0; /* blocks below it are the tail of a run */
     for (uint32_t b = 0; b < HEAP_CHUNK_BLOCKS; b++) {
-        uint32_t block = index * HEAP_CHUNK_BLOCKS + b;
-        const char *fault = entry_fault(&table[b]);
+        uint32_t block = place->index * HEAP_CHUNK_BLOCKS + b;
+        const struct heap_block *entry = &table[b];
+        const char *fault = entry_fault(entry);
         if (fault != NULL) {
-            return bad_block(heap, block, diag, fault);
+            return bad_block(entry, block, diag, fault);
         }
-        if ((b < HEAP_META_BLOCKS || b >= end) && table[b].kind != HEAP_BLOCK_FREE) {
-            return bad_block(heap, block, diag, "metadata, or beyond the limit, but in use");
+        if ((b < HEAP_META_BLOCKS || b >= place->end) && entry->kind != HEAP_BLOCK_FREE) {
+            return bad_block(entry, block, diag, "metadata, or beyond the limit, but in use");
         }
-        if ((table[b].kind == HEAP_BLOCK_RUN_TAIL) != (b < run_end)) {
-            return bad_block(heap, block, diag, "run and its tail do not fit together");
+        if ((entry->kind == HEAP_BLOCK_RUN_TAIL) != (b < run_end)) {
+            return bad_block(entry, block, diag, "run and its tail do not fit together");
         }
-        if (table[b].kind == HEAP_BLOCK_RUN) {
-            uint32_t part = run_part(heap, index, b, table[b].run_blocks);
+        if (entry->kind == HEAP_BLOCK_RUN) {
+            uint32_t part = run_part(place, b, entry->run_blocks);
             if (part == 0) {
-                return bad_block(heap, block, diag, "impossible length of a run");
+                return bad_block(entry, block, diag, "impossible length of a run");
             }
             run_end = b + part;
         }
@@ -144,23 +167,28 @@ static int check_table(const struct heap *heap, uint32_t index, struct phantom_d
     return 0;
 }
 
-int heap_check_chunk(const struct heap *heap, uint32_t index, struct phantom_diag *diag)
+int heap_check_chunk_header(const struct heap_chunk_header *header, uint32_t index,
+                            uint32_t chunk_count, struct phantom_diag *diag)
 {
-    const struct heap_chunk *chunk = heap_chunk_at(heap, index);
-    const struct heap_chunk_header *header = &chunk->header;
     if (header->magic != HEAP_CHUNK_MAGIC || header->index != index) {
         return ph_fail(diag, PHANTOM_ECORRUPT, "heap: chunk %" PRIu32 " has no chunk header",
                        index);
     }
-    if (header->span == 0 || header->span > heap->chunk_count - index) {
+    if (header->span == 0 || header->span > chunk_count - index) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
                        "heap: chunk %" PRIu32 " claims to span %" PRIu32 " of %" PRIu32 " chunks",
-                       index, header->span, heap->chunk_count);
+                       index, header->span, chunk_count);
     }
-    if (header->span > 1 && chunk->table[HEAP_META_BLOCKS].kind != HEAP_BLOCK_RUN) {
-        return ph_fail(diag, PHANTOM_ECORRUPT,
-                       "heap: chunk %" PRIu32 " spans %" PRIu32 " chunks without a run", index,
-                       header->span);
-    }
-    return check_table(heap, index, diag);
+    return 0;
+}
+
+int heap_check_chunk(const struct heap *heap, uint32_t index, struct phantom_diag *diag)
+{
+    const struct heap_chunk *chunk = heap_chunk_at(heap, index);
+    int rc = heap_check_chunk_header(&chunk->header, index, heap->chunk_count, diag);
+    const struct heap_place place = {.index = index,
+                                     .span = chunk->header.span,
+                                     .end = heap_chunk_blocks(heap, index),
+                                     .limit_blocks = heap->limit / HEAP_BLOCK_BYTES};
+    return rc != 0 ? rc : heap_check_table(chunk->table, &place, diag);
 }
