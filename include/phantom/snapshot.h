@@ -165,6 +165,31 @@ PHANTOM_API int phantom_store_diff(struct phantom_store *store, uint64_t from, u
                                                 const struct phantom_page_range *range),
                                    void *context, struct phantom_diag *diag);
 
+/** An object of a world's program that differs between two generations. */
+struct phantom_object_change {
+    enum phantom_change change; /* ADDED: created; REMOVED: freed; CHANGED: other bytes */
+    uint64_t address;
+    uint64_t bytes;         /* of its data, in `to`; of a freed one in `from` */
+    const char *class_name; /* until the call returns; what cannot be printed is '?'. Of a class
+                               that has no name that can be read: "(class 0x...)" */
+};
+/**
+ * Call visit for each object that differs between two retained generations of a world, by ascending
+ * address. Non-zero from visit stops and is returned. visit must not use this store.
+ *
+ * An object is where it is: one that was freed and its place given to another of the same class and
+ * size shows as changed; of another class or size, as freed and created. "Created" and "freed" mean
+ * allocated, or no more, in the heap: an object nobody refers to counts until it is collected.
+ * Reads the pages that differ and the heap's tables; nothing that is read is believed.
+ * @return 0; PHANTOM_EUNSUPPORTED not a world but the space of a C program, whose memory has no
+ *         classes; PHANTOM_EVERSION a heap of another version; PHANTOM_ENOTFOUND,
+ *         PHANTOM_ECORRUPT (also: tables or objects that cannot be), -ENOMEM, -errno
+ */
+PHANTOM_API int phantom_store_diff_objects(struct phantom_store *store, uint64_t from, uint64_t to,
+                                           int (*visit)(void *context,
+                                                        const struct phantom_object_change *object),
+                                           void *context, struct phantom_diag *diag);
+
 /**
  * Read one page (4096 bytes) of a retained generation; its sum is checked on the way.
  * @return 1; 0: all zero; PHANTOM_ENOTFOUND, PHANTOM_EINVALID (no such page), PHANTOM_ECORRUPT,

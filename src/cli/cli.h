@@ -64,7 +64,9 @@ enum cli_option {
     CLI_DEEP = 64,
     CLI_GENERATION = 128,
     CLI_GOOD_BAD = 256,
-    CLI_PROMETHEUS = 512
+    CLI_PROMETHEUS = 512,
+    CLI_OBJECTS = 1024,
+    CLI_LIST = 2048
 };
 struct cli_arguments {
     unsigned given; /* enum cli_option */

@@ -110,6 +110,8 @@ static const struct option all_options[] = {{"json", no_argument, NULL, CLI_JSON
                                             {"good", required_argument, NULL, CLI_GOOD_BAD},
                                             {"bad", required_argument, NULL, CLI_GOOD_BAD},
                                             {"prometheus", no_argument, NULL, CLI_PROMETHEUS},
+                                            {"objects", no_argument, NULL, CLI_OBJECTS},
+                                            {"list", no_argument, NULL, CLI_LIST},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
 enum { OPTION_COUNT = sizeof(all_options) / sizeof(all_options[0]) };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_diff.c - `phantom diff`: what differs between two generations, as pages and bytes.
+ * cmd_diff.c - `phantom diff`: what differs between two generations, as pages and bytes; as objects
+ * in diff_objects.c.
  */
-#include "cli.h"
+#include "cli_diff.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -174,6 +175,9 @@ static int compare(struct cli_diff *diff, const struct cli_arguments *arguments)
     if (result != CLI_OK) {
         return result;
     }
+    if ((arguments->given & CLI_OBJECTS) != 0) {
+        return cli_diff_objects(diff->store, diff->from, diff->to, arguments);
+    }
     int error = phantom_store_diff(diff->store, diff->from, diff->to, collect_range, diff, &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
@@ -186,9 +190,16 @@ static int compare(struct cli_diff *diff, const struct cli_arguments *arguments)
 static int run(int argc, char **argv)
 {
     struct cli_arguments arguments;
-    int result = cli_parse(&cli_command_diff, argc, argv, CLI_JSON | CLI_BYTES, 2, 3, &arguments);
+    int result = cli_parse(&cli_command_diff, argc, argv,
+                           CLI_JSON | CLI_BYTES | CLI_OBJECTS | CLI_LIST, 2, 3, &arguments);
     if (result != CLI_OK || arguments.done) {
         return result;
+    }
+    if ((arguments.given & CLI_BYTES) != 0 && (arguments.given & CLI_OBJECTS) != 0) {
+        return cli_usage(&cli_command_diff, "--bytes and --objects do not go together");
+    }
+    if ((arguments.given & CLI_LIST) != 0 && (arguments.given & CLI_OBJECTS) == 0) {
+        return cli_usage(&cli_command_diff, "--list needs --objects");
     }
     struct cli_diff diff = {0};
     cli_catch_signals();
@@ -202,8 +213,11 @@ static int run(int argc, char **argv)
 }
 
 const struct cli_command cli_command_diff = {
-    "diff", "[--bytes] [--json] STORE FROM [TO]", "show what differs between two generations",
+    "diff", "[--bytes | --objects [--list]] [--json] STORE FROM [TO]",
+    "show what differs between two generations",
     "  FROM, TO          numbers or tags; TO is the newest by default\n"
     "  --bytes           also which bytes differ\n"
+    "  --objects         which objects were created, freed and changed, by class\n"
+    "  --list            with --objects: each of them\n"
     "  --json            one JSON document\n",
     run};

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does with generations, through the command line, on real stores.
 
-usage: store_commands_test.py --phantom EXE --classes DIR CASE
+usage: store_commands_test.py --phantom EXE --classes DIR --wordcount EXE CASE
 
 CASE: history, copies, beside-a-writer, damage, bisect, refusals, outputs, signals, prometheus
 Exit status 77: this machine cannot run the case (the reason is the last line).
@@ -49,6 +49,7 @@ class Case:
     def __init__(self, arguments, directory):
         self.phantom = arguments.phantom
         self.classes = arguments.classes
+        self.wordcount = arguments.wordcount
         self.directory = directory
         self.environment = dict(os.environ, TMPDIR=directory)
 
@@ -115,6 +116,7 @@ class Case:
         nothing = self.json("diff", store, "before", "before")
         check(sum(nothing["pages"].values()) == 0 and nothing["ranges"] == [], f"diff: {nothing}")
         self.check_bytes(store, "before", str(newest["generation"]))
+        self.check_objects(store, rows)
 
         back = self.json("rollback", store, "before")
         check(back["generation"]["hash"] == middle["hash"], f"rollback: {back}")
@@ -140,6 +142,44 @@ class Case:
             page = row["offset"] // BLOCK
             check(any(r["first_page"] <= page < r["first_page"] + r["pages"]
                       for r in report["ranges"]), f"{row} is in no changed page")
+
+    def check_objects(self, store, rows):
+        """--objects: classes that the program has, sums that add up, on pages that changed."""
+        old, new = str(rows[0]["generation"]), str(rows[-1]["generation"])
+        report = self.json("diff", "--objects", "--list", store, old, new)
+        counts = {c["class"]: c["objects"] for c in report["classes"]}
+        for change, total in report["objects"].items():
+            check(total == sum(c[change] for c in counts.values()) ==
+                  sum(o["change"] == change for o in report["list"]), f"{change}: {report}")
+        check(0 < sum(report["objects"].values()) < 100000, f"objects: {report['objects']}")
+        check({".examples.queens", ".internal.thread", ".internal.ostack"} <= set(counts),
+              f"classes: {counts}")
+        check(all(name.startswith(".") or name == "(root)" for name in counts),
+              f"classes without a name: {counts}")
+        check(counts[".examples.queens"]["freed"] == 0 and
+              counts[".internal.thread"] == {"created": 0, "freed": 0, "changed": 1},
+              f"one thread and one program: {counts}")
+        pages, base = set(), self.json("diff", store, old, new)
+        for row in base["ranges"]:
+            pages.update(range(row["first_page"], row["first_page"] + row["pages"]))
+        for row in report["list"]:
+            first = (row["address"] - base["heap_base"]) // BLOCK
+            last = (row["address"] - base["heap_base"] + 24 + row["bytes"] - 1) // BLOCK
+            # A freed object may keep its bytes: only the bit that says it is one has gone.
+            check(row["change"] == "freed" or any(p in pages for p in range(first, last + 1)),
+                  f"{row} is on no changed page")
+        back = self.json("diff", "--objects", store, new, old)
+        check((back["objects"]["created"], back["objects"]["freed"], back["objects"]["changed"]) ==
+              (report["objects"]["freed"], report["objects"]["created"],
+               report["objects"]["changed"]), f"the way back: {back['objects']}")
+        check("list" not in back, "a list that nobody asked for")
+        none = self.json("diff", "--objects", "--list", store, new, new)
+        check(none["classes"] == [] and none["list"] == [] and
+              not any(none["objects"].values()), f"equal generations: {none}")
+        text = self.run("diff", "--objects", "--list", store, old, new, expect=0).stdout.decode()
+        check(text.count("\n") == len(report["list"]) + len(counts) + 2, f"text: {text}")
+        self.json("diff", "--objects", "--bytes", store, old, new, expect=2)
+        self.json("diff", "--list", store, old, new, expect=2)
 
     def copies(self):
         store, rows = self.world()
@@ -364,6 +404,17 @@ class Case:
         self.json("salvage", store, store, expect=2)
         self.json("salvage", "--force", store, self.path("./world.phantom"), expect=2)
         self.json("diff", store, "nobody", expect=2)
+        space = self.path("space.phantom")  # the heap of a C program
+        with open(self.path("text"), "w", encoding="utf-8") as file:
+            file.write("some words and some more\n")
+        subprocess.run([self.wordcount, space, self.path("text")], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL)
+        refusal = self.json("diff", "--objects", space, "newest", expect=6)["error"]
+        check("space" in refusal["message"] and refusal["name"] == "PHANTOM_EUNSUPPORTED",
+              f"objects of a space: {refusal}")
+        self.json("diff", space, "newest")
+        os.unlink(space)
+        os.unlink(self.path("text"))
         check(self.json("stat", store)["current"]["hash"] == rows[-1]["hash"], "the store changed")
 
         def small_files():
@@ -525,6 +576,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--phantom", required=True)
     parser.add_argument("--classes", required=True)
+    parser.add_argument("--wordcount", required=True)
     parser.add_argument("case")
     arguments = parser.parse_args()
     began = time.monotonic()
