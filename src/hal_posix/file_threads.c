@@ -5,6 +5,8 @@
  *
  * Owns its threads and three lists, all under one lock: waiting (taken from the front), being
  * transferred (held by a thread), done (given out by reap). A request is in exactly one of them.
+ * Whoever reaps and would have to wait transfers what is waiting himself: of the two writes of a
+ * small commit one needs no other thread to wake up.
  * Lock order: lock is a leaf.
  */
 #include "file_queue.h"
@@ -42,6 +44,16 @@ static struct snap_io_request *take_first(struct request_list *list)
     return request;
 }
 
+/* Called with the lock, which is open during the transfer. */
+static void transfer(struct pool *pool, struct snap_io_request *request)
+{
+    (void)hal_mutex_unlock(&pool->lock);
+    int32_t result = file_transfer_once(pool->fd, request);
+    (void)hal_mutex_lock(&pool->lock);
+    request->result = result;
+    request_list_add(&pool->done, request);
+}
+
 static void *pool_run(void *argument)
 {
     struct pool *pool = argument;
@@ -56,11 +68,7 @@ static void *pool_run(void *argument)
             (void)hal_cond_wait(&pool->has_work, &pool->lock);
             continue;
         }
-        (void)hal_mutex_unlock(&pool->lock);
-        int32_t result = file_transfer_once(pool->fd, request);
-        (void)hal_mutex_lock(&pool->lock);
-        request->result = result;
-        request_list_add(&pool->done, request);
+        transfer(pool, request);
         (void)hal_cond_signal(&pool->has_done); /* one thread at a time reaps */
     }
     (void)hal_mutex_unlock(&pool->lock);
@@ -111,12 +119,22 @@ static int pool_open(int fd, struct file_queue **out)
     return 0;
 }
 
+/* Called with the lock: so many requests wait for threads. */
+static void wake_for(struct pool *pool, unsigned requests)
+{
+    for (unsigned i = 0; i < requests && i < pool->thread_count; i++) {
+        (void)hal_cond_signal(&pool->has_work);
+    }
+}
+
 static int pool_submit(struct file_queue *queue, struct snap_io_request *request)
 {
     struct pool *pool = (struct pool *)queue;
     (void)hal_mutex_lock(&pool->lock);
     request_list_add(&pool->waiting, request);
-    (void)hal_cond_signal(&pool->has_work);
+    if (!request->more) {
+        wake_for(pool, pool->waiting.count);
+    }
     (void)hal_mutex_unlock(&pool->lock);
     return 0;
 }
@@ -125,8 +143,15 @@ static int pool_reap(struct file_queue *queue, unsigned minimum, struct snap_io_
 {
     struct pool *pool = (struct pool *)queue;
     (void)hal_mutex_lock(&pool->lock);
+    unsigned left = minimum > pool->done.count && pool->waiting.count != 0; /* one for us */
+    wake_for(pool, pool->waiting.count - left);
     while (pool->done.count < minimum) {
-        (void)hal_cond_wait(&pool->has_done, &pool->lock);
+        struct snap_io_request *request = take_first(&pool->waiting);
+        if (request == NULL) {
+            (void)hal_cond_wait(&pool->has_done, &pool->lock);
+        } else {
+            transfer(pool, request);
+        }
     }
     int count = request_list_take(&pool->done, done);
     (void)hal_mutex_unlock(&pool->lock);

@@ -10,8 +10,9 @@
  * Always true: requests in flight <= HAL_QUEUE_DEPTH <= submission entries < completion entries, so
  * the completion ring cannot overflow and io_uring_get_sqe cannot fail. A request that the kernel
  * did not take at once (EAGAIN: it is short of memory) stays in the submission ring and goes out
- * with the next reap. No order between requests is asked for or promised: no links, no drain, no
- * fsync in the ring; the caller reaps and then flushes.
+ * with the next reap, as does one that says that more will follow. No order between requests is
+ * asked for or promised: no links, no drain, no fsync in the ring; the caller reaps and then
+ * flushes.
  */
 #include "file_queue.h"
 #include "ph_memory.h"
@@ -82,6 +83,9 @@ static int uring_submit(struct file_queue *queue, struct snap_io_request *reques
         io_uring_prep_read(sqe, uring->fd, request->buffer, request->length, request->offset);
     }
     io_uring_sqe_set_data(sqe, request);
+    if (request->more) {
+        return 0; /* goes out with the next one or with reap(): one system call for all */
+    }
     /* Whatever the answer, the entry is in the ring, so the request is ours: reap() tries again and
      * reports an error that lasts. */
     (void)io_uring_submit(&uring->ring);

@@ -30,6 +30,7 @@ struct snap_io_request {
     void *buffer;
     uint32_t length;
     enum snap_io_direction direction;
+    bool more; /* a reap() that waits, or more requests, follow at once: may be kept until then */
     int32_t result;               /* set by reap(): bytes or -errno */
     void *owner;                  /* the caller's own word */
     struct snap_io_request *next; /* for the back end while in flight, for the caller otherwise */

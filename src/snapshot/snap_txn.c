@@ -789,7 +789,7 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
         return ph_fail(diag, PHANTOM_EINVALID, "%s: generation numbers are used up",
                        store_file_name(&store->file));
     }
-    txn->output.synchronous = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
+    txn->output.together = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
                               txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
     int error =
         enter_staged(txn, page_map_guess_run(&store->map, txn->used + txn->holes.count), diag);

@@ -314,15 +314,6 @@ static void send_run(struct store_output *output)
     if (output->count == 0) {
         return;
     }
-    if (output->synchronous && output->error == 0) {
-        int error = output->io->ops->write(output->io, output->block * STORE_BLOCK_SIZE,
-                                           output->buffer, output->count * STORE_BLOCK_SIZE);
-        if (error != 0) {
-            note_error(output, error);
-        }
-        output->count = 0;
-        return;
-    }
     while (output->idle == NULL && !output->lost) {
         reap_some(output);
     }
@@ -332,7 +323,8 @@ static void send_run(struct store_output *output)
         *request = (struct snap_io_request){.offset = output->block * STORE_BLOCK_SIZE,
                                             .buffer = output->buffer,
                                             .length = output->count * STORE_BLOCK_SIZE,
-                                            .direction = SNAP_IO_WRITE};
+                                            .direction = SNAP_IO_WRITE,
+                                            .more = output->together};
         send(output, request);
     }
     output->count = 0;
@@ -353,6 +345,13 @@ void store_output_put(struct store_output *output, uint64_t block, void *buffer)
 
 int store_output_drain(struct store_output *output)
 {
+    if (output->together && output->in_flight == 0 && output->count != 0 && output->error == 0) {
+        /* One write alone: this thread wakes up soonest. */
+        note_error(output,
+                   output->io->ops->write(output->io, output->block * STORE_BLOCK_SIZE,
+                                          output->buffer, output->count * STORE_BLOCK_SIZE));
+        output->count = 0;
+    }
     send_run(output);
     while (output->in_flight != 0) {
         reap_some(output);

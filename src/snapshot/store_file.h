@@ -96,8 +96,8 @@ struct store_output {
     struct snap_io_request request[STORE_OUTPUT_REQUESTS];
     struct snap_io_request *idle;
     unsigned in_flight;
-    bool synchronous; /* small commits: write at once, in this thread, which wakes up soonest */
-    int error;        /* the first */
+    bool together; /* small commits: a few runs, all sent when they are drained */
+    int error;     /* the first */
     bool lost; /* reap() failed: requests may be in flight for ever, buffers must not be freed */
     uint64_t block; /* the run being gathered */
     uint8_t *buffer;

@@ -240,6 +240,7 @@ static void plan(struct traffic *traffic, uint64_t seed, uint32_t file_blocks)
         request->offset = (uint64_t)block * BLOCK;
         request->buffer = traffic->memory + (size_t)block * BLOCK;
         request->length = length * BLOCK;
+        request->more = ph_rng_below(&rng, 2) != 0; /* a hint, never more */
         block += length;
         traffic->count++;
     }
