@@ -100,6 +100,46 @@ PHANTOM_API int phantom_store_verify(struct phantom_store *store, bool all_gener
                                      void (*damage)(void *context, const char *what), void *context,
                                      struct phantom_diag *diag);
 
+/** What verifying found. */
+enum phantom_finding_kind {
+    PHANTOM_FINDING_SUPERBLOCK = 1,
+    PHANTOM_FINDING_RECORD = 2,  /* of a commit */
+    PHANTOM_FINDING_CATALOG = 3, /* of generations */
+    PHANTOM_FINDING_RUNS = 4,    /* delta runs: no page of the generation is known */
+    PHANTOM_FINDING_NODE = 5,    /* of the map: the pages below it are not known */
+    PHANTOM_FINDING_PAGE = 6,
+    PHANTOM_FINDING_TOTALS = 7 /* every part is good, together they are not what the record says */
+};
+#define PHANTOM_NO_BLOCK UINT64_MAX
+struct phantom_finding {
+    enum phantom_finding_kind kind;
+    uint64_t generation; /* in which it was found first (the newest is looked at first); 0: it
+                            belongs to no single one */
+    uint64_t first_page, page_count; /* that cannot be read because of it; count 0: none */
+    uint64_t block;                  /* of 4096 bytes in the file, or PHANTOM_NO_BLOCK */
+    const char *text;                /* as phantom_store_verify() says it; until the call returns */
+};
+
+/** Zero is the default of each member but size. */
+struct phantom_verify_options {
+    size_t size;          /* sizeof(struct phantom_verify_options) */
+    bool all_generations; /* not only the current one */
+    /** For each finding. NULL: none is told. */
+    void (*finding)(void *context, const struct phantom_finding *finding);
+    void *context;
+    const struct phantom_progress *progress; /* defined below */
+};
+/**
+ * As phantom_store_verify(), with findings that say where they are, and with progress.
+ * @param options  NULL: the current generation, silently
+ * @param[out] report  NULL allowed
+ * @return as phantom_store_verify(); -ECANCELED: the report is about what was checked until then
+ */
+PHANTOM_API int phantom_store_examine(struct phantom_store *store,
+                                      const struct phantom_verify_options *options,
+                                      struct phantom_verify_report *report,
+                                      struct phantom_diag *diag);
+
 /* ---- generations and tags ------------------------------------------------------------------- */
 
 /** A name for a generation: 1 to 63 of [A-Za-z0-9._-]. A tagged generation is not dropped. */

@@ -103,15 +103,14 @@ json_t *cli_path_json(const char *path);
 /** Text for people, with control characters made visible. */
 void cli_print_clean(FILE *out, const char *text);
 
-/** Commands that look at one store take [--json] STORE (and flags of their own). */
+/** Commands that look at one store take [--json] STORE. */
 struct cli_store_arguments {
     const char *path;
     bool json;
-    bool deep; /* --deep, where the command knows it */
 };
 /** CLI_OK, or the exit code to end with; *done: help was printed, end with CLI_OK. */
 int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
-                              bool knows_deep, struct cli_store_arguments *out, bool *done);
+                              struct cli_store_arguments *out, bool *done);
 
 /** Whole number in [low, high]; false on anything else (sign, spaces, junk, overflow). */
 bool cli_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out);

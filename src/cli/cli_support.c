@@ -96,12 +96,10 @@ void cli_help(const struct cli_command *command)
 }
 
 int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
-                              bool knows_deep, struct cli_store_arguments *out, bool *done)
+                              struct cli_store_arguments *out, bool *done)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"deep", no_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *out = (struct cli_store_arguments){0};
     *done = false;
     optind = 1;
@@ -114,12 +112,6 @@ int cli_parse_store_arguments(const struct cli_command *command, int argc, char 
             cli_help(command);
             *done = true;
             return cli_finish_output();
-        case 'd':
-            if (knows_deep) {
-                out->deep = true;
-                break;
-            }
-            return cli_usage(command, "unknown option --deep");
         default: return cli_bad_option(command, argv);
         }
     }

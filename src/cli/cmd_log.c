@@ -61,7 +61,7 @@ static int run(int argc, char **argv)
 {
     struct cli_store_arguments arguments;
     bool done;
-    int result = cli_parse_store_arguments(&cli_command_log, argc, argv, false, &arguments, &done);
+    int result = cli_parse_store_arguments(&cli_command_log, argc, argv, &arguments, &done);
     if (result != CLI_OK || done) {
         return result;
     }

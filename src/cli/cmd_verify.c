@@ -4,65 +4,117 @@
  */
 #include "cli.h"
 
-static void collect_damage(void *context, const char *what)
+#include <errno.h>
+
+struct check {
+    const char *path;
+    struct cli_progress progress;
+    json_t *findings; /* NULL: print them as they come */
+};
+
+static const char *kind_name(enum phantom_finding_kind kind)
 {
-    json_array_append_new(context, cli_path_json(what));
+    switch (kind) {
+    case PHANTOM_FINDING_SUPERBLOCK: return "superblock";
+    case PHANTOM_FINDING_RECORD: return "record";
+    case PHANTOM_FINDING_CATALOG: return "catalog";
+    case PHANTOM_FINDING_RUNS: return "runs";
+    case PHANTOM_FINDING_NODE: return "node";
+    case PHANTOM_FINDING_PAGE: return "page";
+    case PHANTOM_FINDING_TOTALS: return "totals";
+    }
+    return "unknown";
 }
 
-static int print_text(const char *path, const struct phantom_verify_report *report,
-                      json_t *findings)
+/* A number, or null where there is none. */
+static json_t *number_or_null(bool is, uint64_t number)
 {
-    size_t i;
-    json_t *finding;
-    json_array_foreach(findings, i, finding)
-    {
-        printf("damaged: %s\n", json_string_value(finding));
+    return is ? json_integer((json_int_t)number) : json_null();
+}
+
+static void note_finding(void *context, const struct phantom_finding *finding)
+{
+    struct check *check = context;
+    if (check->findings == NULL) {
+        cli_progress_end(&check->progress);
+        printf("damaged: ");
+        cli_print_clean(stdout, finding->text);
+        putchar('\n');
+        return;
     }
-    printf("%s: %llu generations, %llu pages, %llu map nodes checked, %llu damaged\n", path,
+    bool pages = finding->page_count != 0;
+    json_array_append_new(
+        check->findings,
+        json_pack("{s:s, s:o, s:o, s:I, s:o, s:o}", "kind", kind_name(finding->kind), "generation",
+                  number_or_null(finding->generation != 0, finding->generation), "page",
+                  number_or_null(pages, finding->first_page), "pages",
+                  (json_int_t)finding->page_count, "block",
+                  number_or_null(finding->block != PHANTOM_NO_BLOCK, finding->block), "text",
+                  cli_path_json(finding->text)));
+}
+
+static int print_document(const struct check *check, const struct phantom_verify_report *report)
+{
+    return cli_print_json(
+        json_pack("{s:o, s:I, s:I, s:I, s:I, s:O}", "store", cli_path_json(check->path),
+                  "generations", (json_int_t)report->generations, "pages",
+                  (json_int_t)report->pages, "nodes", (json_int_t)report->nodes, "damaged",
+                  (json_int_t)report->damaged, "findings", check->findings));
+}
+
+static int print_text(const struct check *check, const struct phantom_verify_report *report)
+{
+    cli_print_clean(stdout, check->path);
+    printf(": %llu generations, %llu pages, %llu map nodes checked, %llu damaged\n",
            (unsigned long long)report->generations, (unsigned long long)report->pages,
            (unsigned long long)report->nodes, (unsigned long long)report->damaged);
     return cli_finish_output();
 }
 
-static int verify(const struct cli_store_arguments *arguments, struct phantom_store *store)
+static int verify(const struct cli_arguments *arguments, struct phantom_store *store)
 {
+    bool json = (arguments->given & CLI_JSON) != 0;
+    struct check check = {.path = arguments->operand[0], .findings = json ? json_array() : NULL};
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_verify_report report = {0};
-    json_t *findings = json_array();
-    int error =
-        phantom_store_verify(store, arguments->deep, &report, collect_damage, findings, &diag);
-    int result;
-    if (arguments->json) {
-        result = cli_print_json(
-            json_pack("{s:o, s:I, s:I, s:I, s:I, s:O}", "store", cli_path_json(arguments->path),
-                      "generations", (json_int_t)report.generations, "pages",
-                      (json_int_t)report.pages, "nodes", (json_int_t)report.nodes, "damaged",
-                      (json_int_t)report.damaged, "findings", findings));
-    } else {
-        result = print_text(arguments->path, &report, findings);
-    }
-    json_decref(findings);
+    cli_progress_init(&check.progress, "verify", (arguments->given & CLI_PROGRESS) != 0);
+    const struct phantom_verify_options options = {
+        .size = sizeof(options),
+        .all_generations = (arguments->given & CLI_DEEP) != 0,
+        .finding = note_finding,
+        .context = &check,
+        .progress = &check.progress.progress,
+    };
+    int error = phantom_store_examine(store, &options, &report, &diag);
+    cli_progress_end(&check.progress);
+    int result = error == -ECANCELED ? CLI_OK
+                 : json              ? print_document(&check, &report)
+                                     : print_text(&check, &report);
+    json_decref(check.findings);
     return error != 0 ? cli_fail(error, &diag) : result;
 }
 
 static int run(int argc, char **argv)
 {
-    struct cli_store_arguments arguments;
-    bool done;
-    int result =
-        cli_parse_store_arguments(&cli_command_verify, argc, argv, true, &arguments, &done);
-    if (result != CLI_OK || done) {
+    struct cli_arguments arguments;
+    int result = cli_parse(&cli_command_verify, argc, argv, CLI_JSON | CLI_PROGRESS | CLI_DEEP, 1,
+                           1, &arguments);
+    if (result != CLI_OK || arguments.done) {
         return result;
     }
+    const char *path = arguments.operand[0];
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_recovery recovery;
     struct phantom_store *store;
-    int error = phantom_store_open(arguments.path, &store, &recovery, &diag);
+    cli_catch_signals();
+    int error = phantom_store_open(path, &store, &recovery, &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
     }
     if (recovery.incomplete != 0) {
-        fprintf(stderr, "phantom: %s: generation %llu incomplete, verifying %llu\n", arguments.path,
+        fprintf(stderr, "phantom: ");
+        cli_print_clean(stderr, path);
+        fprintf(stderr, ": generation %llu incomplete, verifying %llu\n",
                 (unsigned long long)recovery.incomplete, (unsigned long long)recovery.opened);
     }
     result = verify(&arguments, store);
@@ -71,8 +123,9 @@ static int run(int argc, char **argv)
 }
 
 const struct cli_command cli_command_verify = {
-    "verify", "[--deep] [--json] STORE",
+    "verify", "[--deep] [--progress] [--json] STORE",
     "check all sums of the newest generation (--deep: of every one)",
     "  --deep            all retained generations, not only the newest\n"
+    "  --progress        say how far it is, also if stderr is no terminal\n"
     "  --json            one JSON document\n",
     run};

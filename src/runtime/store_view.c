@@ -5,6 +5,8 @@
  */
 #include "store_view.h"
 
+#include "snap_verify.h"
+
 #include "ph_memory.h"
 
 #include <errno.h>
@@ -196,13 +198,41 @@ int phantom_store_find(const struct phantom_store *store, const char *name, uint
                                  store->io->path, name);
 }
 
-int phantom_store_verify(struct phantom_store *store, bool all_generations,
-                         struct phantom_verify_report *report,
-                         void (*damage)(void *context, const char *what), void *context,
-                         struct phantom_diag *diag)
+static void pass_finding(void *context, const struct snap_finding *found)
 {
+    const struct phantom_verify_options *options = context;
+    const struct phantom_finding finding = {.kind = (enum phantom_finding_kind)found->kind,
+                                            .generation = found->generation,
+                                            .first_page = found->first_page,
+                                            .page_count = found->page_count,
+                                            .block = found->block,
+                                            .text = found->text};
+    options->finding(options->context, &finding);
+}
+
+int phantom_store_examine(struct phantom_store *store, const struct phantom_verify_options *options,
+                          struct phantom_verify_report *report, struct phantom_diag *diag)
+{
+    struct phantom_verify_options taken = {.size = sizeof(taken)};
+    if (options != NULL) {
+        if (options->size == 0 || options->size > sizeof(taken)) {
+            return ph_fail(diag, PHANTOM_EINVALID,
+                           "phantom_verify_options.size is %zu, this library knows up to %zu",
+                           options->size, sizeof(taken));
+        }
+        memcpy(&taken, options, options->size);
+    }
+    options = &taken;
+    const struct phantom_progress *progress = options->progress;
+    const struct snap_progress steps = {progress != NULL ? progress->step : NULL,
+                                        progress != NULL ? progress->context : NULL};
+    const struct snap_verify_options wanted = {.deep = options->all_generations,
+                                               .finding =
+                                                   options->finding != NULL ? pass_finding : NULL,
+                                               .context = (void *)(uintptr_t)options,
+                                               .progress = steps.step != NULL ? &steps : NULL};
     struct snap_verify_report found = {0};
-    int result = snap_store_verify(store->store, all_generations, &found, damage, context, diag);
+    int result = snap_store_examine(store->store, &wanted, &found, diag);
     if (report != NULL) {
         *report = (struct phantom_verify_report){.generations = found.generations,
                                                  .pages = found.pages,
@@ -210,6 +240,32 @@ int phantom_store_verify(struct phantom_store *store, bool all_generations,
                                                  .damaged = found.damaged};
     }
     return result;
+}
+
+struct sentences {
+    void (*damage)(void *context, const char *what);
+    void *context;
+};
+
+static void pass_sentence(void *context, const struct phantom_finding *finding)
+{
+    const struct sentences *sentences = context;
+    sentences->damage(sentences->context, finding->text);
+}
+
+int phantom_store_verify(struct phantom_store *store, bool all_generations,
+                         struct phantom_verify_report *report,
+                         void (*damage)(void *context, const char *what), void *context,
+                         struct phantom_diag *diag)
+{
+    struct sentences sentences = {damage, context};
+    const struct phantom_verify_options options = {
+        .size = sizeof(options),
+        .all_generations = all_generations,
+        .finding = damage != NULL ? pass_sentence : NULL,
+        .context = &sentences,
+    };
+    return phantom_store_examine(store, &options, report, diag);
 }
 
 void phantom_probe(const char *directory,

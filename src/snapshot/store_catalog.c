@@ -740,7 +740,8 @@ int store_catalog_has(const struct snap_store *store, const struct store_record 
 }
 
 int store_catalog_verify(const struct snap_store *store,
-                         void (*damage)(void *context, const char *what), void *context)
+                         void (*damage)(void *context, uint64_t block, const char *what),
+                         void *context)
 {
     const struct store_catalog_image *now = store->catalog.now;
     const struct store_file *file = &store->file;
@@ -753,18 +754,18 @@ int store_catalog_verify(const struct snap_store *store,
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     if (read_block(file, STORE_CATALOG_LEVEL_ROOT, 0, &now->root, block, &diag) != 0) {
-        damage(context, diag.text);
+        damage(context, now->root.block, diag.text);
     }
     for (uint32_t i = 0; i < STORE_CATALOG_NODES; i++) {
         if (now->node[i].block != 0 &&
             read_block(file, STORE_CATALOG_LEVEL_NODE, i, &now->node[i], block, &diag) != 0) {
-            damage(context, diag.text);
+            damage(context, now->node[i].block, diag.text);
         }
     }
     for (uint32_t i = 0; i < STORE_CATALOG_LEAVES; i++) {
         if (now->leaf[i].block != 0 &&
             read_block(file, STORE_CATALOG_LEVEL_LEAF, i, &now->leaf[i], block, &diag) != 0) {
-            damage(context, diag.text);
+            damage(context, now->leaf[i].block, diag.text);
         }
     }
     ph_free(block);

@@ -80,7 +80,8 @@ int store_catalog_each_block(const struct snap_store *store,
                              int (*visit)(void *context, uint64_t block), void *context);
 /** Read it all again; `damage` for each bad block. 0 or -ENOMEM. */
 int store_catalog_verify(const struct snap_store *store,
-                         void (*damage)(void *context, const char *what), void *context);
+                         void (*damage)(void *context, uint64_t block, const char *what),
+                         void *context);
 
 /* Tags: noted here, written by the next commit. */
 bool store_tag_name_is_valid(const char *name);

@@ -7,6 +7,7 @@
  * (same block, so same content) is not walked again.
  */
 #include "ph_memory.h"
+#include "snap_verify.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -17,8 +18,7 @@
 struct verify {
     struct snap_store *store;
     struct snap_verify_report *report;
-    void (*damage)(void *context, const char *what);
-    void *context;
+    const struct snap_verify_options *options;
     const struct store_generation *generation;
     struct store_overlay overlay; /* of its delta runs */
     struct store_node *nodes;     /* one for each level */
@@ -27,18 +27,36 @@ struct verify {
     struct store_sum memory_sum;
     uint64_t live_pages;
     bool complete; /* every page of this generation was counted, none was seen before */
+    uint64_t pages_done, pages_total;
 };
 
-static void report(struct verify *verify, uint64_t page, const char *what)
+/* Count what was found, and tell it. The generation is the one that is being looked at. */
+static void report(struct verify *verify, struct snap_finding finding)
 {
-    uint64_t generation = verify->generation != NULL ? verify->generation->info.number : 0;
+    finding.generation = verify->generation != NULL ? verify->generation->info.number : 0;
     if (verify->report->damaged++ == 0) {
-        verify->report->first_damaged_page = page;
-        verify->report->first_damaged_generation = generation;
+        verify->report->first_damaged_page = finding.first_page;
+        verify->report->first_damaged_generation = finding.generation;
     }
-    if (verify->damage != NULL) {
-        verify->damage(verify->context, what);
+    if (verify->options->finding != NULL) {
+        verify->options->finding(verify->options->context, &finding);
     }
+}
+
+static void report_block(struct verify *verify, enum snap_finding_kind kind, uint64_t block,
+                         const char *what)
+{
+    report(verify, (struct snap_finding){.kind = kind, .block = block, .text = what});
+}
+
+/* 0, or -ECANCELED. */
+static int step(const struct verify *verify)
+{
+    const struct snap_progress *progress = verify->options->progress;
+    return progress != NULL &&
+                   progress->step(progress->context, verify->pages_done, verify->pages_total) != 0
+               ? -ECANCELED
+               : 0;
 }
 
 /*
@@ -68,6 +86,7 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
         uint64_t page = (leaf->index << STORE_FANOUT_BITS) + i;
         verify->memory_sum = store_sum_add(verify->memory_sum, leaf->sum[i]);
         verify->live_pages++;
+        verify->pages_done++;
         if (see(verify, STORE_SUM_PAGE, page, leaf->block[i], leaf->sum[i])) {
             continue;
         }
@@ -82,10 +101,28 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
             return error;
         }
         if (error != 0) {
-            report(verify, page, diag.text);
+            report(verify, (struct snap_finding){.kind = SNAP_FINDING_PAGE,
+                                                 .first_page = page,
+                                                 .page_count = 1,
+                                                 .block = leaf->block[i],
+                                                 .text = diag.text});
         }
     }
-    return 0;
+    return step(verify);
+}
+
+/* A node that cannot be read, with the pages it covers. */
+static void report_node(struct verify *verify, uint32_t level, uint64_t index, uint64_t block,
+                        const char *what)
+{
+    uint64_t first = index << store_level_shift(level + 1);
+    uint64_t end = (index + 1) << store_level_shift(level + 1);
+    uint64_t pages = verify->store->file.page_count;
+    report(verify, (struct snap_finding){.kind = SNAP_FINDING_NODE,
+                                         .first_page = first,
+                                         .page_count = (end < pages ? end : pages) - first,
+                                         .block = block,
+                                         .text = what});
 }
 
 /* The node, or what a hole is when delta runs lie over it. 1 verified, 0 damaged and reported, or
@@ -108,7 +145,7 @@ static int fetch_node(struct verify *verify, uint32_t level, uint64_t index, uin
     }
     verify->complete = false;
     if (error != -ENOMEM) {
-        report(verify, index << store_level_shift(level + 1), diag.text);
+        report_node(verify, level, index, block, diag.text);
     }
     return error != -ENOMEM ? 0 : error;
 }
@@ -154,7 +191,10 @@ static int load_overlay(struct verify *verify, const struct store_generation *ge
         return error;
     }
     if (error != 0) {
-        report(verify, 0, diag.text);
+        report(verify, (struct snap_finding){.kind = SNAP_FINDING_RUNS,
+                                             .page_count = verify->store->file.page_count,
+                                             .block = SNAP_NO_BLOCK,
+                                             .text = diag.text});
     }
     return error == 0;
 }
@@ -184,14 +224,14 @@ static int verify_generation(struct verify *verify, const struct store_generatio
                  " pages, the map has %" PRIu64 ", or their sums do not add up",
                  store_file_name(file), generation->info.number, generation->info.live_pages,
                  verify->live_pages);
-        report(verify, 0, text);
+        report_block(verify, SNAP_FINDING_TOTALS, SNAP_NO_BLOCK, text);
     }
     return error;
 }
 
-static void note_catalog(void *verify, const char *what)
+static void note_catalog(void *verify, uint64_t block, const char *what)
 {
-    report(verify, 0, what);
+    report_block(verify, SNAP_FINDING_CATALOG, block, what);
 }
 
 /* A running writer may have used the blocks of the catalog again once it has committed. */
@@ -212,7 +252,7 @@ static int verify_metadata(struct verify *verify)
         if (error != 0 || !store_superblock_holds((struct store_superblock *)verify->pages)) {
             snprintf(text, sizeof text, "%s: superblock in block %" PRIu64 " is damaged",
                      store_file_name(file), block);
-            report(verify, 0, text);
+            report_block(verify, SNAP_FINDING_SUPERBLOCK, block, text);
         }
     }
     for (unsigned i = 0; i < store->generation_count; i++) {
@@ -233,12 +273,13 @@ static int verify_metadata(struct verify *verify)
             verify->generation = generation;
             snprintf(text, sizeof text, "%s: the record of generation %" PRIu64 " is damaged",
                      store_file_name(file), generation->info.number);
-            report(verify, 0, text);
+            report_block(verify, SNAP_FINDING_RECORD, file->ring_start + slot, text);
         }
     }
     verify->generation = NULL;
     if (store->catalog.damaged) {
-        report(verify, 0, "the catalog of generations is damaged");
+        report_block(verify, SNAP_FINDING_CATALOG, SNAP_NO_BLOCK,
+                     "the catalog of generations is damaged");
     }
     return store->read_only && !is_newest(store)
                ? 0
@@ -273,14 +314,30 @@ static void release(struct snap_store *store, const struct store_generation *gen
     }
 }
 
-int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_report *out,
-                      void (*damage)(void *context, const char *what), void *context,
-                      struct phantom_diag *diag)
+/* What there is to read, if each generation shares all it did not write with the next one. */
+static uint64_t estimate(const struct snap_store *store, bool deep)
+{
+    uint64_t pages = 0;
+    for (unsigned i = store->generation_count; i > 0; i--) {
+        const struct snap_generation *info = &store->generation[i - 1].info;
+        pages += i == store->generation_count ? info->live_pages : info->pages_written;
+        if (!deep) {
+            break;
+        }
+    }
+    return pages;
+}
+
+int snap_store_examine(struct snap_store *store, const struct snap_verify_options *options,
+                       struct snap_verify_report *out, struct phantom_diag *diag)
 {
     struct snap_verify_report unwanted;
     out = out != NULL ? out : &unwanted;
     *out = (struct snap_verify_report){0};
-    struct verify verify = {.store = store, .report = out, .damage = damage, .context = context};
+    struct verify verify = {.store = store,
+                            .report = out,
+                            .options = options,
+                            .pages_total = estimate(store, options->deep)};
     verify.nodes =
         ph_alloc_aligned(STORE_BLOCK_SIZE, store->file.height * sizeof(struct store_node));
     verify.pages = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
@@ -298,9 +355,13 @@ int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_re
             error = verify_generation(&verify, generation);
             release(store, generation);
         }
-        if (!deep) {
+        if (!options->deep) {
             break;
         }
+    }
+    if (error == -ECANCELED) {
+        (void)ph_fail(diag, error, "%s: stopped before all was verified",
+                      store_file_name(&store->file));
     }
     if (error == 0 && out->damaged != 0) {
         error = ph_fail(diag, PHANTOM_ECORRUPT, "%s: %" PRIu64 " damaged blocks",
@@ -312,4 +373,25 @@ out:
     ph_free(verify.pages);
     ph_free(verify.seen);
     return error;
+}
+
+struct sentences {
+    void (*damage)(void *context, const char *what);
+    void *context;
+};
+
+static void pass_sentence(void *context, const struct snap_finding *finding)
+{
+    const struct sentences *sentences = context;
+    sentences->damage(sentences->context, finding->text);
+}
+
+int snap_store_verify(struct snap_store *store, bool deep, struct snap_verify_report *report,
+                      void (*damage)(void *context, const char *what), void *context,
+                      struct phantom_diag *diag)
+{
+    struct sentences sentences = {damage, context};
+    const struct snap_verify_options options = {
+        .deep = deep, .finding = damage != NULL ? pass_sentence : NULL, .context = &sentences};
+    return snap_store_examine(store, &options, report, diag);
 }

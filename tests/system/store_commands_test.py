@@ -278,6 +278,7 @@ class Case:
             rescued = self.path("rescued.phantom")
             report = self.json("salvage", "--force", damaged, rescued)
             check(digest(damaged) == before, f"{what}: salvage wrote to the source")
+            self.check_findings(damaged, what, blocks[0], newest["generation"])
             check(report["pages_lost"] == 0, f"{what}: {report}")
             self.check_whole(rescued)
             row = [r for r in rows if r["generation"] == report["generation"]]
@@ -295,6 +296,12 @@ class Case:
         rescued = self.path("partial.phantom")
         report = self.json("verify", damaged, expect=4)
         check(report["damaged"] == 1 and len(report["findings"]) == 1, f"verify: {report}")
+        finding = report["findings"][0]
+        check(finding["kind"] == "page" and finding["block"] == at // BLOCK and
+              finding["generation"] == newest["generation"] and finding["pages"] == 1 and
+              f"page {finding['page']}" in finding["text"], f"verify: {finding}")
+        shown = self.run("verify", damaged, expect=4).stdout.decode()
+        check(shown.count("damaged: ") == 1 and finding["text"] in shown, f"verify: {shown}")
         self.json("salvage", damaged, rescued, expect=4)
         check(not os.path.exists(rescued), "a salvage that failed left a file")
         report = self.json("salvage", "--partial", damaged, rescued)
@@ -311,6 +318,17 @@ class Case:
                                 for x in more.get(command, [])])
             check(result.returncode in (0, 4), f"{command}: {result.returncode}")
             json.loads(result.stdout)
+
+    def check_findings(self, store, what, block, newest):
+        """A damaged superblock is found and named; a seal says only what need not be looked at.
+        Without the newest record or its parent's the store does not open for that."""
+        report = self.json("verify", "--deep", store, expect=0 if what == "seal" else 4)
+        if "record" in what:
+            check(f"generation {newest} " in report["error"]["message"], f"{what}: {report}")
+            return
+        check([(f["kind"], f["block"], f["generation"], f["page"]) for f in report["findings"]] ==
+              ([("superblock", block, None, None)] if what == "superblock" else []),
+              f"{what}: {report}")
 
     def find_shared_page(self, store, rows):
         """The content of a page that no generation since the oldest has changed."""
@@ -467,8 +485,12 @@ class Case:
         progress = self.run("copy", "--progress", store, self.path("copy"), expect=0)
         check(b"phantom: copy: " in progress.stderr and b"%" in progress.stderr,
               f"no progress: {progress.stderr}")
-        quiet = self.run("copy", store, self.path("copy2"), expect=0)
-        check(quiet.stderr == b"", f"progress without a terminal: {quiet.stderr}")
+        progress = self.run("verify", "--deep", "--progress", store, expect=0)
+        check(b"phantom: verify: " in progress.stderr and b"%" in progress.stderr,
+              f"no progress: {progress.stderr}")
+        for command in (("copy", store, self.path("copy2")), ("verify", store)):
+            quiet = self.run(*command, expect=0)
+            check(quiet.stderr == b"", f"progress without a terminal: {quiet.stderr}")
         odd = os.path.join(os.fsencode(self.directory), b"odd \xff\n name")
         os.rename(store, odd)
         for command in ("stat", "log", "verify"):
