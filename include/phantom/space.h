@@ -33,13 +33,16 @@
  *   - If an operation ended before another began, no generation holds the second without the first.
  *   - The range has the same address at each opening, in every process.
  *   - Reading changes nothing: no page is written to disk because it was looked at, and neither
- *     root lookup nor usable_size writes into the range.
+ *     root lookup nor usable_size writes into the range. Where nothing changed since the last
+ *     generation there is no new one, whoever asks for it.
  *   - What the allocator keeps in caches is not in the store: slots that were cached at a cut are
  *     free after a restart, neither lost nor given out twice.
  *   - Damage is detected and reported. A double free, a pointer that is not from this allocator and
  *     damaged allocator metadata end the process with a message before they can be committed.
- *   - The library never aborts for bad input, I/O errors or lack of resources, prints nothing, and
- *     starts one thread for each open space.
+ *   - The library never aborts for bad input, I/O errors or lack of resources, with one exception:
+ *     a page that a thread has touched and that cannot be loaded (options.damaged). It prints
+ *     nothing else, and starts one thread for each open space, and two more for one whose pages
+ *     are loaded on demand.
  *
  * Caveats: what the caller must do
  *   - Every store into the range, and every allocator call that belongs together with it, goes
@@ -61,9 +64,11 @@
  *     handles, C library objects with state of their own (FILE, pthread_mutex_t, atomics that
  *     somebody waits on). What must be there is set again in options.after_restore.
  *   - Memory whose new content came from the kernel (read(2) into the range) counts as stored, and
- *     the call belongs inside the operation. Before memory of the range is given to a system call
- *     that reads it (write(2)), phantom_space_load() makes sure that it is there. Never register
- * the range for asynchronous I/O: a cut would fall into a transfer.
+ *     the call belongs inside the operation. Before memory of the range is given to a system call,
+ *     for reading or for writing, and unless the caller has just touched all of it, call
+ *     phantom_space_load(): where pages are loaded on demand the kernel fails with EFAULT on one
+ *     that is not there, also in a block that is new. Never register the range for asynchronous
+ *     I/O: a cut would fall into a transfer.
  *   - options.all_stores_announced promises that every store is followed, inside its operation, by
  *     phantom_space_wrote() for the bytes it changed. Commits then need not ask the kernel what was
  *     written, which makes small ones several times cheaper. A store that is not announced is
@@ -113,8 +118,11 @@ struct phantom_space_options {
     bool all_stores_announced; /* see the caveats above */
     bool without_io_uring;     /* write with threads even where io_uring works */
     bool check_snapshots;      /* compare each generation with the memory at its cut: slow */
+    bool eager;                /* read and verify everything before phantom_space_open() returns.
+                                  Default: where machine and strategy allow it, pages are read and
+                                  verified when they are touched, and the rest meanwhile */
     uint32_t interval_ms;      /* between periodic snapshots; default 1000; nothing is written when
-                                  no operation ended since the last one */
+                                  nothing changed since the last one */
     uint32_t stop_timeout_ms;  /* longest wait for operations to end; default 1000 */
     uint32_t gather_us;        /* longest wait of a group commit for as many as came to the last
                                   one; default 150 */
@@ -143,6 +151,15 @@ struct phantom_space_options {
     /** One line for a human: refused snapshots, fallbacks. From any thread of the library or of the
      *  caller. */
     void (*message)(void *context, const char *text);
+    /**
+     * A thread has touched a page that is damaged (PHANTOM_ECORRUPT) or cannot be read (-EIO); text
+     * names page, block, generation and both sums. That thread can never go on and nothing more is
+     * committed, so this must end the process. NULL, or if it returns: message on stderr and
+     * abort(). From a thread of the library. Never called for a space that was opened eagerly.
+     * Damage in pages that nobody waits for goes to `message`, and makes commits fail with the
+     * error.
+     */
+    void (*damaged)(void *context, int error, const char *text);
 };
 
 /** Set size and zero the rest. @threads any */
@@ -182,12 +199,14 @@ PHANTOM_API void phantom_space_recovered(const struct phantom_space *space,
                                          struct phantom_recovery *out);
 
 /**
- * Take a last snapshot if any operation ended since the last one, seal the store, free the space.
+ * Take a last snapshot if anything changed since the last one, seal the store, free the space.
+ * Pages that were not loaded yet need not be.
  *
  * Calls that wait for a commit are finished first; calls that begin to wait meanwhile get
  * PHANTOM_ESTOPPED. After any other result than PHANTOM_EINVALID the space is gone.
  *
  * @return 0, the error of the last snapshot, or
+ *   PHANTOM_ECORRUPT, -EIO  a page could not be loaded; what changed since is not in the store
  *   PHANTOM_EINVALID   some thread is inside an operation: the space stays open
  *   PHANTOM_EFORKED    in a forked child: only memory was freed
  * @pre no other thread begins a call on this space, or ends after having used it, meanwhile
@@ -254,8 +273,9 @@ PHANTOM_API void phantom_space_wrote(struct phantom_space *space, const void *ad
                                      size_t length);
 
 /**
- * Bring these bytes into memory, so that a system call can read them. Changes nothing.
- * @return 0, PHANTOM_EINVALID (not in the range), PHANTOM_EFORKED, or PHANTOM_ECORRUPT
+ * Bring these bytes into memory, so that a system call can access them. Changes nothing.
+ * @return 0, PHANTOM_EINVALID (not in the range), PHANTOM_EFORKED, -ENOMEM; or PHANTOM_ECORRUPT,
+ *         -EIO: they cannot be loaded, and nothing is committed any more
  * @threads any
  */
 PHANTOM_API int phantom_space_load(struct phantom_space *space, const void *address, size_t length);
@@ -343,7 +363,8 @@ PHANTOM_API int phantom_space_check(struct phantom_space *space, struct phantom_
  *                      on, and calling again is right when there is room
  *   PHANTOM_ETIMEOUT   an operation of another thread did not end in options.stop_timeout_ms;
  *                      likewise
- *   -ENOMEM, PHANTOM_EBUSY, PHANTOM_ECORRUPT, -errno   not written; likewise
+ *   -ENOMEM, PHANTOM_EBUSY, -errno   not written; likewise
+ *   PHANTOM_ECORRUPT, -EIO   a page could not be loaded; nothing more can become durable
  *   PHANTOM_EPOISONED  a write or flush failed, now or earlier; nothing more can become durable:
  *                      abandon the space and open it again
  *   PHANTOM_EINVALID   this thread is inside an operation
@@ -389,7 +410,8 @@ PHANTOM_API int phantom_space_when_safe(struct phantom_space *space,
 
 /**
  * As phantom_space_commit(), and say which generation it was.
- * @param[out] out  may be NULL; the generation that holds it, or a newer one
+ * @param[out] out  may be NULL; the generation that holds it: an older one if nothing changed
+ *                  since, or a newer one if others committed
  */
 PHANTOM_API int phantom_space_snapshot(struct phantom_space *space, struct phantom_generation *out);
 

@@ -26,13 +26,15 @@ void snap_engine_count_snapshot(struct snap_engine *engine, int result,
                                 const struct snap_report *report)
 {
     struct snap_counters *counters = &engine->counters;
-    count_result(counters, result);
+    if (!report->unchanged) {
+        count_result(counters, result);
+    }
     snap_engine_count(&counters->pages_live, report->pages_live);
     snap_engine_count(&counters->pages_stopped, report->pages_stopped);
     snap_engine_count(&counters->live_rounds, report->live_rounds);
     snap_engine_count(&counters->writes_stopped, report->writes_stopped);
     snap_engine_count_most(&counters->staging_most, engine->round.staging_most);
-    if (result == 0) {
+    if (result == 0 && !report->unchanged) {
         snap_engine_count(&counters->pages_written, report->generation.pages_written);
         snap_engine_count(&counters->bytes_written, report->generation.bytes_written);
     }

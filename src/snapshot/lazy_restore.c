@@ -253,10 +253,16 @@ static void demand(void *context, uint64_t page)
     pthread_mutex_unlock(&reader->mutex);
 }
 
+/** Somebody waits for these pages: a few are not to wait for what the background reads. */
+static struct reader *reader_for(struct lazy_restore *lazy, uint64_t count)
+{
+    return count <= BUSY_PAGES ? &lazy->demand : &lazy->bulk;
+}
+
 int lazy_restore_load(struct lazy_restore *lazy, uint64_t first, uint64_t count,
                       struct phantom_diag *diag)
 {
-    struct reader *reader = &lazy->bulk;
+    struct reader *reader = reader_for(lazy, count);
     uint64_t end = lazy->unloaded.page_count;
     end = first + count < end ? first + count : end; /* behind it no page is ever missing */
     int rc = check_process(lazy);
@@ -294,7 +300,7 @@ int lazy_restore_load(struct lazy_restore *lazy, uint64_t first, uint64_t count,
 int lazy_restore_load_list(struct lazy_restore *lazy, const uint64_t *pages, size_t count,
                            struct phantom_diag *diag)
 {
-    struct reader *reader = &lazy->bulk;
+    struct reader *reader = reader_for(lazy, count);
     int rc = check_process(lazy);
     if (rc != 0) {
         return ph_fail(diag, rc, "loading pages: %s", phantom_strerror(rc));

@@ -163,6 +163,15 @@ static int phase_write(struct passage *p)
     return p->engine->strategy->drain(p->engine->state, p->txn, p->report, p->diag);
 }
 
+/** Nothing is staged or discarded, and the last generation is as long: it is this one. */
+static bool is_unchanged(const struct passage *p)
+{
+    const struct snap_engine *engine = p->engine;
+    const struct snap_generation *current = snap_store_current(engine->store);
+    return engine->options.skip_unchanged && current->number != 0 &&
+           current->heap_pages == engine->round.heap_pages && snap_txn_is_empty(p->txn);
+}
+
 static int phase_commit(struct passage *p)
 {
     struct snap_engine *engine = p->engine;
@@ -175,6 +184,11 @@ static int phase_commit(struct passage *p)
     int lost = engine->lazy != NULL ? lazy_restore_failure(engine->lazy, p->diag) : 0;
     if (lost != 0) {
         return lost;
+    }
+    if (is_unchanged(p)) {
+        p->report->unchanged = true;
+        p->report->generation = *snap_store_current(engine->store);
+        return 0; /* phase_retire() ends the transaction */
     }
     struct snap_txn *txn = p->txn;
     p->txn = NULL; /* gone in either case */
@@ -238,9 +252,9 @@ int snap_engine_snapshot(struct snap_engine *engine, struct snap_report *report,
     report->total_ns = since_ns(start);
     report->writes_stopped = engine->round.writes_stopped;
     snap_engine_count_snapshot(engine, rc, report);
-    if (rc == 0) {
+    if (rc == 0 && !report->unchanged) {
         PH_PROBE2(commit, report->generation.number, report->total_ns);
-    } else {
+    } else if (rc != 0) {
         PH_PROBE1(refused, rc);
     }
     if (rc == PHANTOM_EPOISONED) {

@@ -73,6 +73,9 @@ struct snap_engine_options {
     /* Every store into the range is preceded by snap_before_store() (snap_epoch.h). Precondition of
      * `epoch`. Not the same as marking: a mark follows the store. */
     bool all_stores_announced;
+    /* A snapshot that finds nothing changed since the last generation succeeds without making one
+     * (snap_report.unchanged). */
+    bool skip_unchanged;
     bool check_against_heap; /* test builds: after each commit compare with the heap at the cut */
 };
 
@@ -86,7 +89,9 @@ struct snap_report {
     uint64_t pages_stopped;  /* captured in the stop, holes not counted */
     uint64_t writes_stopped; /* times the staging area was full in the stop and was written there */
     uint64_t live_rounds;
-    bool by_marks; /* the set of the stop was taken from the marks, without asking the memory */
+    bool unchanged; /* no generation was made: `generation` is the last one, which holds everything
+                     */
+    bool by_marks;  /* the set of the stop was taken from the marks, without asking the memory */
 };
 
 /**

@@ -241,6 +241,8 @@ int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *
  * Bounded time, no I/O, no allocation: may be called while the world is stopped.
  */
 void *snap_txn_stage(struct snap_txn *txn, uint64_t page);
+/** Nothing was staged, written or made a hole: a commit would repeat the current generation. */
+bool snap_txn_is_empty(const struct snap_txn *txn);
 /** The page becomes a hole (reads as zeros). A zero page that was staged becomes one by itself. */
 int snap_txn_hole(struct snap_txn *txn, uint64_t page);
 /** Sum and write out what is staged, in large requests; waits so that staging slots become free. */

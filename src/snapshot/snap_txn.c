@@ -492,6 +492,11 @@ int snap_txn_hole(struct snap_txn *txn, uint64_t page)
     return block_list_add(&txn->holes, page);
 }
 
+bool snap_txn_is_empty(const struct snap_txn *txn)
+{
+    return txn->used == 0 && txn->holes.count == 0 && txn->blocks_taken == 0 && txn->error == 0;
+}
+
 /* ---- write --------------------------------------------------------------------------------- */
 
 /* Enter holes and staged pages into the map and hand the pages to the output. `run`: blocks that
@@ -826,6 +831,7 @@ void snap_txn_abort(struct snap_txn *txn)
         return;
     }
     struct snap_store *store = txn->store;
+    bool untouched = snap_txn_is_empty(txn); /* so is the map: what it has loaded stays */
     store_retention_cancel(store);
     return_run(txn);
     for (size_t i = 0; i < txn->taken_count; i++) {
@@ -836,12 +842,15 @@ void snap_txn_abort(struct snap_txn *txn)
     txn->taken_count = 0;
     block_list_finish(&txn->dead);
     empty_index(txn);
+    store->txn_active = false;
+    if (untouched) {
+        return;
+    }
     const struct store_generation *current = store_current(store);
     const struct store_map nothing = {0};
     page_map_reset(&store->map, current != NULL ? &current->map : &nothing,
                    current != NULL ? current->info.live_pages : 0,
                    current != NULL ? current->memory_sum : (struct store_sum){0});
-    store->txn_active = false;
 }
 
 /* ---- making room --------------------------------------------------------------------------- */

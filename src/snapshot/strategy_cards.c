@@ -199,6 +199,7 @@ const struct snap_strategy snap_strategy_cards = {
     .why_not = cards_why_not,
     .needs = "a host that marks every store",
     .marks_only = true,
+    .loads_lazily = true,
     .open = cards_open,
     .close = cards_close,
     .estimate = cards_estimate,

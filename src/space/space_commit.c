@@ -117,7 +117,9 @@ int space_take_snapshot(void *context)
     uint64_t before = atomic_load(&space->operations_at_cut);
     int result = snap_engine_snapshot(space->engine, &report, &diag);
     struct phantom_generation generation;
-    if (result == 0) {
+    if (result == 0 && report.unchanged) {
+        /* The last generation holds it all already. */
+    } else if (result == 0) {
         if (!atomic_exchange(&space->unsealed, true)) {
             space_helper_poke(space);
         }
@@ -130,7 +132,7 @@ int space_take_snapshot(void *context)
     if (result == PHANTOM_EPOISONED) {
         atomic_store(&space->poisoned, true);
     }
-    if (result == 0 && space->options.committed != NULL) {
+    if (result == 0 && !report.unchanged && space->options.committed != NULL) {
         space->options.committed(space->options.context, &generation);
     }
     return result;

@@ -183,11 +183,8 @@ int phantom_space_load(struct phantom_space *space, const void *address, size_t 
     if (!clip(space, address, length, &from, &to) || to - from != length) {
         return PHANTOM_EINVALID;
     }
-    /* A fault in this thread is what brings a page in; a system call might not raise one. */
-    for (uint64_t page = from / SNAP_PAGE_SIZE; page <= (to - 1) / SNAP_PAGE_SIZE; page++) {
-        (void)*(const volatile uint8_t *)(space->memory->base + page * SNAP_PAGE_SIZE);
-    }
-    return 0;
+    uint64_t first = from / SNAP_PAGE_SIZE, last = (to - 1) / SNAP_PAGE_SIZE;
+    return snap_engine_load(space->engine, first, last - first + 1, NULL);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ struct phantom_space {
     _Atomic uint64_t operations_at_cut; /* of the last generation */
     atomic_bool unsealed;               /* a generation was committed and not sealed */
     atomic_bool poisoned;
+    _Atomic int damaged; /* 0, or why a page cannot be loaded: nothing is committed any more */
 };
 
 /** The calling thread in this space, made if need be. NULL: no memory, or a forked child. */

@@ -160,7 +160,7 @@ int phantom_space_close(struct phantom_space *space)
     }
     space_group_end(&space->group);
     space_helper_stop(space);
-    int rc = atomic_load(&space->poisoned) ? PHANTOM_EPOISONED : 0;
+    int rc = atomic_load(&space->poisoned) ? PHANTOM_EPOISONED : atomic_load(&space->damaged);
     if (rc == 0 && (space_changed(space) || space->group.first_call != NULL)) {
         rc = space_take_snapshot(space);
     }
@@ -219,10 +219,35 @@ static void discard_pages(void *context, void *start, uint64_t bytes)
     (void)snap_engine_discard(space->engine, first, bytes / SNAP_PAGE_SIZE); /* zeros in any case */
 }
 
+/** Called on a thread of the engine or of the host, at any time after the engine began to open. */
+static void page_damaged(void *context, int error, const struct phantom_diag *diag, bool waiting)
+{
+    struct phantom_space *space = context;
+    int none = 0;
+    if (atomic_compare_exchange_strong(&space->damaged, &none, error)) {
+        hal_mutex_lock(&space->lock);
+        space->diag = *diag;
+        hal_mutex_unlock(&space->lock);
+        space_message(space, "%s: nothing is committed any more: %s", space->path, diag->text);
+    }
+    if (waiting && space->options.damaged != NULL) {
+        space->options.damaged(space->options.context, error, diag->text);
+    }
+}
+
+static int open_reader(void *context, struct snap_io **out, struct phantom_diag *diag)
+{
+    struct phantom_space *space = context;
+    return hal_file_open(space->path, file_flags(space) | HAL_FILE_READ_ONLY, out, diag);
+}
+
 static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
 {
-    const struct snap_world host = {
-        .context = space, .stop = space_stop, .resume = space_resume, .heap_pages = space_pages};
+    const struct snap_world host = {.context = space,
+                                    .stop = space_stop,
+                                    .resume = space_resume,
+                                    .heap_pages = space_pages,
+                                    .damaged = page_damaged};
     const char *strategy = space->options.strategy;
     if (strategy == NULL && space->options.all_stores_announced) {
         strategy = "cards"; /* needs no kernel, and is the fastest for small commits */
@@ -233,6 +258,10 @@ static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
         .version = {.heap_layout = PHANTOM_LAYOUT_SPACE},
         .all_stores_marked = space->options.all_stores_announced,
         .check_against_heap = space->options.check_snapshots,
+        .skip_unchanged = true,
+        .restore = space->options.eager ? SNAP_RESTORE_EAGER : SNAP_RESTORE_LAZY,
+        .open_reader = open_reader,
+        .reader_context = space,
     };
     int rc = snap_engine_open(space->memory, space->store, &host, &options, &space->engine, diag);
     if (rc == 0 && space->options.all_stores_announced) {
@@ -249,6 +278,19 @@ static int open_allocator(struct phantom_space *space, struct phantom_diag *diag
         .wrote = space->options.all_stores_announced ? space_announce : NULL};
     return space_alloc_open(space->memory->base, space->memory->page_count * SNAP_PAGE_SIZE, &host,
                             &space->alloc, diag);
+}
+
+/** What the first calls look at: header and roots. Damage there can still be returned. */
+static int load_tables(struct phantom_space *space, struct phantom_diag *diag)
+{
+    int rc = snap_engine_load(space->engine, 0, 1, diag);
+    if (rc != 0) {
+        return rc;
+    }
+    uint64_t roots = ((const struct space_header *)(void *)space->memory->base)->root_count;
+    roots = roots < PHANTOM_SPACE_ROOTS ? roots : PHANTOM_SPACE_ROOTS; /* judged when it is used */
+    uint64_t pages = (roots * sizeof(struct space_root) + SPACE_PAGE - 1) / SPACE_PAGE;
+    return snap_engine_load(space->engine, SPACE_ROOTS_AT / SPACE_PAGE, pages, diag);
 }
 
 static int set_retention(struct phantom_space *space, struct phantom_diag *diag)
@@ -292,6 +334,9 @@ static int resume(struct phantom_space *space, struct phantom_diag *diag)
     }
     if (rc == 0) {
         rc = open_engine(space, diag);
+    }
+    if (rc == 0) {
+        rc = load_tables(space, diag);
     }
     return rc == 0 ? open_allocator(space, diag) : rc;
 }
