@@ -8,6 +8,7 @@ Parts (default: all but large models):
     kills       SIGKILL at random moments, --kills per example and seed
     power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
     flips       damaged stores, --flips for each seed
+    spaces      SIGKILL while eight threads commit into a space, --space-kills for each seed
     models      the models with larger bounds, once
 
 Each piece prints its figures and seed; a failure prints the command that repeats it and ends the run.
@@ -25,7 +26,7 @@ import sys
 PROGRAMS = ("queens", "ledger", "counter")
 POWER_CASES = ("direct", "examples", "mutant", "errors", "ext4", "xfs", "shutdown-ext4",
                "shutdown-xfs")
-PARTS = ("states", "strategies", "kills", "power", "flips", "models")
+PARTS = ("states", "strategies", "kills", "power", "flips", "spaces", "models")
 NOT_SUMS = ("seed", "mutants", "models")
 
 
@@ -38,20 +39,22 @@ class Soak:
             with open(self.path, encoding="utf-8") as file:
                 self.done = json.load(file)
 
-    def piece(self, part, key, command):
+    def piece(self, part, key, command, variables=None):
         """Run a piece unless it has passed; keep its figures."""
         name = f"{part} {key}"
         if name in self.done:
             return
-        print("+ " + " ".join(command), flush=True)
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        shown = " ".join([f"{k}={v}" for k, v in (variables or {}).items()] + command)
+        print("+ " + shown, flush=True)
+        result = subprocess.run(command, capture_output=True, text=True, check=False,
+                                env={**os.environ, **(variables or {})})
         output = (result.stdout + result.stderr).strip().splitlines()
         print("\n".join(output[-12:]), flush=True)
         if result.returncode == 77:
             self.done[name] = {"skipped": 1}
         elif result.returncode != 0:
             self.save()
-            print(f"REPRO: {' '.join(command)}")
+            print(f"REPRO: {shown}")
             sys.exit(f"soak: failed: {name}")
         else:
             last = [line for line in output if re.match(r"(states|flips|kills|cuts|runs|models)=", line)]
@@ -100,6 +103,10 @@ class Soak:
                             self.exe("src/cli/phantom"), "--classes", self.exe("examples"),
                             "--shim", self.exe(*system, "power_shim"), case, "--cycles",
                             str(a.cycles), "--seed", str(seed)])
+        elif part == "spaces":
+            self.piece(part, f"seed {seed} x {a.space_kills}",
+                       [self.exe("tests", "unit", "space", "test_space_crash"),
+                        str(a.space_kills)], {"PH_SEED": str(seed)})
         elif part == "models" and seed == a.first_seed:
             for model in ("commit", "stop_the_world"):
                 self.piece(part, model, [sys.executable, "models/check_model.py", model, "--large"])
@@ -121,6 +128,7 @@ def main():
     parser.add_argument("--states", type=int, default=1000000)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--space-kills", type=int, default=400)
     parser.add_argument("--cycles", type=int, default=10)
     parser.add_argument("--flips", type=int, default=100000)
     parser.add_argument("--first-seed", type=int, default=1)

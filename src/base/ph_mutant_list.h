@@ -43,6 +43,8 @@
     X(MARKS_TRUSTED_BLINDLY, "the stop takes its set from the marks after an unmarked writer")     \
     X(MARKS_CLEARED_AFTER_COPY, "a live round clears the marks after it has copied")               \
     X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")            \
+    X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
+    X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
     /* lazy restore */                                                                             \
     X(RESTORED_OVER_DISCARD, "a page discarded before it was loaded comes back from the store")    \
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \

@@ -53,13 +53,14 @@ void cow_snapshot_finish(struct cow_snapshot *cow)
 
 /* ---- before and in the stop ---------------------------------------------------------------- */
 
-int cow_snapshot_estimate(void *state, uint64_t *pages)
+int cow_snapshot_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct cow_snapshot *cow = state;
     pthread_mutex_lock(&cow->engine->discard_lock);
     uint64_t discarded = cow->engine->discarded.members;
     pthread_mutex_unlock(&cow->engine->discard_lock);
-    *pages = cow_pages_changed(&cow->pages) + cow->holes.members + discarded;
+    *pages = cow_pages_changed(&cow->pages);
+    *holes = cow->holes.members + discarded;
     return 0;
 }
 

@@ -23,7 +23,7 @@ int cow_snapshot_init(struct cow_snapshot *cow, struct snap_engine *engine,
                       struct phantom_diag *diag);
 void cow_snapshot_finish(struct cow_snapshot *cow);
 
-int cow_snapshot_estimate(void *state, uint64_t *pages);
+int cow_snapshot_estimate(void *state, uint64_t *pages, uint64_t *holes);
 /** Nothing: the pages are written while the world runs, after the cut. */
 int cow_snapshot_nothing(void *state, struct snap_txn *txn, struct snap_report *report,
                          struct phantom_diag *diag);

@@ -45,10 +45,36 @@ void dirty_book_tell_stopped(struct dirty_book *book, uint64_t page)
     }
 }
 
-uint64_t dirty_book_size(struct dirty_book *book)
+/** Under discard_lock: no store followed these discards, so nothing of the pages is to be staged.
+ */
+static void drop_discarded(struct page_set *set, const struct page_set *discarded)
+{
+    if (set->members == 0 || discarded->members == 0) {
+        return;
+    }
+    uint64_t end = discarded->page_count;
+    for (uint64_t page = page_set_next(discarded, 0, end); page != PAGE_SET_END;
+         page = page_set_next(discarded, page + 1, end)) {
+        page_set_remove(set, page);
+    }
+}
+
+/** Members that have an entry in the map to lose: not those beyond the last generation's heap. */
+static uint64_t holes_in(const struct dirty_book *book, const struct page_set *set)
+{
+    uint64_t end = snap_store_current(book->engine->store)->heap_pages;
+    return set->members != 0 ? page_set_count(set, 0, end) : 0;
+}
+
+uint64_t dirty_book_size(struct dirty_book *book, uint64_t *holes)
 {
     pthread_mutex_lock(&book->engine->discard_lock);
-    uint64_t pages = book->engine->discarded.members + book->pending.members + book->holes.members;
+    drop_discarded(&book->pending, &book->engine->discarded);
+    uint64_t pages = book->pending.members;
+    /* Beyond what the last generation had in use there is nothing to be forgotten. */
+    uint64_t end = snap_store_current(book->engine->store)->heap_pages;
+    *holes =
+        page_set_count(&book->engine->discarded, 0, end) + page_set_count(&book->holes, 0, end);
     pthread_mutex_unlock(&book->engine->discard_lock);
     return pages;
 }
@@ -81,12 +107,8 @@ int dirty_book_stage_live(struct dirty_book *book, uint64_t first, uint64_t end,
 static void take_discards(struct dirty_book *book)
 {
     struct page_set *discarded = &book->engine->discarded;
-    uint64_t end = discarded->page_count;
-    for (uint64_t page = page_set_next(discarded, 0, end); page != PAGE_SET_END;
-         page = page_set_next(discarded, page + 1, end)) {
-        page_set_remove(&book->pending, page);
-        page_set_remove(&book->staged, page);
-    }
+    drop_discarded(&book->pending, discarded);
+    drop_discarded(&book->staged, discarded);
     page_set_move(&book->holes, discarded);
 }
 
@@ -128,7 +150,7 @@ int dirty_book_cut(struct dirty_book *book, struct snap_txn *txn, struct phantom
     int rc = drop_beyond_heap(book, txn, diag);
     round->cut_pages = page_set_count(&book->pending, 0, round->heap_pages);
     round->cut_room = snap_engine_room_for(book->engine, &book->pending, round->heap_pages);
-    round->cut_holes = book->holes.members;
+    round->cut_holes = holes_in(book, &book->holes);
     return rc;
 }
 

@@ -48,8 +48,9 @@ void dirty_book_tell(struct dirty_book *book, struct snap_range range);
 /** The same for one page, in the stop: also decides whether it is hot. */
 void dirty_book_tell_stopped(struct dirty_book *book, uint64_t page);
 
-/** Pages that the book knows would have to be staged or recorded. Takes discard_lock. */
-uint64_t dirty_book_size(struct dirty_book *book);
+/** Pages that the book knows would have to be staged, and those that would become holes. What was
+ *  discarded since it was told is not pending any more. Takes discard_lock. */
+uint64_t dirty_book_size(struct dirty_book *book, uint64_t *holes);
 
 /** World running: copy the pending pages of [first, end), but the hot ones. */
 int dirty_book_stage_live(struct dirty_book *book, uint64_t first, uint64_t end,

@@ -22,20 +22,23 @@
 enum { MARGIN_PAGES = 64 }; /* reserved beyond the estimate, plus an eighth of it */
 
 int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
-                        struct phantom_diag *diag)
+                        uint64_t holes, struct phantom_diag *diag)
 {
     struct snap_round *round = &engine->round;
-    if (pages <= round->reserved) {
+    if (pages <= round->reserved && holes <= round->reserved_holes) {
         return 0;
     }
+    pages = pages > round->reserved ? pages : round->reserved;
+    holes = holes > round->reserved_holes ? holes : round->reserved_holes;
     uint64_t generous = pages + pages / 8 + MARGIN_PAGES;
-    int rc = snap_txn_reserve(txn, generous, diag);
+    int rc = snap_txn_reserve_holes(txn, generous, holes, diag);
     if (rc == PHANTOM_ENOSPACE) {
         generous = pages; /* no room for comfort; is there room for what is needed? */
-        rc = snap_txn_reserve(txn, generous, diag);
+        rc = snap_txn_reserve_holes(txn, generous, holes, diag);
     }
     if (rc == 0) {
         round->reserved = generous;
+        round->reserved_holes = holes;
     }
     return rc;
 }
@@ -81,7 +84,7 @@ int snap_engine_stage_from(struct snap_engine *engine, struct snap_txn *txn, uin
 {
     struct snap_round *round = &engine->round;
     bool more = !page_set_has(&engine->unwritten, page);
-    int rc = snap_engine_reserve(engine, txn, round->used + more, diag);
+    int rc = snap_engine_reserve(engine, txn, round->used + more, 0, diag);
     if (rc != 0) {
         return rc;
     }

@@ -84,7 +84,7 @@ static int estimate_range(void *context, struct snap_range range)
         }
         capture_copy(compare->scratch, snap_engine_page(compare->engine, page));
         if (page_sums_is_zero(compare->scratch)) {
-            compare->estimate += page_set_has(&compare->present, page);
+            compare->estimate_holes += page_set_has(&compare->present, page);
         } else {
             compare->estimate += differs(compare, page, page_sums_of(compare->scratch));
         }
@@ -92,13 +92,14 @@ static int estimate_range(void *context, struct snap_range range)
     return 0;
 }
 
-int page_compare_estimate(struct page_compare *compare, uint64_t *pages)
+int page_compare_estimate(struct page_compare *compare, uint64_t *pages, uint64_t *holes)
 {
-    compare->estimate = 0;
+    compare->estimate = compare->estimate_holes = 0;
     int rc = snap_engine_each_resident(compare->engine, compare->engine->memory->page_count,
                                        estimate_range, compare);
     if (rc == 0) {
         *pages = compare->estimate;
+        *holes = compare->estimate_holes;
     }
     return rc;
 }

@@ -22,7 +22,7 @@ struct page_compare {
     struct page_set vanished; /* data in the current generation, zeros now */
     struct page_set seen;     /* resident at the cut */
     uint8_t *scratch;         /* one page, for looking at pages of a running world */
-    uint64_t estimate;
+    uint64_t estimate, estimate_holes;
 };
 
 /** What came from the store is what the current generation holds. 0 or -ENOMEM. */
@@ -37,7 +37,7 @@ int page_compare_add(struct page_compare *compare, uint64_t page, const void *da
 void page_compare_end(struct page_compare *compare, uint64_t end);
 /** How many pages differ now, more or less; makes room, so that page_compare_add() need not
  * allocate for pages that are resident now. World running. */
-int page_compare_estimate(struct page_compare *compare, uint64_t *pages);
+int page_compare_estimate(struct page_compare *compare, uint64_t *pages, uint64_t *holes);
 /** The vanished pages become holes of the transaction. */
 int page_compare_holes(struct page_compare *compare, struct snap_txn *txn,
                        struct phantom_diag *diag);

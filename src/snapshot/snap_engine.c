@@ -51,16 +51,16 @@ static uint64_t since_ns(int64_t start)
 
 /* ---- phases -------------------------------------------------------------------------------- */
 
-static int begin_and_reserve(struct passage *p, uint64_t pages)
+static int begin_and_reserve(struct passage *p, uint64_t pages, uint64_t holes)
 {
     struct snap_engine *engine = p->engine;
-    engine->round.reserved = 0;
+    engine->round.reserved = engine->round.reserved_holes = 0;
     int rc = snap_txn_begin(engine->store, engine->options.staging_pages, &p->txn, p->diag);
     if (rc != 0) {
         p->txn = NULL;
         return rc;
     }
-    return snap_engine_reserve(engine, p->txn, pages, p->diag);
+    return snap_engine_reserve(engine, p->txn, pages, holes, p->diag);
 }
 
 /** Room in the store for what is dirty now. History gives way to it if need be. A refusal leaves
@@ -68,22 +68,22 @@ static int begin_and_reserve(struct passage *p, uint64_t pages)
 static int phase_reserve(struct passage *p)
 {
     struct snap_engine *engine = p->engine;
-    uint64_t pages = 0;
-    int rc = engine->strategy->estimate(engine->state, &pages);
+    uint64_t pages = 0, holes = 0;
+    int rc = engine->strategy->estimate(engine->state, &pages, &holes);
     if (rc != 0) {
         return ph_fail(p->diag, rc, "estimating the size of the snapshot: %s",
                        phantom_strerror(rc));
     }
     /* At least one page, so that even an empty generation is refused while nothing is stopped. */
     pages = pages != 0 ? pages : 1;
-    rc = begin_and_reserve(p, pages);
+    rc = begin_and_reserve(p, pages, holes);
     if (rc == PHANTOM_ENOSPACE) {
         snap_txn_abort(p->txn);
         p->txn = NULL;
         struct phantom_diag diag = PHANTOM_DIAG_INIT; /* the refusal is what the host shall read */
         int trimmed = snap_store_trim(engine->store, &diag);
         if (trimmed > 0) {
-            rc = begin_and_reserve(p, pages);
+            rc = begin_and_reserve(p, pages, holes);
         } else if (trimmed == PHANTOM_EPOISONED) {
             rc = ph_fail(p->diag, trimmed, "%s", diag.text);
         }
@@ -117,7 +117,7 @@ static int phase_cut(struct passage *p)
         return rc;
     }
     /* More than was estimated: ask for more room while stopped, rather than go round again. */
-    return snap_engine_reserve(engine, p->txn, round->used + round->cut_room + round->cut_holes,
+    return snap_engine_reserve(engine, p->txn, round->used + round->cut_room, round->cut_holes,
                                p->diag);
 }
 

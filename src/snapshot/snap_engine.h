@@ -209,8 +209,8 @@ struct snap_strategy {
     bool loads_lazily; /* never touches a page that was not reported written since the restore */
     int (*open)(struct snap_engine *engine, void **state, struct phantom_diag *diag);
     void (*close)(void *state);
-    /** Upper estimate of the pages that a cut now would hold. Mutators run. */
-    int (*estimate)(void *state, uint64_t *pages);
+    /** Upper estimate of the pages that a cut now would hold and make holes. Mutators run. */
+    int (*estimate)(void *state, uint64_t *pages, uint64_t *holes);
     /** Live rounds: stage and write dirty pages while mutators run. May do nothing. */
     int (*precopy)(void *state, struct snap_txn *txn, struct snap_report *report,
                    struct phantom_diag *diag);

@@ -235,6 +235,9 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
  * PHANTOM_EPOISONED
  */
 int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag);
+/** The same for a commit that also makes `holes` pages holes: they need room in the map only. */
+int snap_txn_reserve_holes(struct snap_txn *txn, uint64_t pages, uint64_t holes,
+                           struct phantom_diag *diag);
 /**
  * A 4096-byte slot for the new content of `page`. A page staged again in the same transaction is
  * superseded: only the last version counts. NULL when the staging area is full: call write().

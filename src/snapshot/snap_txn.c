@@ -419,22 +419,28 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
  * a wrong guess makes the commit ask for more room later, when a refusal still harms nothing. */
 enum { GROWTH_PAGES = 32768 };
 
-/* Blocks that a commit of `pages` pages needs: the pages, and every node above them, of which there
- * are no more than the heap's used part has. */
-static uint64_t blocks_for(const struct snap_store *store, uint64_t pages)
+/* Blocks that a commit of `pages` pages and `holes` holes needs: the pages, and every node above
+ * both, of which there are no more than the heap's used part has. */
+static uint64_t blocks_for(const struct snap_store *store, uint64_t pages, uint64_t holes)
 {
     const struct store_file *file = &store->file;
     uint64_t in_use = snap_store_current(store)->heap_pages + pages + GROWTH_PAGES;
-    uint64_t blocks = pages;
+    uint64_t blocks = PH_MUTANT(HOLES_NEED_BLOCKS) ? pages + holes : pages, entries = pages + holes;
     for (uint32_t level = 0; level < file->height; level++) {
         in_use = (in_use >> STORE_FANOUT_BITS) + 1;
-        blocks += in_use < pages ? in_use : pages;
+        blocks += in_use < entries ? in_use : entries;
     }
-    return blocks + file->height + page_map_guess_run(&store->map, pages) +
+    return blocks + file->height + page_map_guess_run(&store->map, entries) +
            store_catalog_allowance(store);
 }
 
 int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *diag)
+{
+    return snap_txn_reserve_holes(txn, pages, 0, diag);
+}
+
+int snap_txn_reserve_holes(struct snap_txn *txn, uint64_t pages, uint64_t holes,
+                           struct phantom_diag *diag)
 {
     struct snap_store *store = txn->store;
     if (store->poison != 0) {
@@ -445,7 +451,7 @@ int snap_txn_reserve(struct snap_txn *txn, uint64_t pages, struct phantom_diag *
                        "%s: %" PRIu64 " pages are more than a commit can be",
                        store_file_name(&store->file), pages);
     }
-    uint64_t blocks = blocks_for(store, pages);
+    uint64_t blocks = blocks_for(store, pages, holes);
     uint64_t used = txn->blocks_taken - txn->run_left;
     blocks = blocks > used ? blocks - used : 0;
     return blocks <= block_space_free_count(&store->space) ? 0 : grow_file(store, blocks, diag);
@@ -494,7 +500,8 @@ int snap_txn_hole(struct snap_txn *txn, uint64_t page)
 
 bool snap_txn_is_empty(const struct snap_txn *txn)
 {
-    return txn->used == 0 && txn->holes.count == 0 && txn->blocks_taken == 0 && txn->error == 0;
+    return txn->used == 0 && (txn->holes.count == 0 || PH_MUTANT(UNCHANGED_BUT_HOLES)) &&
+           txn->blocks_taken == 0 && txn->error == 0;
 }
 
 /* ---- write --------------------------------------------------------------------------------- */

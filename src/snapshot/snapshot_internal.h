@@ -30,6 +30,7 @@ enum { SNAP_STORES_IN_ORDER = 0 };
 /** State of the snapshot that is being taken; zeroed when one begins. */
 struct snap_round {
     uint64_t reserved;       /* data pages the store has promised room for */
+    uint64_t reserved_holes; /* and so many pages that become holes */
     uint64_t used;           /* of that: versions written, and pages in staging */
     uint64_t staged;         /* pages staged so far, each version counted */
     uint64_t cut_pages;      /* set by cut(): pages of data that capture() will stage */
@@ -102,9 +103,10 @@ static inline uint8_t *snap_engine_page(const struct snap_engine *engine, uint64
     return engine->memory->base + page * SNAP_PAGE_SIZE;
 }
 
-/** Make sure that the store has room for `pages` staged in all; asks for some more than needed. */
+/** Make sure that the store has room for `pages` staged in all, and `holes` pages that become
+ *  holes; asks for some more than needed. Never less than was promised before. */
 int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64_t pages,
-                        struct phantom_diag *diag);
+                        uint64_t holes, struct phantom_diag *diag);
 
 /** How much more room it takes to stage the members of `set` below `end`. */
 uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct page_set *set,

@@ -274,14 +274,14 @@ static int live_round(struct async_state *async, struct snap_txn *txn, struct ph
 
 /* ---- phases -------------------------------------------------------------------------------- */
 
-static int async_estimate(void *state, uint64_t *pages)
+static int async_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct async_state *async = state;
     int rc = count_dirty(async);
     if (rc != 0) {
         return rc;
     }
-    async->dirty += dirty_book_size(&async->book);
+    async->dirty += dirty_book_size(&async->book, holes);
     *pages = async->dirty;
     return 0;
 }

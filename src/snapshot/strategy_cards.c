@@ -75,11 +75,11 @@ static void count_marked(struct cards_state *cards)
     snap_marks_look(&cards->book.engine->marks, count_page, cards);
 }
 
-static int cards_estimate(void *state, uint64_t *pages)
+static int cards_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct cards_state *cards = state;
     count_marked(cards);
-    cards->dirty += dirty_book_size(&cards->book);
+    cards->dirty += dirty_book_size(&cards->book, holes);
     *pages = cards->dirty;
     return 0;
 }

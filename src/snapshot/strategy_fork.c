@@ -53,10 +53,10 @@ static int fork_open(struct snap_engine *engine, void **state, struct phantom_di
     return 0;
 }
 
-static int fork_estimate(void *state, uint64_t *pages)
+static int fork_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct fork_state *own = state;
-    return page_compare_estimate(&own->compare, pages);
+    return page_compare_estimate(&own->compare, pages, holes);
 }
 
 static int fork_nothing(void *state, struct snap_txn *txn, struct snap_report *report,
@@ -148,7 +148,7 @@ static int fork_drain(void *state, struct snap_txn *txn, struct snap_report *rep
     }
     page_compare_end(compare, end);
     report->pages_stopped = compare->changed.members;
-    rc = snap_engine_reserve(compare->engine, txn, round->used + compare->vanished.members, diag);
+    rc = snap_engine_reserve(compare->engine, txn, round->used, compare->vanished.members, diag);
     return rc != 0 ? rc : page_compare_holes(compare, txn, diag);
 }
 

@@ -36,9 +36,9 @@ static int full_open(struct snap_engine *engine, void **state, struct phantom_di
     return 0;
 }
 
-static int full_estimate(void *state, uint64_t *pages)
+static int full_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
-    return page_compare_estimate(state, pages);
+    return page_compare_estimate(state, pages, holes);
 }
 
 static int full_nothing(void *state, struct snap_txn *txn, struct snap_report *report,

@@ -10,6 +10,7 @@
 #include "ph_check.h"
 #include "ph_mutant.h"
 #include "ph_test.h"
+#include "snapshot_internal.h"
 
 #include <string.h>
 #include <sys/wait.h>
@@ -244,6 +245,82 @@ static void a_mutator_that_marks_before_it_stores_is_noticed(void **state)
     print_message("mutator that marks before it stores: killed\n");
 }
 
+/* ---- holes --------------------------------------------------------------------------------- */
+
+static void only_discard(struct kit *kit)
+{
+    kit->engine->options.skip_unchanged = true;
+    kit_fill_range(kit, 0, 10, 1);
+    kit_snapshot_ok(kit);
+    uint64_t number = kit->report.generation.number;
+    kit_snapshot_ok(kit);
+    assert_true(kit->report.unchanged && kit->report.generation.number == number);
+    assert_int_equal(snap_store_current(kit->store)->number, number);
+    assert_int_equal(snap_engine_discard(kit->engine, 3, 2), 0);
+    kit_snapshot_ok(kit);
+    kit_snapshot_ok(kit);
+    assert_true(kit->report.unchanged);
+    kit_fill(kit, 5, 2);
+    kit_snapshot_ok(kit);
+    assert_false(kit->report.unchanged);
+    assert_int_equal(snap_engine_discard(kit->engine, 7, 2), 0);
+    kit_snapshot_ok(kit);
+}
+
+static void a_discard_taken_for_nothing_new_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&async_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
+    expect_killed(&cards_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
+}
+
+/** Two thirds of the range are freed while the disk is full. Returns what the snapshot says. */
+static int discard_on_a_full_disk(const struct kit_kind *kind, bool committed_before,
+                                  enum ph_mutant mutant)
+{
+    enum { MANY = 30000, FREED = 20000 };
+    struct kit kit;
+    ph_active_mutant = PH_MUTANT_NONE;
+    kit_begin(&kit, kind, MANY);
+    if (committed_before) {
+        kit_fill_range(&kit, 0, FREED, 1);
+        kit_snapshot_ok(&kit);
+    }
+    uint64_t size, after;
+    assert_int_equal(kit.disk->ops->size(kit.disk, &size), 0);
+    kit_disk_full(&kit, true);
+    kit_fill_range(&kit, 0, MANY, 2);
+    assert_int_equal(kit_snapshot(&kit), PHANTOM_ENOSPACE);
+    assert_int_equal(kit_snapshot(&kit), PHANTOM_ENOSPACE);
+    ph_active_mutant = mutant;
+    assert_int_equal(snap_engine_discard(kit.engine, 0, FREED), 0);
+    assert_int_equal(snap_engine_discard(kit.engine, FREED, MANY - FREED - 100), 0);
+    int rc = kit_snapshot(&kit);
+    assert_int_equal(kit.disk->ops->size(kit.disk, &after), 0);
+    assert_int_equal(size, after);
+    if (rc == 0) {
+        assert_int_equal(kit.report.generation.live_pages, 100);
+        kit_reopen(&kit);
+    }
+    kit_end(&kit);
+    ph_active_mutant = PH_MUTANT_NONE;
+    return rc;
+}
+
+static void freed_memory_needs_no_room_on_a_full_disk(void **state)
+{
+    (void)state;
+    const struct kit_kind *kinds[] = {&async_kind, &marked_kind, &cards_kind};
+    for (unsigned i = 0; i < 3; i++) {
+        for (int before = 0; before < 2; before++) {
+            assert_int_equal(discard_on_a_full_disk(kinds[i], before, PH_MUTANT_NONE), 0);
+        }
+        assert_int_equal(discard_on_a_full_disk(kinds[i], true, PH_MUTANT_HOLES_NEED_BLOCKS),
+                         PHANTOM_ENOSPACE);
+    }
+    print_message("mutant %s: killed\n", ph_mutant_name(PH_MUTANT_HOLES_NEED_BLOCKS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +331,8 @@ int main(void)
         cmocka_unit_test(a_residue_dropped_when_staging_is_full_is_noticed),
         cmocka_unit_test(a_region_byte_cleared_in_a_live_round_is_noticed),
         cmocka_unit_test(a_mutator_that_marks_before_it_stores_is_noticed),
+        cmocka_unit_test(a_discard_taken_for_nothing_new_is_noticed),
+        cmocka_unit_test(freed_memory_needs_no_room_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,46 @@ static void a_full_disk_refuses_all_and_all_may_ask_again(void **state)
     check_and_close(1, 1);
 }
 
+/** `committed`: the block that is freed is in a generation already. */
+static void leave_a_full_disk_by_freeing(bool announced, bool committed)
+{
+    enum { BYTES = 20 << 20 };
+    struct phantom_space_options options = kit_options();
+    options.all_stores_announced = announced;
+    struct phantom_space *space = kit_open("a.phantom", &options);
+    const struct io_fault full = {.ops = IO_OP_ALLOCATE, .at = 1, .sticky = true, .error = ENOSPC};
+    void *first = phantom_space_malloc(space, BYTES);
+    memset(first, 1, BYTES);
+    phantom_space_wrote(space, first, BYTES);
+    if (committed) {
+        kit_assert_result(phantom_space_commit(space), 0);
+    }
+    io_faulty_set(faulty, &full);
+    void *second = phantom_space_malloc(space, BYTES);
+    memset(first, 2, BYTES);
+    memset(second, 2, BYTES);
+    phantom_space_wrote(space, first, BYTES);
+    phantom_space_wrote(space, second, BYTES);
+    kit_assert_result(store_number(space, 1), PHANTOM_ENOSPACE);
+    phantom_space_free(space, second);
+    phantom_space_free(space, first);
+    kit_assert_result(store_number(space, 2), 0);
+    kit_assert_result(store_number(space, 3), 0);
+    io_faulty_set(faulty, &no_fault);
+    phantom_space_abandon(space);
+    forget_wrapper();
+    check_and_close(3, 3);
+}
+
+static void memory_that_is_freed_needs_no_room_on_a_full_disk(void **state)
+{
+    (void)state;
+    leave_a_full_disk_by_freeing(false, false);
+    leave_a_full_disk_by_freeing(false, true);
+    leave_a_full_disk_by_freeing(true, false);
+    leave_a_full_disk_by_freeing(true, true);
+}
+
 /* ---- no memory
  * ------------------------------------------------------------------------------------------- */
 
@@ -233,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_failing_operation_on_the_file_loses_nothing_acknowledged),
         cmocka_unit_test(a_full_disk_refuses_all_and_all_may_ask_again),
+        cmocka_unit_test(memory_that_is_freed_needs_no_room_on_a_full_disk),
         cmocka_unit_test(each_failing_allocation_is_reported),
     };
     return kit_end(cmocka_run_group_tests(tests, NULL, NULL));
