@@ -278,7 +278,7 @@ static void a_discard_taken_for_nothing_new_is_noticed(void **state)
 static int discard_on_a_full_disk(const struct kit_kind *kind, bool committed_before,
                                   enum ph_mutant mutant)
 {
-    enum { MANY = 30000, FREED = 20000 };
+    enum { MANY = 6000, FREED = 4000 };
     struct kit kit;
     ph_active_mutant = PH_MUTANT_NONE;
     kit_begin(&kit, kind, MANY);
