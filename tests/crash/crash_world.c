@@ -316,7 +316,7 @@ int crash_session_commit(struct crash_session *session, uint64_t *number)
         return rc;
     }
     struct snap_commit commit = {.heap_pages = session->now.heap_pages,
-                                 .time_ns = (int64_t)predicted * 1000000000,
+                                 .time_ns = (int64_t)(predicted % 1000000000) * 1000000000,
                                  .version = {.heap_layout = 1, .native_classes = 1}};
     struct snap_generation generation = {0};
     rc = snap_txn_commit(txn, &commit, &generation, &diag);
