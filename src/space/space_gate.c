@@ -84,9 +84,11 @@ void space_gate_wait(struct space_gate *gate, struct space_gate_slot *slot)
     do {
         atomic_store(&slot->inside, 0); /* the one who stops may have seen us */
         space_gate_wake(gate);
+        atomic_fetch_add(&gate->sleepers, 1); /* before stop is looked at */
         while (atomic_load(&gate->stop) != 0) {
             (void)hal_futex_wait(&gate->stop, 1, -1);
         }
+        atomic_fetch_sub(&gate->sleepers, 1);
     } while (!space_gate_try(gate, slot));
 }
 
@@ -137,7 +139,9 @@ int space_gate_stop(struct space_gate *gate, int timeout_ms)
 void space_gate_resume(struct space_gate *gate)
 {
     atomic_store(&gate->stop, 0);
-    hal_futex_wake(&gate->stop, INT_MAX);
+    if (atomic_load(&gate->sleepers) != 0) { /* who is counted later sees that nothing is stopped */
+        hal_futex_wake(&gate->stop, INT_MAX);
+    }
     hal_mutex_unlock(&gate->stopping);
 }
 

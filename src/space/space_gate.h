@@ -29,6 +29,8 @@ struct space_gate {
                                            the one who stops */
     bool cheap;                         /* hal_fence_all() works: entering needs no fence */
 
+    _Atomic uint32_t sleepers; /* threads that may wait for the end of a stop */
+
     hal_mutex_t registry; /* the list of slots; a leaf */
     hal_mutex_t stopping; /* held from stop to resume */
     struct space_gate_slot *slots;
