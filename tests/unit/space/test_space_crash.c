@@ -269,8 +269,10 @@ static void make_generations(unsigned count)
         job[i] = (struct job){space, owner_of(space, i), i, -1, kit_random(1000000), &end};
         pthread_create(&job[i].thread, NULL, churn, &job[i]);
     }
-    for (unsigned i = 0; i < count; i++) {
-        kit_assert_result(phantom_space_snapshot(space, NULL), 0);
+    struct phantom_generation generation;
+    for (uint64_t made = 0, last = 0; made < count; last = generation.number) {
+        kit_assert_result(phantom_space_snapshot(space, &generation), 0);
+        made += generation.number != last; /* the threads may not have done anything */
     }
     atomic_store(&end, true);
     for (int i = 0; i < THREADS; i++) {
