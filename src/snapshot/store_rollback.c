@@ -85,16 +85,39 @@ static int fill_window(struct snap_store *store, const struct store_generation *
                              enter_leaf, window, diag);
 }
 
+/* Up to where pages may differ. A heap that shrank may have left pages behind its end. */
+static int pages_of_both(struct snap_store *store, const struct store_generation *from,
+                         const struct store_generation *to, uint64_t *pages,
+                         struct phantom_diag *diag)
+{
+    const struct store_generation *both[] = {from, to};
+    *pages =
+        from->info.heap_pages > to->info.heap_pages ? from->info.heap_pages : to->info.heap_pages;
+    for (int i = 0; i < 2; i++) {
+        uint64_t page = 0;
+        int rc = snap_store_next_page(store, both[i]->info.number, *pages, &page, diag);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == 1) {
+            *pages = store->file.page_count;
+        }
+    }
+    return 0;
+}
+
 /* Enter the pages of `to` that differ from the current generation's; collect the blocks that come
  * back. */
 static int enter_differences(struct snap_store *store, const struct store_generation *to,
                              struct block_list *back, struct phantom_diag *diag)
 {
     const struct store_generation *from = store_current(store);
-    uint64_t pages =
-        from->info.heap_pages > to->info.heap_pages ? from->info.heap_pages : to->info.heap_pages;
+    uint64_t pages = 0;
+    int error = pages_of_both(store, from, to, &pages, diag);
+    if (error != 0) {
+        return error;
+    }
     struct window *window = ph_zalloc(2, sizeof *window);
-    int error = 0;
     if (window == NULL) {
         return ph_fail(diag, -ENOMEM, "%s: no memory to roll back", store_file_name(&store->file));
     }
