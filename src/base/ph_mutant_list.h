@@ -56,6 +56,10 @@
     X(DISCARD_NOT_REARMED, "a discarded page does not announce its next store")                    \
     X(FROZEN_SET_FORGOTTEN, "pages of a failed snapshot are not changed pages again")              \
     X(UNPROTECT_BEFORE_COPY, "a caught page becomes writable before it was saved")                 \
+    X(GUARD_MEETS_HOLE, "a store into a hole is saved before there is a page to read")             \
+    X(DISCARD_UNCLAIMED, "a discarded page leaves the changed set without being claimed")          \
+    X(KEPT_PAGE_FORGOTTEN, "a page that could not be given back does not announce its next store") \
+    X(FAILED_SCAN_TRUSTED, "a scan that failed is taken to have protected nothing")                \
     /* copies and other work on whole generations */                                               \
     X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \

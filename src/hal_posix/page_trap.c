@@ -92,13 +92,16 @@ static bool sigbus_fault(struct trap_range *range, const struct trap_fault *faul
     if (PH_MUTANT(UNPROTECT_BEFORE_COPY)) {
         (void)write_protect(trap, page, 1, 0);
     }
-    before_store(trap, page, 1);
-    /* A page that is not in the page table may be a hole or swapped out. */
-    int rc = fault->present ? -EEXIST : fill_hole(trap, page, 0);
-    if (rc == -EEXIST) {
-        rc = write_protect(trap, page, 1, 0);
+    /* The guard may read the page, and a fault in this handler would end the process: so it is
+     * there first. What is not in the page table may be a hole or swapped out. */
+    if (!fault->present && !PH_MUTANT(GUARD_MEETS_HOLE)) {
+        int rc = fill_hole(trap, page, UFFDIO_COPY_MODE_WP);
+        if (rc != 0 && rc != -EEXIST) {
+            return false;
+        }
     }
-    return rc == 0;
+    before_store(trap, page, 1);
+    return write_protect(trap, page, 1, 0) == 0;
 }
 
 static int sigbus_open(struct page_trap *trap, const char **step)

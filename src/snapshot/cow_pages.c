@@ -280,9 +280,15 @@ void cow_pages_before_discard(struct cow_pages *cow, uint64_t page, bool forget)
             (void)save_image(cow, page, SNAP_PAGE_CLEAN);
         } else if (!forget) {
             return;
-        } else {
+        } else if (PH_MUTANT(DISCARD_UNCLAIMED) ||
+                   exchange_word(cow, page, now, SNAP_PAGE_CLAIMED)) {
+            /* Claimed meanwhile: cow_pages_reopen() must not find it open and out of the set. */
             atomic_page_set_remove(set_of(cow, now), page);
+            if (PH_MUTANT(DISCARD_UNCLAIMED)) {
+                cow_pages_reopen(cow, page); /* the thread that ends a snapshot, at the moment */
+            }
             if (PH_MUTANT(DISCARD_NOT_REARMED)) {
+                set_word(cow, page, now);
                 return;
             }
             set_word(cow, page, SNAP_PAGE_CLEAN);

@@ -200,3 +200,11 @@ void cow_snapshot_before_discard(void *state, uint64_t first, uint64_t count)
         cow_pages_before_discard(&cow->pages, page, cow->stores_are_noticed);
     }
 }
+
+void cow_snapshot_before_store(void *state, uint64_t first, uint64_t count)
+{
+    struct cow_snapshot *cow = state;
+    for (uint64_t page = first; page < first + count; page++) {
+        cow_pages_before_store(&cow->pages, page);
+    }
+}

@@ -35,5 +35,6 @@ int cow_snapshot_drain(void *state, struct snap_txn *txn, struct snap_report *re
                        struct phantom_diag *diag);
 void cow_snapshot_retire(void *state, bool committed);
 void cow_snapshot_before_discard(void *state, uint64_t first, uint64_t count);
+void cow_snapshot_before_store(void *state, uint64_t first, uint64_t count);
 
 #endif /* SNAPSHOT_COW_SNAPSHOT_H */

@@ -292,6 +292,9 @@ int snap_engine_discard(struct snap_engine *engine, uint64_t first, uint64_t cou
     if (rc != 0 && rc != PHANTOM_EFORKED) { /* a forked child does not have the range at all */
         /* Not given back. The promise that they read as zeros is kept by hand, and the stores make
          * them dirty, so that memory and store agree. */
+        if (engine->strategy->before_store != NULL && !PH_MUTANT(KEPT_PAGE_FORGOTTEN)) {
+            engine->strategy->before_store(engine->state, first, count);
+        }
         memset(snap_engine_page(engine, first), 0, (size_t)count * SNAP_PAGE_SIZE);
         for (uint64_t page = first; page < first + count; page++) {
             snap_mark(&engine->marks, page);

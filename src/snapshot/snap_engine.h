@@ -229,6 +229,9 @@ struct snap_strategy {
     /** These pages are about to be discarded: save what an unfinished snapshot needs of them. Under
      *  discard_lock, world not stopped. NULL: nothing to do. */
     void (*before_discard)(void *state, uint64_t first, uint64_t count);
+    /** The pages could not be given back, and the engine is about to store zeros into them. Under
+     *  discard_lock, world not stopped. NULL: nothing to do. */
+    void (*before_store)(void *state, uint64_t first, uint64_t count);
 };
 
 extern const struct snap_strategy snap_strategy_async;

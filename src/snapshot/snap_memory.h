@@ -54,7 +54,8 @@ struct snap_memory_ops {
      * Dirty pages in [first, first+count): at most `capacity` ranges, merged, ascending.
      * Returns the number of ranges or -errno; *resume is where to go on (== first+count: done).
      * With SNAP_SCAN_PROTECT a page is protected, and other CPUs see that, before scan() returns:
-     * a store after that makes it dirty again. Safe while mutators run.
+     * a store after that makes it dirty again. Safe while mutators run. If it fails then, pages may
+     * be protected that were not reported.
      */
     int (*scan)(struct snap_memory *memory, uint64_t first, uint64_t count, unsigned flags,
                 struct snap_range *ranges, size_t capacity, uint64_t *resume);

@@ -48,6 +48,7 @@ struct async_state {
     struct page_set announced;   /* marks cleared by the live round under way */
     struct page_set suspects;    /* reported dirty without a mark, not judged yet */
     uint64_t dirty;              /* pages, when last counted */
+    bool untold;                 /* a scan failed: it may have protected what it did not report */
     struct snap_range ranges[SNAP_RANGES];
 };
 
@@ -170,6 +171,7 @@ static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t 
         int n = memory->ops->scan(memory, first, end - first, SNAP_SCAN_PROTECT, async->ranges,
                                   SNAP_RANGES, &resume);
         if (n < 0) {
+            async->untold = !PH_MUTANT(FAILED_SCAN_TRUSTED);
             return ph_fail(diag, n, "scanning the heap for written pages: %s", phantom_strerror(n));
         }
         for (int i = 0; i < n; i++) {
@@ -274,10 +276,29 @@ static int live_round(struct async_state *async, struct snap_txn *txn, struct ph
 
 /* ---- phases -------------------------------------------------------------------------------- */
 
+static int tell_resident(void *context, struct snap_range range)
+{
+    struct async_state *async = context;
+    dirty_book_tell(&async->book, range);
+    return 0;
+}
+
+/** After a scan that failed: whatever is there may have been written. */
+static int tell_everything(struct async_state *async)
+{
+    struct snap_engine *engine = async->book.engine;
+    pthread_mutex_lock(&engine->discard_lock);
+    int rc = snap_engine_each_resident(engine, engine->memory->page_count, tell_resident, async);
+    pthread_mutex_unlock(&engine->discard_lock);
+    async->untold = rc != 0;
+    return rc;
+}
+
 static int async_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct async_state *async = state;
-    int rc = count_dirty(async);
+    int rc = async->untold ? tell_everything(async) : 0;
+    rc = rc != 0 ? rc : count_dirty(async);
     if (rc != 0) {
         return rc;
     }

@@ -98,4 +98,5 @@ const struct snap_strategy snap_strategy_epoch = {
     .drain = epoch_drain,
     .retire = cow_snapshot_retire,
     .before_discard = cow_snapshot_before_discard,
+    .before_store = cow_snapshot_before_store,
 };

@@ -153,6 +153,7 @@ const struct snap_strategy snap_strategy_sigbus = {
     .drain = cow_snapshot_drain,
     .retire = cow_snapshot_retire,
     .before_discard = cow_snapshot_before_discard,
+    .before_store = cow_snapshot_before_store,
 };
 
 const struct snap_strategy snap_strategy_mprotect = {
@@ -168,4 +169,5 @@ const struct snap_strategy snap_strategy_mprotect = {
     .drain = cow_snapshot_drain,
     .retire = cow_snapshot_retire,
     .before_discard = cow_snapshot_before_discard,
+    .before_store = cow_snapshot_before_store,
 };

@@ -111,7 +111,11 @@ static int fake_scan(struct snap_memory *memory, uint64_t first, uint64_t count,
 {
     struct memory_fake *fake = fake_of(memory);
     PH_CHECK(fake->ops.tracks);
-    if (refused(fake)) {
+    if (refused(fake)) { /* as the kernel may: what was protected is not reported */
+        for (uint64_t page = first; (flags & SNAP_SCAN_PROTECT) != 0 && page < first + count;
+             page++) {
+            (void)bit_take(fake->dirty, page);
+        }
         return -fake->fail_error;
     }
     if (fake->hook != NULL) {

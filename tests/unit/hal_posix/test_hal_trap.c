@@ -313,6 +313,44 @@ static void blocks_become_larger_before_mappings_run_out(void **state)
     munmap(area, size);
 }
 
+/* ---- a guard that reads --------------------------------------------------------------------- */
+
+static void read_the_page(void *context, uint64_t first, uint64_t count)
+{
+    struct seen *seen = context;
+    seen->calls++;
+    for (uint64_t page = first; page < first + count; page++) {
+        const volatile uint8_t *bytes = seen->memory->base + page * PAGE;
+        seen->was_writable |= bytes[8] == 7; /* the store has happened already */
+    }
+}
+
+static void store_into_holes(struct snap_memory *memory)
+{
+    struct seen seen = {.memory = memory};
+    const struct snap_page_guard guard = {&seen, read_the_page};
+    assert_int_equal(memory->ops->guard(memory, NULL), 0);
+    assert_int_equal(memory->ops->guard(memory, &guard), 0);
+    store(memory, 100);
+    assert_int_equal(memory->ops->discard(memory, 3, 1), 0);
+    store(memory, 3);
+    _exit(seen.calls == 2 && !seen.was_writable && memory->base[3 * PAGE] == 0 ? NOT_KILLED
+                                                                               : WRONG);
+}
+
+/** Copy on write saves what is in a page before its first store: also in one that is a hole. */
+static void the_guard_can_read_a_hole(void **state)
+{
+    (void)state;
+    assert_int_equal(outcome(store_into_holes), -NOT_KILLED);
+    if (tracking == HAL_TRACK_SIGBUS) {
+        ph_active_mutant = PH_MUTANT_GUARD_MEETS_HOLE;
+        int killed = outcome(store_into_holes);
+        ph_active_mutant = PH_MUTANT_NONE;
+        assert_int_equal(killed, SIGBUS);
+    }
+}
+
 int main(int argc, char **argv)
 {
     tracking = argc > 1 && strcmp(argv[1], "sigbus") == 0 ? HAL_TRACK_SIGBUS : HAL_TRACK_MPROTECT;
@@ -332,6 +370,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_forked_child_that_touches_the_range_crashes),
         cmocka_unit_test(the_handler_that_was_there_before_gets_what_is_not_ours),
         cmocka_unit_test(blocks_become_larger_before_mappings_run_out),
+        cmocka_unit_test(the_guard_can_read_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "ph_test.h"
 #include "snapshot_internal.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -321,6 +322,24 @@ static void freed_memory_needs_no_room_on_a_full_disk(void **state)
     print_message("mutant %s: killed\n", ph_mutant_name(PH_MUTANT_HOLES_NEED_BLOCKS));
 }
 
+/** The kernel protects what it has seen so far, and then fails without having said what. */
+static void fail_one_scan(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1);
+    kit_snapshot_ok(kit);
+    kit_fill_range(kit, 0, 1000, 2);
+    memory_fake_fail_after(kit->handle, 1, EIO); /* the first only counts */
+    assert_int_equal(kit_snapshot(kit), -EIO);
+    memory_fake_fail_after(kit->handle, -1, 0);
+    kit_snapshot_ok(kit);
+}
+
+static void a_failed_scan_that_is_trusted_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&async_kind, fail_one_scan, PH_MUTANT_FAILED_SCAN_TRUSTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_mutator_that_marks_before_it_stores_is_noticed),
         cmocka_unit_test(a_discard_taken_for_nothing_new_is_noticed),
         cmocka_unit_test(freed_memory_needs_no_room_on_a_full_disk),
+        cmocka_unit_test(a_failed_scan_that_is_trusted_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
