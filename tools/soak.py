@@ -5,6 +5,7 @@
 Parts (default: all but large models):
     states      crash states, --states distinct ones for each of --seeds seeds
     strategies  every strategy against the heap at the cut, --runs for each seed
+    whole       the same over real memory and a real file, everything at random, --wholes for each
     kills       SIGKILL at random moments, --kills per example and seed
     power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
     flips       damaged stores, --flips for each seed
@@ -26,7 +27,7 @@ import sys
 PROGRAMS = ("queens", "ledger", "counter")
 POWER_CASES = ("direct", "examples", "mutant", "errors", "ext4", "xfs", "shutdown-ext4",
                "shutdown-xfs")
-PARTS = ("states", "strategies", "kills", "power", "flips", "spaces", "models")
+PARTS = ("states", "strategies", "whole", "kills", "power", "flips", "spaces", "models")
 NOT_SUMS = ("seed", "mutants", "models")
 
 
@@ -84,6 +85,10 @@ class Soak:
             self.piece(part, f"seed {seed} x {a.runs}",
                        [self.exe(*crash, "strategy_explorer"), "--seed", str(seed), "--runs",
                         str(a.runs)])
+        elif part == "whole":
+            self.piece(part, f"seed {seed} x {a.wholes}",
+                       [self.exe(*crash, "whole_system"), "--seed", str(seed), "--runs",
+                        str(a.wholes)])
         elif part == "flips":
             self.piece(part, f"seed {seed} x {a.flips}",
                        [self.exe(*crash, "bit_flips"), "--seed", str(seed), "--flips",
@@ -127,6 +132,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--states", type=int, default=1000000)
     parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--wholes", type=int, default=400)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--space-kills", type=int, default=400)
     parser.add_argument("--cycles", type=int, default=10)
