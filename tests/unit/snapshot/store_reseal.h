@@ -88,6 +88,44 @@ static inline void reseal_chain(struct reseal *r, struct store_record *record)
     reseal_run(r, record, &record->delta);
 }
 
+/* What a catalog says of a generation whose record has left the ring. */
+static inline void reseal_entry(struct reseal *r, uint32_t height,
+                                struct store_catalog_generation *entry)
+{
+    if (entry->root_block != 0 && height != 0 && height <= STORE_LEVELS_MOST) {
+        entry->root_sum = reseal_node(r, height - 1, 0, entry->root_block);
+    }
+    struct store_record record = {
+        .root_block = entry->root_block, .root_sum = entry->root_sum, .delta = entry->delta};
+    reseal_chain(r, &record);
+    entry->delta = record.delta;
+}
+
+/* The sum of a block of the catalog, after those below it have been made right. */
+static inline struct store_sum reseal_catalog_block(struct reseal *r, uint32_t height,
+                                                    uint32_t level, uint64_t index, uint64_t block)
+{
+    struct store_catalog_node *node = reseal_block(r, block);
+    struct store_catalog_leaf *leaf = reseal_block(r, block);
+    struct store_sum none = {1, 1};
+    if (node == NULL || r->budget == 0) {
+        return none;
+    }
+    r->budget--;
+    for (unsigned i = 0; level != 0 && i < STORE_CATALOG_FANOUT; i++) {
+        if (node->block[i] != 0) {
+            node->sum[i] = reseal_catalog_block(r, height, level - 1,
+                                                index * STORE_CATALOG_FANOUT + i, node->block[i]);
+        }
+    }
+    for (unsigned i = 0; level == 0 && i < STORE_CATALOG_LEAF_SLOTS; i++) {
+        if (leaf->slot[i].kind == STORE_CATALOG_GENERATION) {
+            reseal_entry(r, height, &leaf->slot[i].u.entry);
+        }
+    }
+    return store_sum_block(r->uuid, STORE_SUM_CATALOG + level, index, reseal_block(r, block));
+}
+
 static inline void reseal_record(struct reseal *r, uint32_t slot)
 {
     struct store_record *record = reseal_slot(r, slot);
@@ -100,6 +138,10 @@ static inline void reseal_record(struct reseal *r, uint32_t slot)
             record->root_sum = reseal_node(r, height - 1, 0, record->root_block);
         }
         reseal_chain(r, record);
+        if (record->catalog_block != 0) {
+            record->catalog_sum =
+                reseal_catalog_block(r, height, STORE_CATALOG_LEVEL_ROOT, 0, record->catalog_block);
+        }
         struct store_record *parent = reseal_slot(r, record->parent);
         if (record->parent != 0 && parent != NULL) {
             record->parent_sum = parent->sum;
