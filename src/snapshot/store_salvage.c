@@ -148,8 +148,10 @@ static int rescue_whole(struct salvage *s, struct snap_io *target)
     for (unsigned i = s->from->generation_count; i > 0; i--) {
         struct snap_generation g = s->from->generation[i - 1].info;
         uint64_t byte = SNAP_LOCK_GENERATION(g.number);
-        /* There may be a writer after all: then it leaves this one alone, if it lets us. */
+        /* There may be a writer after all: then it leaves this one alone, if it lets us. Whether
+         * the newest record retains it does not matter: what verifies is as good as it ever was. */
         (void)s->from->io->ops->lock(s->from->io, byte, SNAP_IO_LOCK_SHARED);
+        s->from->reader_lock = byte;
         int whole = is_whole(s, &g);
         if (whole < 0) {
             return whole;

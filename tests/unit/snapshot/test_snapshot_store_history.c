@@ -3,6 +3,7 @@
  * test_snapshot_store_history.c - the catalog of generations, the retention policy, tags and
  * rollback: what is retained, that all of it can be read, and that it is the same after reopening.
  */
+#include "snap_transfer.h"
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -450,6 +451,78 @@ static void damaged_catalog_is_refused_by_writers_and_told_by_verify(void **stat
     fixture_free(f);
 }
 
+/* How many blocks with this content were ruined: 0 once it was. */
+static unsigned ruin_page(struct fixture *f, uint64_t page, uint32_t tag)
+{
+    uint64_t size = 0, content[STORE_BLOCK_SIZE / 8];
+    uint8_t *bytes = snap_io_memory_bytes(f->io->base, &size);
+    unsigned count = 0;
+    fill(tag, page, content);
+    for (uint64_t at = 0; at + STORE_BLOCK_SIZE <= size; at += STORE_BLOCK_SIZE) {
+        if (memcmp(bytes + at, content, STORE_BLOCK_SIZE) == 0) {
+            bytes[at + 77] ^= 1;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Of every generation that has a record of its own, a page is ruined: what is left is in the
+ * catalog, and salvage takes the newest of it, by the catalog that the newest record names. */
+static void salvage_finds_generations_of_the_catalog(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, 300);
+    f->tick = INT64_C(200000000);
+    commit_many(f, 1, 40);
+    unsigned ring = store_ring_first(f->store), count = f->past_count;
+    struct snap_generation *list;
+    size_t retained_count = retained(f, &list);
+    assert_true(ring > 0 && ring < retained_count);
+    uint64_t newest = list[ring - 1].number;
+    /* The page that this generation does not have yet, but all younger ones. */
+    uint32_t *old = NULL, *young = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        old = f->past[i].number == newest ? f->past[i].tags : old;
+        young = f->past[i].number == list[ring].number ? f->past[i].tags : young;
+    }
+    fixture_close(f);
+    unsigned ruined = 0;
+    for (unsigned i = 0; i < count; i++) {
+        for (uint64_t page = 0; f->past[i].number > newest && page < f->pages; page++) {
+            if (f->past[i].tags[page] != 0 && f->past[i].tags[page] != old[page]) {
+                ruined += ruin_page(f, page, f->past[i].tags[page]);
+            }
+        }
+    }
+    assert_true(young != NULL && ruined != 0);
+    struct snap_io *target = snap_io_memory_create(LIMIT);
+    struct snap_salvage_report report;
+    int error = snap_store_salvage(&f->io->io, false, target, NULL, NULL, NULL, &report, &f->diag);
+    if (error != 0) {
+        fail_msg("%s", f->diag.text);
+    }
+    assert_int_equal(report.generation, newest);
+    assert_int_equal(report.pages_lost, 0);
+    struct snap_store *store = NULL;
+    assert_int_equal(snap_store_open(target, 0, &store, NULL, &f->diag), 0);
+    assert_memory_equal(&snap_store_current(store)->time_ns, &list[ring - 1].time_ns, 8);
+    assert_int_equal(snap_store_verify(store, true, NULL, NULL, NULL, &f->diag), 0);
+    for (uint64_t page = 0; page < f->pages; page++) {
+        uint64_t got[SNAP_PAGE_SIZE / 8] = {0}, wanted[SNAP_PAGE_SIZE / 8] = {0};
+        int found = snap_store_read_page(store, newest, page, got, &f->diag);
+        assert_int_equal(found, old[page] != 0);
+        if (found == 1) {
+            fill(old[page], page, wanted);
+            assert_memory_equal(got, wanted, sizeof got);
+        }
+    }
+    snap_store_close(store);
+    target->ops->close(target);
+    free(list);
+    fixture_free(f);
+}
+
 /* A hostile catalog has good sums and bad content; every field is ruined in turn. */
 static void reseal_catalog(struct fixture *f, uint64_t root, uint64_t node, uint64_t leaf,
                            struct store_record *record)
@@ -557,6 +630,7 @@ static void hostile_catalog_is_refused_or_harmless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(salvage_finds_generations_of_the_catalog),
         cmocka_unit_test(generations_that_leave_the_ring_are_all_in_the_catalog),
         cmocka_unit_test(catalog_is_written_once_in_many_commits),
         cmocka_unit_test(fast_commits_leave_ten_generations_a_second),
