@@ -241,7 +241,8 @@ int phantom_store_salvage(const char *path, const char *new_path, unsigned flags
 
 /* ---- compact -------------------------------------------------------------------------------- */
 
-/* The tags again, on generations that have kept their numbers. */
+/* The tags again, on generations that have kept their numbers. Each is a commit, whose retention
+ * must not drop any of what was copied. */
 static int copy_tags(struct snap_store *from, struct snap_io *to, struct phantom_compacted *out,
                      struct phantom_diag *diag)
 {
@@ -252,6 +253,12 @@ static int copy_tags(struct snap_store *from, struct snap_io *to, struct phantom
     }
     struct snap_store *store = NULL;
     int result = count != 0 ? snap_store_open(to, 0, &store, NULL, diag) : 0;
+    const struct snap_retention everything = {.budget_bytes = UINT64_MAX,
+                                              .all_s = UINT32_MAX,
+                                              .per_second_s = UINT32_MAX,
+                                              .per_minute_s = UINT32_MAX,
+                                              .most_per_second = 1000000000};
+    result = result == 0 && count != 0 ? snap_store_set_retention(store, &everything) : result;
     for (size_t i = 0; result == 0 && i < count; i++) {
         result = snap_store_tag(store, tags[i].generation, tags[i].name, diag);
     }
@@ -290,6 +297,9 @@ static int look_at(struct snap_io *io, struct phantom_compacted *out, uint64_t *
 {
     struct snap_store *store = NULL;
     int result = snap_store_open(io, 0, &store, NULL, diag);
+    if (result == 0) {
+        result = snap_store_account(store, UINT64_MAX, diag);
+    }
     if (result == 0) {
         out->generations_after = snap_store_list(store, NULL, 0);
         *bytes = snap_store_bytes_in_use(store);

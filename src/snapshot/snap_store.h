@@ -319,7 +319,7 @@ struct snap_retention {
     uint32_t all_s;        /* so long everything is kept, most_per_second at most; 60 */
     uint32_t per_second_s; /* so long one generation a second is kept; 3600 */
     uint32_t per_minute_s; /* so long one a minute, after that one a day; 86400 */
-    uint32_t most_per_second; /* 10 */
+    uint32_t most_per_second; /* 10; 1000000000: all */
 };
 /** For this handle, from its next commit on. 0, or PHANTOM_EINVALID: a longer time for a finer
  * step. */

@@ -271,6 +271,13 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
     int error = copy.page != NULL ? 0 : ph_fail(diag, -ENOMEM, "no memory to copy");
     error = error != 0 ? error : snap_store_create(target, &params, diag);
     error = error != 0 ? error : snap_store_open(target, 0, &copy.to, NULL, diag);
+    /* The commits of the copy must not thin out what was asked for. */
+    const struct snap_retention everything = {.budget_bytes = UINT64_MAX,
+                                              .all_s = UINT32_MAX,
+                                              .per_second_s = UINT32_MAX,
+                                              .per_minute_s = UINT32_MAX,
+                                              .most_per_second = 1000000000};
+    error = error != 0 ? error : snap_store_set_retention(copy.to, &everything);
     error = error != 0 ? error : copy_all(&copy, generations, count, out);
     if (error == 0) {
         out->bytes = snap_store_bytes_in_use(copy.to);

@@ -169,8 +169,10 @@ static int thin(struct snap_store *store, unsigned from, unsigned to, int64_t ac
     for (unsigned i = from; i < to; i++) {
         struct store_generation *generation = &store->generation[i];
         int64_t stretch = stretch_for(&store->retention, active_ns - generation->active_ns);
-        if (kept != NULL && stretch_of(kept->info.time_ns, stretch) ==
-                                stretch_of(generation->info.time_ns, stretch)) {
+        /* A stretch of a nanosecond keeps everything, generations of one moment (tags) as well. */
+        if (kept != NULL && stretch > 1 &&
+            stretch_of(kept->info.time_ns, stretch) ==
+                stretch_of(generation->info.time_ns, stretch)) {
             int error = mark(store, i, diag);
             if (error != 0) {
                 return error;

@@ -4,7 +4,8 @@
 
 usage: store_commands_test.py --phantom EXE --classes DIR --wordcount EXE CASE
 
-CASE: history, copies, beside-a-writer, damage, bisect, refusals, outputs, signals, prometheus
+CASE: history, copies, beside-a-writer, damage, bisect, refusals, full-disk, compact-history,
+      outputs, signals, prometheus
 Exit status 77: this machine cannot run the case (the reason is the last line).
 """
 import argparse
@@ -286,7 +287,7 @@ class Case:
                   f"{what}: what was rescued is no generation of the store: {report}")
         # A page that all generations share: nothing is whole, with --partial one page is missing.
         shutil.copyfile(store, damaged)
-        page = self.find_shared_page(store, rows)
+        page = self.find_shared_page(store)
         with open(damaged, "r+b") as file:
             content = file.read()
             at = content.find(page)
@@ -330,31 +331,17 @@ class Case:
               ([("superblock", block, None, None)] if what == "superblock" else []),
               f"{what}: {report}")
 
-    def find_shared_page(self, store, rows):
-        """The content of a page that no generation since the oldest has changed."""
-        changed = set()
-        for row in self.json("diff", store, str(rows[0]["generation"]))["ranges"]:
-            changed.update(range(row["first_page"], row["first_page"] + row["pages"]))
-        oldest = self.path("oldest.phantom")
-        self.json("copy", "--generation", str(rows[0]["generation"]), store, oldest)
-        with open(oldest, "rb") as file:
-            copy = file.read()
+    def find_shared_page(self, store):
+        """The content of a page that every generation shares: that of the heap header, which does
+        not change when the first snapshot has been taken."""
         with open(store, "rb") as file:
             whole = file.read()
-        live = self.json("stat", oldest)["current"]["live_pages"]
-        check(live > len(changed), "every page was changed")
-        found = []
-        slots = int.from_bytes(whole[76:80], "little")
-        for at in range((RING + slots) * BLOCK, len(copy), BLOCK):
-            page = copy[at:at + BLOCK]
-            if page[:8] == b"PHNNODE1" or not any(page) or whole.count(page) != 1:
+        for at in range(0, len(whole), BLOCK):
+            page = whole[at:at + BLOCK]
+            if page[:11] != b"PHANTOMHEAP" or whole.count(page) != 1:
                 continue
-            found.append(page)
-        os.unlink(oldest)
-        for page in found[len(found) // 2:] + found[:len(found) // 2]:  # one whose damage every generation sees
             probe = self.path("probe.phantom")
             with open(probe, "wb") as file:
-                at = whole.find(page)
                 file.write(whole[:at] + bytes([page[0] ^ 1]) + whole[at + 1:])
             result = self.run("salvage", probe, self.path("probe.out"))
             os.unlink(probe)
@@ -462,6 +449,68 @@ class Case:
             result = subprocess.run([*prefix, self.phantom, "log", "--json", store],
                                     capture_output=True, check=False, timeout=60)
             check(result.returncode == 0, f"log of a store that may be read: {result}")
+
+    def full_disk(self):
+        """A file system that is really full: exit 5, nothing stays behind, the source is whole."""
+        if os.getuid() != 0:
+            raise Skip("only root can mount a small file system")
+        store, rows = self.world()
+        small = self.path("small")
+        os.mkdir(small)
+        size = os.path.getsize(store) + (256 << 10)  # one store, not two
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", small],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            raise Skip(f"cannot mount: {mounted.stderr.decode(errors='replace').strip()}")
+        try:
+            inside = os.path.join(small, "world.phantom")
+            shutil.copyfile(store, inside)
+            before, filler = digest(inside), os.path.join(small, "filler")
+            with open(filler, "wb", buffering=0) as file:
+                try:
+                    while file.write(bytes(BLOCK)) == BLOCK:
+                        pass
+                except OSError:
+                    pass
+            out = os.path.join(small, "out")
+            for command in (("copy", store, out), ("clone", store, out), ("salvage", store, out),
+                            ("compact", inside), ("copy", inside, out)):
+                document = self.json(*command, expect=5)
+                check("error" in document, f"{command} on a full disk: {document}")
+                check(sorted(os.listdir(small)) == ["filler", "world.phantom"],
+                      f"{command} left {os.listdir(small)}")
+                check(digest(inside) == before, f"{command} changed the store")
+            self.check_whole(inside)  # reading needs no room
+            os.unlink(filler)
+            os.unlink(inside)
+            self.json("copy", store, out)  # now there is room
+            check(self.json("stat", out)["current"]["hash"] == rows[-1]["hash"], "the copy differs")
+        finally:
+            subprocess.run(["umount", small], check=True)
+
+    def compact_history(self):
+        """Generations that a tag has kept longer than the ring, and their tags, survive compact."""
+        store, rows = self.world(interval="2")
+        early = rows[len(rows) // 4]
+        self.json("tag", store, str(early["generation"]), "early")
+        self.json("tag", store, "newest", "end")
+        self.run("rollback", store, "early", expect=0)  # its undo tag is the third
+        rows = self.json("log", store)
+        names = sorted(n for r in rows for n in r["tags"])
+        check(len(names) == 3, f"tags: {names}")
+        report = self.json("compact", store)
+        after = self.json("log", store)
+        check(report["generations_after"] == len(after), f"compact: {report}")
+        # Giving a tag is a commit of its own, with the memory of the newest generation.
+        check(len(rows) < len(after) <= len(rows) + 3 and
+              all(r["hash"] == rows[-1]["hash"] for r in after[len(rows):]), f"compact: {report}")
+        check([(r["generation"], r["hash"], r["tags"], r["time_ns"]) for r in after[:len(rows)]] ==
+              [(r["generation"], r["hash"], r["tags"], r["time_ns"]) for r in rows],
+              "compact lost generations or tags")
+        check(self.json("diff", store, "early")["ranges"] == [], "early is not what it was")
+        self.check_whole(store)
+        self.json("untag", store, "early")
+        self.no_rubbish(store)
 
     def outputs(self):
         store, rows = self.world()
