@@ -295,7 +295,7 @@ static void random_history_matches_the_model(void **state)
             fixture_crash(f);
             fixture_open(f);
         }
-        if (round % 10 == 0) {
+        if (round % 80 == 0) {
             fixture_check(f);
         }
     }
