@@ -61,6 +61,7 @@
     X(KEPT_PAGE_FORGOTTEN, "a page that could not be given back does not announce its next store") \
     X(FAILED_SCAN_TRUSTED, "a scan that failed is taken to have protected nothing")                \
     /* copies and other work on whole generations */                                               \
+    X(COPY_TAKES_SLOT, "a copied generation overwrites the record of another in its ring slot")    \
     X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
     X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \

@@ -241,33 +241,6 @@ int phantom_store_salvage(const char *path, const char *new_path, unsigned flags
 
 /* ---- compact -------------------------------------------------------------------------------- */
 
-/* The tags again, on generations that have kept their numbers. Each is a commit, whose retention
- * must not drop any of what was copied. */
-static int copy_tags(struct snap_store *from, struct snap_io *to, struct phantom_compacted *out,
-                     struct phantom_diag *diag)
-{
-    size_t count = 0;
-    struct snap_tag *tags = store_tags(from, &count);
-    if (tags == NULL) {
-        return ph_fail(diag, -ENOMEM, "no memory for the tags");
-    }
-    struct snap_store *store = NULL;
-    int result = count != 0 ? snap_store_open(to, 0, &store, NULL, diag) : 0;
-    const struct snap_retention everything = {.budget_bytes = UINT64_MAX,
-                                              .all_s = UINT32_MAX,
-                                              .per_second_s = UINT32_MAX,
-                                              .per_minute_s = UINT32_MAX,
-                                              .most_per_second = 1000000000};
-    result = result == 0 && count != 0 ? snap_store_set_retention(store, &everything) : result;
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        result = snap_store_tag(store, tags[i].generation, tags[i].name, diag);
-    }
-    snap_store_close(store);
-    out->tags = count;
-    ph_free(tags);
-    return result;
-}
-
 static int rewrite(struct snap_store *store, struct snap_io *target,
                    const struct phantom_progress *progress, struct phantom_compacted *out,
                    struct snap_copied *copied, struct phantom_diag *diag)
@@ -288,7 +261,12 @@ static int rewrite(struct snap_store *store, struct snap_io *target,
     int result = snap_store_copy(store, numbers, count, NULL, target, &steps, copied, diag);
     ph_free(list);
     ph_free(numbers);
-    return result == 0 ? copy_tags(store, target, out, diag) : result;
+    if (result == 0) {
+        size_t tags = 0;
+        result = snap_store_copy_tags(store, target, &tags, diag);
+        out->tags = tags;
+    }
+    return result;
 }
 
 /* What is in the new file after its tags: its generations, and where it may be cut. */
@@ -297,9 +275,6 @@ static int look_at(struct snap_io *io, struct phantom_compacted *out, uint64_t *
 {
     struct snap_store *store = NULL;
     int result = snap_store_open(io, 0, &store, NULL, diag);
-    if (result == 0) {
-        result = snap_store_account(store, UINT64_MAX, diag);
-    }
     if (result == 0) {
         out->generations_after = snap_store_list(store, NULL, 0);
         *bytes = snap_store_bytes_in_use(store);

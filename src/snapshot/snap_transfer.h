@@ -74,6 +74,15 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
                     const struct snap_progress *progress, struct snap_copied *out,
                     struct phantom_diag *diag);
 
+/**
+ * Give the generations of a copy, which nobody has open, the tags that they have in the source.
+ * Commits one generation; none if there is no tag. Nothing is dropped.
+ * @param[out] count  of tags
+ * @return 0; PHANTOM_ENOTFOUND (a tagged generation was not copied), or as snap_store_tag()
+ */
+int snap_store_copy_tags(struct snap_store *store, struct snap_io *target, size_t *count,
+                         struct phantom_diag *diag);
+
 /** Bytes of the file up to the last block in use; the writer's handle only. */
 uint64_t snap_store_bytes_in_use(const struct snap_store *store);
 

@@ -155,10 +155,22 @@ static int count_pages(struct copy *copy, uint64_t number, uint64_t before, uint
                : error;
 }
 
-/* Give the next commit of the target this number: nothing newer is in it. */
+/*
+ * Give the next commit of the target this number: nothing newer is in it. The number was free in
+ * the source, but in the target an older generation, even the parent, may still have its slot of
+ * the ring: that one and all before it go to the catalog.
+ */
 static void choose_number(struct snap_store *store, uint64_t number)
 {
+    uint32_t slot = store_slot_of(&store->file, number);
     store->next_generation = number;
+    store->enter_through = 0;
+    for (unsigned i = store_ring_first(store); i < store->generation_count; i++) {
+        uint64_t older = store->generation[i].info.number;
+        if (store_slot_of(&store->file, older) == slot && !PH_MUTANT(COPY_TAKES_SLOT)) {
+            store->enter_through = older;
+        }
+    }
 }
 
 static int check_sum(const struct copy *copy, const struct snap_generation *source,
@@ -250,6 +262,25 @@ static int copy_all(struct copy *copy, const uint64_t *generations, size_t count
     return error;
 }
 
+int snap_store_copy_tags(struct snap_store *from, struct snap_io *target, size_t *count,
+                         struct phantom_diag *diag)
+{
+    const struct store_catalog *catalog = &from->catalog;
+    struct snap_store *store = NULL;
+    *count = catalog->tag_count;
+    int error = *count != 0 ? snap_store_open(target, 0, &store, NULL, diag) : 0;
+    for (unsigned i = 0; error == 0 && i < *count; i++) {
+        error = store_tag_note_add(store, catalog->tag[i].tag.generation, catalog->tag[i].tag.name,
+                                   diag);
+    }
+    if (error == 0 && *count != 0) {
+        store->keep_all = true;
+        error = store_commit_again(store, NULL, diag);
+    }
+    snap_store_close(store);
+    return error;
+}
+
 int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_t count,
                     const uint8_t *uuid, struct snap_io *target,
                     const struct snap_progress *progress, struct snap_copied *out,
@@ -271,13 +302,9 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
     int error = copy.page != NULL ? 0 : ph_fail(diag, -ENOMEM, "no memory to copy");
     error = error != 0 ? error : snap_store_create(target, &params, diag);
     error = error != 0 ? error : snap_store_open(target, 0, &copy.to, NULL, diag);
-    /* The commits of the copy must not thin out what was asked for. */
-    const struct snap_retention everything = {.budget_bytes = UINT64_MAX,
-                                              .all_s = UINT32_MAX,
-                                              .per_second_s = UINT32_MAX,
-                                              .per_minute_s = UINT32_MAX,
-                                              .most_per_second = 1000000000};
-    error = error != 0 ? error : snap_store_set_retention(copy.to, &everything);
+    if (error == 0) {
+        copy.to->keep_all = true; /* the tags, which pin, are not there yet */
+    }
     error = error != 0 ? error : copy_all(&copy, generations, count, out);
     if (error == 0) {
         out->bytes = snap_store_bytes_in_use(copy.to);

@@ -84,6 +84,7 @@ struct snap_store {
     bool txn_active;
     bool show_what_is_good; /* a read-only open: do without a catalog that is damaged */
     bool keep_all;          /* the commit under way drops nothing */
+    uint64_t enter_through; /* and moves the ring's generations up to this one to the catalog */
     bool trimming;          /* the commit under way drops all the history it can */
 };
 

@@ -521,6 +521,13 @@ static int list_retained(struct snap_store *store, const struct ring *ring,
     if (error != 0) {
         return error;
     }
+    if (!parent_found && (chosen->flags & STORE_RECORD_FLUSHED_FIRST) != 0) {
+        /* Of a copy: its slot was the parent's, which went to the catalog with the same commit. */
+        const struct store_generation *parent = store_find(store, chosen->parent);
+        parent_found = parent != NULL && parent->slot != STORE_NO_SLOT &&
+                       parent->info.record_sum.low == chosen->parent_sum.low &&
+                       parent->info.record_sum.high == chosen->parent_sum.high;
+    }
     if (!parent_found && !PH_MUTANT(PARENT_NOT_CHECKED)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
                        "%s: generation %" PRIu64

@@ -252,19 +252,29 @@ static int enter_catalog(struct snap_store *store, unsigned droppable, struct ph
         }
         kept -= store->generation[i].drop && !dropped;
     }
-    for (unsigned i = first; i < droppable && in_ring > most / 2; i++) {
+    bool must = false; /* its place in the ring is needed, even if it is the parent */
+    for (unsigned i = first; i < store->generation_count; i++) {
+        must = store->generation[i].info.number <= store->enter_through;
+        if (!must && (i >= droppable || in_ring <= most / 2)) {
+            break;
+        }
         if (!store->generation[i].drop && kept < STORE_CATALOG_GENERATIONS) {
             store->generation[i].enter = true;
             store->catalog_enters++;
             in_ring--;
             kept++;
+            must = false;
+        }
+        if (must) {
+            break;
         }
     }
-    return in_ring <= most ? 0
-                           : ph_fail(diag, PHANTOM_EBUSY,
-                                     "%s: readers and tags hold so many old generations that no "
-                                     "new one has room",
-                                     store_file_name(&store->file));
+    return in_ring <= most && !must
+               ? 0
+               : ph_fail(diag, PHANTOM_EBUSY,
+                         "%s: readers and tags hold so many old generations that no "
+                         "new one has room",
+                         store_file_name(&store->file));
 }
 
 /* A chain of dropped generations merges into the list of its first; make that list long enough. */
@@ -303,7 +313,7 @@ static int choose(struct snap_store *store, int64_t now_ns, size_t dead_blocks, 
     bool second = store->thinned_ns == INT64_MIN || active_ns - store->thinned_ns >= SECOND;
     bool full = ring_count(store) > store_retained_most(&store->file);
     if (store->keep_all) {
-        return full ? enter_catalog(store, droppable, diag) : 0;
+        return full || store->enter_through != 0 ? enter_catalog(store, droppable, diag) : 0;
     }
     unsigned from = second || full || history > budget ? 0 : sparse > 2 ? sparse - 2 : 0;
     if (from == 0) {

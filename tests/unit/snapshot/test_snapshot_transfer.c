@@ -407,6 +407,66 @@ static void clone_into(struct snap_store *store, const struct model *model, stru
     snap_store_close(clone);
 }
 
+/* Numbers that fall into one slot of the ring, the parent's among them, and a tag that alone keeps
+ * its generation. */
+static int copy_aged(enum ph_mutant mutant)
+{
+    struct snap_io *io = memory(), *target = memory();
+    struct model *model = build(io, 14);
+    struct snap_store *store = NULL;
+    assert_int_equal(snap_store_open(io, 0, &store, NULL, &diag), 0);
+    struct snap_retention all = {
+        .all_s = UINT32_MAX, .per_second_s = UINT32_MAX, .per_minute_s = UINT32_MAX};
+    assert_int_equal(snap_store_set_retention(store, &all), 0);
+    assert_int_equal(check_error(snap_store_tag(store, model->number[3], "old", &diag)), 0);
+    for (unsigned i = 0; i < 3 * SLOTS; i++) {
+        (void)commit_pages(store, model->tag[1 + i % 2], model->tag[i == 0 ? 10 : 2 - i % 2]);
+    }
+    uint64_t last = snap_store_current(store)->number;
+    uint64_t numbers[] = {model->number[3], model->number[5], model->number[3] + SLOTS,
+                          last - SLOTS - 1, last - SLOTS,     last};
+    struct snap_generation list[6];
+    struct snap_copied copied;
+    size_t count = sizeof numbers / sizeof numbers[0], tags = 0;
+    ph_active_mutant = mutant;
+    int error =
+        check_error(snap_store_copy(store, numbers, count, NULL, target, NULL, &copied, &diag));
+    ph_active_mutant = PH_MUTANT_NONE;
+    error = error != 0 ? error : snap_store_copy_tags(store, target, &tags, &diag);
+    snap_store_close(store);
+    store = NULL;
+    error = error != 0 ? error : snap_store_open(target, 0, &store, NULL, &diag);
+    if (error == 0) {
+        size_t found = snap_store_list(store, list, 6);
+        error = found == count + 1 ? 0 : PHANTOM_ENOTFOUND; /* one more: of the tag */
+        for (size_t i = 0; error == 0 && i < 6; i++) {
+            error = list[i].number == numbers[i] ? 0 : PHANTOM_ENOTFOUND;
+        }
+    }
+    if (error == 0) {
+        struct snap_verify_report report;
+        struct snap_tag tag;
+        error = snap_store_verify(store, true, &report, NULL, NULL, &diag);
+        assert_int_equal(snap_store_audit(store, &diag), 0);
+        check_memory(store, numbers[0], model->tag[3]);
+        check_memory(store, numbers[1], model->tag[5]);
+        assert_int_equal(snap_store_tags(store, &tag, 1), 1);
+        assert_int_equal(tag.generation, model->number[3]);
+    }
+    snap_store_close(store);
+    free(model);
+    drop(io);
+    drop(target);
+    return error;
+}
+
+static void a_copied_history_keeps_what_shares_a_slot_and_what_is_tagged(void **state)
+{
+    (void)state;
+    assert_int_equal(check_error(copy_aged(PH_MUTANT_NONE)), 0);
+    assert_int_not_equal(copy_aged(PH_MUTANT_COPY_TAKES_SLOT), 0);
+}
+
 static void a_clone_has_an_identity_of_its_own(void **state)
 {
     (void)state;
@@ -901,6 +961,7 @@ int main(void)
         cmocka_unit_test(diff_reads_only_what_leads_to_a_difference),
         cmocka_unit_test(a_copy_is_its_generation_and_nothing_else),
         cmocka_unit_test(a_whole_history_is_copied_under_its_numbers),
+        cmocka_unit_test(a_copied_history_keeps_what_shares_a_slot_and_what_is_tagged),
         cmocka_unit_test(a_clone_has_an_identity_of_its_own),
         cmocka_unit_test(a_copy_stops_when_it_is_told_to),
         cmocka_unit_test(a_copy_without_memory_or_disk_says_so),
