@@ -275,6 +275,7 @@ static int look_at(struct snap_io *io, struct phantom_compacted *out, uint64_t *
 {
     struct snap_store *store = NULL;
     int result = snap_store_open(io, 0, &store, NULL, diag);
+    result = result == 0 ? snap_store_account(store, UINT64_MAX, diag) : result;
     if (result == 0) {
         out->generations_after = snap_store_list(store, NULL, 0);
         *bytes = snap_store_bytes_in_use(store);
