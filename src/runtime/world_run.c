@@ -8,7 +8,8 @@
 
 enum {
     SEAL_AFTER_MS = 10,
-    SLEEPERS_MS = 10000 /* a world that only sleeps is saved this often: time slept is kept */
+    ACCOUNT_NODES = 512, /* at a time: a snapshot that is asked for meanwhile waits so long */
+    SLEEPERS_MS = 10000  /* a world that only sleeps is saved this often: time slept is kept */
 };
 
 /** Sleep until `milliseconds` passed or somebody changed something; lock held. */
@@ -18,8 +19,33 @@ static void doze(struct phantom_world *world, uint64_t milliseconds)
     hal_cond_timedwait(&world->changed, &world->lock, wait > 0 ? wait : 1);
 }
 
+/** What the snapshotter does with the store when nobody else wants it. */
+struct chores {
+    bool seal;    /* say on disk that the newest generation is complete */
+    bool account; /* derive which blocks are free, before the first snapshot needs to know */
+};
+
+/** Idle: a piece of the chores. Nobody else uses the store while snapshot_busy is ours. Lock held.
+ */
+static void do_chores(struct phantom_world *world, struct chores *chores)
+{
+    bool seal = chores->seal, account = chores->account;
+    chores->seal = false;
+    world->snapshot_busy = true;
+    hal_mutex_unlock(&world->lock);
+    if (seal) {
+        snap_store_seal(world->store);
+    }
+    if (account) { /* an error comes again with the first snapshot, which reports it */
+        chores->account = snap_store_account(world->store, ACCOUNT_NODES, NULL) > 0;
+    }
+    hal_mutex_lock(&world->lock);
+    world->snapshot_busy = false;
+    hal_cond_broadcast(&world->changed);
+}
+
 /** Wait for the next moment of a periodic snapshot. False: the snapshotter shall end. Lock held. */
-static bool wait_for_turn(struct phantom_world *world, uint64_t *next_ms, bool *seal)
+static bool wait_for_turn(struct phantom_world *world, uint64_t *next_ms, struct chores *chores)
 {
     while (world->snapshotter_wanted) {
         uint64_t now = hal_monotonic_ns() / 1000000;
@@ -27,23 +53,16 @@ static bool wait_for_turn(struct phantom_world *world, uint64_t *next_ms, bool *
             return true;
         }
         uint64_t wait = *next_ms - now;
-        if (*seal && wait > SEAL_AFTER_MS) {
+        if ((chores->seal || chores->account) && wait > SEAL_AFTER_MS) {
             wait = SEAL_AFTER_MS;
         }
         uint64_t done_before = world->last_done;
         doze(world, wait);
         if (world->last_done != done_before) {
-            *seal = true;
-        } else if (*seal && world->snapshotter_wanted && !world->snapshot_busy) {
-            /* Idle since the last commit: say on disk that it is complete. Nobody else uses the
-             * store while snapshot_busy is ours. */
-            *seal = false;
-            world->snapshot_busy = true;
-            hal_mutex_unlock(&world->lock);
-            snap_store_seal(world->store);
-            hal_mutex_lock(&world->lock);
-            world->snapshot_busy = false;
-            hal_cond_broadcast(&world->changed);
+            chores->seal = true;
+        } else if ((chores->seal || chores->account) && world->snapshotter_wanted &&
+                   !world->snapshot_busy && !atomic_load(&world->poisoned)) {
+            do_chores(world, chores);
         }
     }
     return false;
@@ -56,9 +75,9 @@ static void snapshotter(void *argument)
     uint64_t interval = world->options.interval_ms;
     uint64_t next = hal_monotonic_ns() / 1000000 + interval;
     uint64_t last = next; /* when the last snapshot was taken, in ms */
-    bool seal = false;
+    struct chores chores = {.account = true};
     hal_mutex_lock(&world->lock);
-    while (wait_for_turn(world, &next, &seal)) {
+    while (wait_for_turn(world, &next, &chores)) {
         hal_mutex_unlock(&world->lock);
         int result = 0;
         uint64_t begin = hal_monotonic_ns() / 1000000;
@@ -70,7 +89,7 @@ static void snapshotter(void *argument)
                 world_remember(world, &diag);
             }
         }
-        seal = seal || result == 0;
+        chores.seal = chores.seal || result == 0;
         uint64_t now = hal_monotonic_ns() / 1000000;
         next = next + interval > now ? next + interval : now + interval;
         hal_mutex_lock(&world->lock);

@@ -146,7 +146,11 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
     }
     error = store_recover(store, recovery, diag);
     error = error != 0 ? error : choose_incarnation(store, diag);
-    if (error != 0) {
+    if (error == 0) {
+        error = store_superblock_mend(store, diag);
+        recovery->superblock_mended = error > 0;
+    }
+    if (error < 0) {
         return error;
     }
     store_retention_init(store);

@@ -82,6 +82,7 @@ struct snap_recovery {
     uint64_t incomplete;      /* newest generation whose own pages were missing, 0: none */
     uint32_t records_torn;    /* recognisable but invalid records */
     uint32_t records_retired; /* records overwritten so that they can never come back */
+    bool superblock_mended;   /* one of the two copies was damaged; it is whole again, durably */
     uint64_t next_generation;
 };
 

@@ -309,8 +309,8 @@ static int compare(struct store_walk *walk, uint32_t level, uint64_t index, stru
         walk->inside = true;
         return PAUSED;
     }
-    walk->budget -= walk->budget != 0;
     bool fresh = level == 0 || first_leaf > walk->leaf || !walk->inside;
+    walk->budget -= fresh && walk->budget != 0; /* else a small budget would never get to a leaf */
     int error = fetch(walk, level, index, place, fresh);
     if (error != 0 || level == 0) {
         return error != 0 ? error : compare_leaf(walk, old_node, new_node);

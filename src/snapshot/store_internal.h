@@ -128,6 +128,10 @@ int store_superblock_make(const struct snap_store_params *params, struct store_s
                           struct phantom_diag *diag);
 /** Read and judge both copies; fill in file and params. */
 int store_superblock_load(struct snap_store *store, struct phantom_diag *diag);
+/** A damaged copy is written again from the other and flushed. 1 mended, 0 both are whole, or
+ * -errno.
+ */
+int store_superblock_mend(struct snap_store *store, struct phantom_diag *diag);
 
 /* ---- store_recovery.c ---- */
 int store_recover(struct snap_store *store, struct snap_recovery *recovery,

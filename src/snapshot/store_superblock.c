@@ -163,6 +163,31 @@ out:
     return error;
 }
 
+int store_superblock_mend(struct snap_store *store, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    struct store_superblock *copies = ph_alloc_aligned(STORE_BLOCK_SIZE, 2 * STORE_BLOCK_SIZE);
+    if (copies == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(file));
+    }
+    int mended = 0;
+    int error = store_file_read(file, STORE_SUPERBLOCK, 2, copies, diag);
+    unsigned bad = !store_superblock_holds(&copies[0]) ? 0 : 1;
+    if (error == 0 && !store_superblock_holds(&copies[bad]) &&
+        store_superblock_holds(&copies[1 - bad])) {
+        error = file->io->ops->write(file->io, (STORE_SUPERBLOCK + bad) * STORE_BLOCK_SIZE,
+                                     &copies[1 - bad], STORE_BLOCK_SIZE);
+        error = error != 0 ? error : store_flush(store);
+        if (error != 0) {
+            ph_fail(diag, error, "%s: cannot mend superblock %u: %s", store_file_name(file), bad,
+                    phantom_strerror(error));
+        }
+        mended = 1;
+    }
+    ph_free(copies);
+    return error != 0 ? error : mended;
+}
+
 int snap_store_probe(struct snap_io *io)
 {
     uint64_t size = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * space_helper.c - the space's own thread: periodic snapshots, the seal when nothing was committed
- * for a while, and rounds for which nobody waits.
+ * space_helper.c - the space's own thread: periodic snapshots, rounds for which nobody waits, and,
+ * when nothing was committed for a while, the seal and a piece of the store's accounting.
  *
  * It sleeps in a futex with a timeout and takes part in commits like any other thread. It owns
  * nothing; helper_alive says that it runs.
@@ -10,13 +10,17 @@
 
 #include <limits.h>
 
-enum { SEAL_AFTER_MS = 10 };
+enum {
+    SEAL_AFTER_MS = 10,
+    ACCOUNT_NODES = 512 /* at a time: a commit that begins meanwhile waits so long */
+};
 
 struct helper {
     struct phantom_space *space;
     uint64_t interval_ns;      /* 0: no periodic snapshots */
     uint64_t next_ns;          /* when the next one is due */
     uint64_t seen_generations; /* when it last looked */
+    bool account;              /* the store has yet to derive which blocks are free */
 };
 
 static uint64_t generations(struct phantom_space *space)
@@ -38,12 +42,22 @@ static void commit_if_changed(struct phantom_space *space)
 }
 
 /** Nobody commits meanwhile. */
-static void seal(void *context)
+static void do_chores(void *context)
 {
-    struct phantom_space *space = context;
+    struct helper *helper = context;
+    struct phantom_space *space = helper->space;
     if (atomic_exchange(&space->unsealed, false) && !atomic_load(&space->poisoned)) {
         (void)snap_store_seal(space->store); /* poisons the store; the next commit says so */
     }
+    if (helper->account) { /* an error comes again with the next commit */
+        helper->account = !atomic_load(&space->poisoned) &&
+                          snap_store_account(space->store, ACCOUNT_NODES, NULL) > 0;
+    }
+}
+
+static bool has_chores(const struct helper *helper)
+{
+    return helper->account || atomic_load(&helper->space->unsealed);
 }
 
 static void take_turn(struct helper *helper)
@@ -60,8 +74,8 @@ static void take_turn(struct helper *helper)
         }
     }
     uint64_t count = generations(space);
-    if (count == helper->seen_generations && atomic_load(&space->unsealed)) {
-        (void)space_group_alone(&space->group, seal, space);
+    if (count == helper->seen_generations && has_chores(helper)) {
+        (void)space_group_alone(&space->group, do_chores, helper);
     }
     helper->seen_generations = count;
 }
@@ -74,14 +88,14 @@ static int64_t sleep_ns(const struct helper *helper)
     int64_t next = helper->interval_ns == 0 ? -1
                    : helper->next_ns > now  ? (int64_t)(helper->next_ns - now)
                                             : 0;
-    return atomic_load(&helper->space->unsealed) && (next < 0 || next > seal_in) ? seal_in : next;
+    return has_chores(helper) && (next < 0 || next > seal_in) ? seal_in : next;
 }
 
 static void run(void *argument)
 {
     struct phantom_space *space = argument;
     t_current_set_name("space");
-    struct helper helper = {.space = space};
+    struct helper helper = {.space = space, .account = true};
     if (space->options.interval_ms != PHANTOM_SPACE_NO_INTERVAL) {
         helper.interval_ns = (uint64_t)space->options.interval_ms * 1000000;
     }

@@ -635,7 +635,8 @@ static bool examine(struct campaign *campaign, bool trust, bool read_only,
                wrong(campaign, "open: %s without a sentence", phantom_err_name(rc));
     } else {
         findings->opened = recovery.opened;
-        findings->reported = recovery.incomplete != 0 || recovery.records_torn != 0;
+        findings->reported =
+            recovery.incomplete != 0 || recovery.records_torn != 0 || recovery.superblock_mended;
         good = look(campaign, trust, findings);
     }
     crash_session_close(session);
@@ -684,7 +685,7 @@ static bool judge(struct campaign *campaign, const struct image *image, uint64_t
     if (in_map && !seen && !fell_back && !findings->reported) {
         return wrong(campaign, "a %s in use is damaged and nobody saw it", kind_names[use->kind]);
     }
-    if (use->kind == KIND_SUPERBLOCK && !seen) {
+    if (use->kind == KIND_SUPERBLOCK && !seen && !findings->reported) {
         return wrong(campaign, "a superblock is damaged and nobody saw it");
     }
     if (use->kind == KIND_PAGE && use->current && !fell_back && !findings->refused &&

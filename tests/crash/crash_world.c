@@ -196,6 +196,15 @@ int crash_session_open(struct crash_session *session)
         session->store->map.runs_most = session->chain_runs;
         session->store->map.entries_most = session->chain_entries;
     }
+    /* As an idle host does: accounting in pieces. How many there are before the first commit, or
+     * the crash, differs with what was opened. */
+    for (uint64_t i = session->recovery.next_generation % 4; i > 0; i--) {
+        rc = snap_store_account(session->store, 1, &diag);
+        if (rc < 0) {
+            crash_session_close(session);
+            return failed(session, "account", rc, &diag);
+        }
+    }
     mark(session, IO_MARK_OPENED, session->recovery.opened);
     return 0;
 }

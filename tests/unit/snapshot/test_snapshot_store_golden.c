@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_snapshot_store_golden.c - stores of several shapes, written once and kept for ever: whatever
+ * becomes of the writer, these files open, list, verify and live on. (The store of the first
+ * writer, without delta runs, is in test_snapshot_store_format.c.)
+ *
+ *     test_snapshot_store_golden DIRECTORY        golden_SHAPE_v1.packed are read from there
+ *     test_snapshot_store_golden --make DIRECTORY writes those that are missing, and no others
+ *
+ * Each shape has a recipe. The recipe is run in each test as well, which tells what every
+ * generation must contain and what its sum must be. The bytes of the file are not compared: where
+ * a writer puts things is its own business.
+ */
+#include "store_fixture.h"
+
+#include <stdio.h>
+
+enum { LIMIT = 32 << 20, PAGES = 2000, NUMBERS = 128 };
+
+static const char *directory;
+
+struct recipe_store {
+    struct snap_io *io;
+    struct snap_store *store;
+    struct phantom_diag diag;
+    int64_t time_ns;
+    uint8_t now[PAGES];
+    bool known[NUMBERS];
+    uint8_t at[NUMBERS][PAGES]; /* the byte that fills each page, by generation; 0: a hole */
+};
+
+/* ---- recipes --------------------------------------------------------------------------------- */
+
+/* Generations that were not there before have the content of now. */
+static void remember(struct recipe_store *r)
+{
+    struct snap_generation list[NUMBERS];
+    size_t count = snap_store_list(r->store, list, NUMBERS);
+    assert_in_range(count, 1, NUMBERS);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(list[i].number, 1, NUMBERS - 1);
+        if (!r->known[list[i].number]) {
+            r->known[list[i].number] = true;
+            memcpy(r->at[list[i].number], r->now, PAGES);
+        }
+    }
+}
+
+/* `count` pages from `first` on, `step` apart. */
+static void put(struct recipe_store *r, uint64_t first, uint64_t count, uint64_t step, uint8_t byte)
+{
+    struct snap_txn *txn = NULL;
+    assert_int_equal(snap_txn_begin(r->store, SNAP_SMALL_COMMIT_PAGES, &txn, &r->diag), 0);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t page = first + i * step;
+        void *slot = snap_txn_stage(txn, page);
+        if (slot == NULL) {
+            assert_int_equal(snap_txn_write(txn, &r->diag), 0);
+            slot = snap_txn_stage(txn, page);
+        }
+        memset(slot, byte, SNAP_PAGE_SIZE);
+        r->now[page] = byte;
+    }
+    r->time_ns += INT64_C(10000000000);
+    struct snap_commit commit = {.heap_pages = PAGES, .time_ns = r->time_ns, .version = {1, 2}};
+    assert_int_equal(snap_txn_commit(txn, &commit, NULL, &r->diag), 0);
+    remember(r);
+}
+
+static void cook_fresh(struct recipe_store *r)
+{
+    (void)r;
+}
+
+static void cook_chain(struct recipe_store *r)
+{
+    static const unsigned pages[] = {1200, 500, 130, 40, 9, 1};
+    for (unsigned i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        put(r, 7 * i, pages[i], 1, (uint8_t)(0x10 + i));
+    }
+    put(r, 100, 50, 1, 0); /* holes */
+    assert_true(r->store->map.chain.runs > 1);
+}
+
+static void cook_checkpoint(struct recipe_store *r)
+{
+    r->store->map.runs_most = 2; /* so that a small store has one */
+    r->store->map.entries_most = 256;
+    put(r, 0, 600, 3, 0x21);
+    put(r, 0, 200, 1, 0x22);
+    put(r, 50, 100, 1, 0x23);
+    put(r, 60, 4, 1, 0);
+    put(r, 1999, 1, 1, 0x24);
+    assert_true(r->store->map.disk.root_block != 0);
+}
+
+static void cook_aged(struct recipe_store *r)
+{
+    for (unsigned i = 0; i < 30; i++) {
+        put(r, i * 13, 1 + i % 5 * 20, 1 + i % 3, (uint8_t)(0x30 + i));
+        if (i == 4 || i == 20) {
+            const char *name = i == 4 ? "first" : "second-one";
+            assert_int_equal(
+                snap_store_tag(r->store, snap_store_current(r->store)->number, name, &r->diag), 0);
+            remember(r);
+        }
+    }
+    uint64_t back = snap_store_current(r->store)->number - 6;
+    memcpy(r->now, r->at[back], PAGES);
+    assert_int_equal(snap_store_rollback(r->store, back, NULL, &r->diag), 0);
+    remember(r);
+    put(r, 3, 2, 1, 0x77);
+    assert_true(store_ring_first(r->store) > 4);
+}
+
+static const struct shape {
+    const char *name;
+    void (*cook)(struct recipe_store *r);
+    unsigned tags;
+} shapes[] = {{"fresh", cook_fresh, 0},
+              {"chain", cook_chain, 0},
+              {"checkpoint", cook_checkpoint, 0},
+              {"aged", cook_aged, 3}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static struct recipe_store *cook(const struct shape *shape)
+{
+    struct recipe_store *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    r->diag = (struct phantom_diag)PHANTOM_DIAG_INIT;
+    r->io = snap_io_memory_create(LIMIT);
+    assert_non_null(r->io);
+    struct snap_store_params params = fixture_params();
+    params.segment_bytes = STORE_SEGMENT_BYTES_LEAST;
+    params.retain_bytes = 4 << 20;
+    assert_int_equal(snap_store_create(r->io, &params, &r->diag), 0);
+    assert_int_equal(snap_store_open(r->io, 0, &r->store, NULL, &r->diag), 0);
+    shape->cook(r);
+    return r;
+}
+
+static void throw_away(struct recipe_store *r)
+{
+    snap_store_close(r->store);
+    r->io->ops->close(r->io);
+    free(r);
+}
+
+/* ---- the packed form: for each block a 0 and the byte that fills it, or a 1 and the block ---- */
+
+static void path_of(const struct shape *shape, char *path, size_t size)
+{
+    snprintf(path, size, "%s/golden_%s_v1.packed", directory, shape->name);
+}
+
+static bool pack(FILE *file, const uint8_t *bytes, uint64_t size)
+{
+    bool ok = true;
+    for (const uint8_t *block = bytes; ok && block < bytes + size; block += STORE_BLOCK_SIZE) {
+        bool uniform = memcmp(block, block + 1, STORE_BLOCK_SIZE - 1) == 0;
+        ok = fputc(uniform ? 0 : 1, file) != EOF &&
+             fwrite(block, uniform ? 1 : STORE_BLOCK_SIZE, 1, file) == 1;
+    }
+    return ok;
+}
+
+static struct snap_io *unpack(const struct shape *shape)
+{
+    char path[4096];
+    path_of(shape, path, sizeof path);
+    FILE *file = fopen(path, "rb");
+    uint8_t *bytes = malloc(LIMIT);
+    size_t size = 0;
+    assert_non_null(file);
+    assert_non_null(bytes);
+    for (int tag; (tag = fgetc(file)) != EOF; size += STORE_BLOCK_SIZE) {
+        assert_true(size < LIMIT && tag <= 1);
+        if (tag == 0) {
+            memset(bytes + size, fgetc(file), STORE_BLOCK_SIZE);
+        } else {
+            assert_int_equal(fread(bytes + size, STORE_BLOCK_SIZE, 1, file), 1);
+        }
+    }
+    fclose(file);
+    assert_true(size != 0);
+    struct snap_io *io = snap_io_memory_create(LIMIT);
+    assert_non_null(io);
+    assert_int_equal(snap_io_memory_assign(io, bytes, size), 0);
+    free(bytes);
+    return io;
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+struct seen {
+    const uint8_t *want;
+    uint64_t next, live;
+};
+
+static int compare_byte(void *context, uint64_t page, const void *data)
+{
+    struct seen *seen = context;
+    const uint8_t *byte = data;
+    for (; seen->next < page; seen->next++) {
+        assert_int_equal(seen->want[seen->next], 0);
+    }
+    assert_in_range(page, 0, PAGES - 1);
+    assert_int_equal(byte[0], seen->want[page]);
+    assert_memory_equal(byte, byte + 1, SNAP_PAGE_SIZE - 1);
+    seen->next = page + 1;
+    seen->live++;
+    return 0;
+}
+
+/* Each generation of the golden store has the content that the recipe gave it, and the sum that the
+ * same memory has today. */
+static void check(struct snap_store *store, struct recipe_store *r, const struct shape *shape)
+{
+    struct snap_generation list[NUMBERS], today[NUMBERS];
+    struct snap_verify_report report;
+    size_t count = snap_store_list(store, list, NUMBERS);
+    size_t todays = snap_store_list(r->store, today, NUMBERS);
+    assert_int_equal(snap_store_verify(store, true, &report, NULL, NULL, &r->diag), 0);
+    assert_int_equal(report.generations, count);
+    assert_int_equal(snap_store_audit(store, &r->diag), 0);
+    assert_int_equal(count != 0, todays != 0);
+    assert_int_equal(snap_store_tags(store, NULL, 0), shape->tags);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(list[i].number, 1, NUMBERS - 1);
+        assert_true(r->known[list[i].number]);
+        struct seen seen = {.want = r->at[list[i].number]};
+        assert_int_equal(
+            snap_store_for_each_page(store, list[i].number, compare_byte, &seen, &r->diag), 0);
+        for (; seen.next < PAGES; seen.next++) {
+            assert_int_equal(seen.want[seen.next], 0);
+        }
+        assert_int_equal(list[i].live_pages, seen.live);
+    }
+    if (count != 0) {
+        assert_int_equal(list[count - 1].number, today[todays - 1].number);
+        assert_true(list[count - 1].root_sum.low == today[todays - 1].root_sum.low &&
+                    list[count - 1].root_sum.high == today[todays - 1].root_sum.high);
+    }
+}
+
+/* Opened by a reader, then by a writer that goes on from there. */
+static void golden_store_lives_for_ever(void **state)
+{
+    const struct shape *shape = *state;
+    struct recipe_store *r = cook(shape);
+    struct snap_io *io = unpack(shape);
+    struct snap_store *store = NULL;
+    struct snap_recovery recovery;
+    assert_int_equal(snap_store_open(io, SNAP_OPEN_READ_ONLY, &store, &recovery, &r->diag), 0);
+    assert_int_equal(recovery.incomplete + recovery.records_torn, 0);
+    check(store, r, shape);
+    snap_store_close(store);
+    assert_int_equal(snap_store_open(io, 0, &store, &recovery, &r->diag), 0);
+    assert_int_equal(recovery.incomplete + recovery.records_torn + recovery.records_retired, 0);
+    assert_int_equal(recovery.opened, snap_store_current(r->store)->number);
+    check(store, r, shape);
+    struct snap_store *reference = r->store;
+    r->store = store;
+    for (unsigned i = 0; i < 40; i++) { /* far enough for what the ring has to reach the catalog */
+        put(r, i * 17, 1 + i % 7, 2, (uint8_t)(0x80 + i));
+    }
+    assert_int_equal(snap_store_audit(store, &r->diag), 0);
+    snap_store_close(store);
+    assert_int_equal(snap_store_open(io, 0, &r->store, &recovery, &r->diag), 0);
+    check(r->store, r, shape);
+    snap_store_close(r->store);
+    r->store = reference;
+    throw_away(r);
+    io->ops->close(io);
+}
+
+static int make_missing(void)
+{
+    for (unsigned i = 0; i < SHAPES; i++) {
+        char path[4096];
+        path_of(&shapes[i], path, sizeof path);
+        FILE *file = fopen(path, "wbx"); /* what is there stays as it is */
+        if (file == NULL) {
+            printf("%s: %s\n", path, strerror(errno));
+            continue;
+        }
+        struct recipe_store *r = cook(&shapes[i]);
+        snap_store_close(r->store);
+        r->store = NULL;
+        uint64_t size = 0;
+        uint8_t *bytes = snap_io_memory_bytes(r->io, &size);
+        bool ok = pack(file, bytes, size);
+        ok = fclose(file) == 0 && ok;
+        throw_away(r);
+        if (!ok) {
+            perror(path);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int main(int count, char **arguments)
+{
+    bool make = count == 3 && strcmp(arguments[1], "--make") == 0;
+    if (count != 2 && !make) {
+        fprintf(stderr, "usage: %s [--make] DIRECTORY\n", arguments[0]);
+        return 2;
+    }
+    directory = arguments[count - 1];
+    if (make) {
+        return make_missing();
+    }
+    struct CMUnitTest tests[SHAPES];
+    for (unsigned i = 0; i < SHAPES; i++) {
+        tests[i] = (struct CMUnitTest){.name = shapes[i].name,
+                                       .test_func = golden_store_lives_for_ever,
+                                       .initial_state = (void *)(uintptr_t)&shapes[i]};
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
