@@ -41,7 +41,8 @@ extern "C" {
     X(EQUOTA, -5015, "a quota set by the host was reached")                                        \
     X(ESOURCE, -5016, "the source text has errors")                                                \
     X(EREADONLY, -5017, "opened read-only")                                                        \
-    X(ESTOPPED, -5018, "stopped by request")
+    X(ESTOPPED, -5018, "stopped by request")                                                       \
+    X(EKEY, -5019, "the store is encrypted and the key is missing or another, or the reverse")
 
 enum phantom_error {
 #define PHANTOM_ERROR_ENUM(name, number, text) PHANTOM_##name = number,

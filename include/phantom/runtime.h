@@ -83,6 +83,11 @@ struct phantom_options {
     /* Strategies sigbus and mprotect catch stores with a handler of SIGBUS or SIGSEGV, which exists
      * while the world is open and passes on what is not in its heap. They are refused without: */
     bool allow_signal_handlers;
+
+    /* Encryption at rest: 32 bytes, NULL for none. At birth the store is encrypted with it, later
+     * it must be the same. Not used after phantom_open() has returned. */
+    const void *key;
+    size_t key_size;
 };
 
 /** Set size and zero the rest. @threads any */
@@ -104,6 +109,7 @@ PHANTOM_API void phantom_options_init(struct phantom_options *options);
  *   PHANTOM_ECORRUPT   damaged; run `phantom verify`
  *   PHANTOM_EFORMAT    not a store
  *   PHANTOM_EVERSION   made by an incompatible version
+ *   PHANTOM_EKEY       the key is missing, is another one, or the store is not encrypted
  *   PHANTOM_EADDRESS   the heap's address range is in use in this process
  *   PHANTOM_ENOTFOUND  existing_only, and there is none; or the folder, the target of the link or
  * the boot class was not found PHANTOM_EVERIFY    the boot class is not valid PHANTOM_EUNSUPPORTED

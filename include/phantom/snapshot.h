@@ -66,6 +66,25 @@ PHANTOM_API int phantom_store_open(const char *path, struct phantom_store **out,
                                    struct phantom_recovery *recovery, struct phantom_diag *diag);
 PHANTOM_API void phantom_store_close(struct phantom_store *store);
 
+/** The key of an encrypted store: 32 bytes that nobody else knows. Copied where it is kept. */
+struct phantom_key {
+    const void *bytes;
+    size_t size; /* 32 */
+};
+/**
+ * The functions of this header that take a path, for an encrypted store. A key of NULL means that
+ * the store is not encrypted; a store that is not is refused with a key, so that nobody can have a
+ * host read a store in plain that it takes for its own. Copies and clones have the key of the store
+ * they are made from.
+ * @return also PHANTOM_EKEY: the key is missing, is another store's, or the store is not encrypted;
+ *         PHANTOM_EINVALID: it has not 32 bytes; PHANTOM_EUNSUPPORTED: this library was built
+ *         without libsodium
+ */
+PHANTOM_API int phantom_store_open_keyed(const char *path, const struct phantom_key *key,
+                                         struct phantom_store **out,
+                                         struct phantom_recovery *recovery,
+                                         struct phantom_diag *diag);
+
 struct phantom_store_info {
     char uuid[37];
     uint32_t format_version, heap_layout_version, native_class_version;
@@ -73,6 +92,7 @@ struct phantom_store_info {
     uint64_t file_bytes, data_bytes_used, data_bytes_free, metadata_bytes;
     uint64_t generations; /* retained */
     struct phantom_generation current;
+    bool encrypted;
 };
 PHANTOM_API void phantom_store_info(const struct phantom_store *store,
                                     struct phantom_store_info *out);
@@ -171,6 +191,12 @@ PHANTOM_API int phantom_store_tag(const char *path, uint64_t generation, const c
                                   struct phantom_diag *diag);
 /** Take a name away. PHANTOM_ENOTFOUND: no such name. */
 PHANTOM_API int phantom_store_untag(const char *path, const char *name, struct phantom_diag *diag);
+/** For an encrypted store: phantom_store_open_keyed(). */
+PHANTOM_API int phantom_store_tag_keyed(const char *path, const struct phantom_key *key,
+                                        uint64_t generation, const char *name,
+                                        struct phantom_diag *diag);
+PHANTOM_API int phantom_store_untag_keyed(const char *path, const struct phantom_key *key,
+                                          const char *name, struct phantom_diag *diag);
 
 struct phantom_rollback {
     struct phantom_generation made; /* the new newest one; equal memory to the one asked for */
@@ -184,6 +210,10 @@ struct phantom_rollback {
  */
 PHANTOM_API int phantom_store_rollback(const char *path, uint64_t generation,
                                        struct phantom_rollback *out, struct phantom_diag *diag);
+/** For an encrypted store: phantom_store_open_keyed(). */
+PHANTOM_API int phantom_store_rollback_keyed(const char *path, const struct phantom_key *key,
+                                             uint64_t generation, struct phantom_rollback *out,
+                                             struct phantom_diag *diag);
 
 /* ---- differences ---------------------------------------------------------------------------- */
 
@@ -321,6 +351,12 @@ PHANTOM_API int phantom_store_salvage(const char *path, const char *new_path, un
                                       void *context, const struct phantom_progress *progress,
                                       struct phantom_salvage_report *report,
                                       struct phantom_diag *diag);
+/** For an encrypted store: phantom_store_open_keyed(). The new store has the same key. */
+PHANTOM_API int phantom_store_salvage_keyed(
+    const char *path, const struct phantom_key *key, const char *new_path, unsigned flags,
+    void (*lost)(void *context, uint64_t first_page, uint64_t count, const char *why),
+    void *context, const struct phantom_progress *progress, struct phantom_salvage_report *report,
+    struct phantom_diag *diag);
 
 struct phantom_compacted {
     uint64_t bytes_before, bytes_after;
@@ -337,6 +373,11 @@ struct phantom_compacted {
  */
 PHANTOM_API int phantom_store_compact(const char *path, const struct phantom_progress *progress,
                                       struct phantom_compacted *out, struct phantom_diag *diag);
+/** For an encrypted store: phantom_store_open_keyed(). */
+PHANTOM_API int phantom_store_compact_keyed(const char *path, const struct phantom_key *key,
+                                            const struct phantom_progress *progress,
+                                            struct phantom_compacted *out,
+                                            struct phantom_diag *diag);
 
 /**
  * What a store says about itself, in the text format that Prometheus reads; the label `store` is

@@ -160,6 +160,11 @@ struct phantom_space_options {
      * error.
      */
     void (*damaged)(void *context, int error, const char *text);
+
+    /* Encryption at rest: 32 bytes, NULL for none. At birth the store is encrypted with it, later
+     * it must be the same (else PHANTOM_EKEY). Not used after phantom_space_open() has returned. */
+    const void *key;
+    size_t key_size;
 };
 
 /** Set size and zero the rest. @threads any */

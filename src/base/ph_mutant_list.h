@@ -66,6 +66,8 @@
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
     X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
     X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
+    /* encryption */                                                                               \
+    X(ENCRYPTION_NONCE_REUSED, "the nonce of a block does not depend on its content")              \
     /* space */                                                                                    \
     X(CACHED_SLOTS_COUNTED, "slots in a thread's cache are marked as allocated in the space")      \
     X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \

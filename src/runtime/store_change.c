@@ -21,17 +21,19 @@ void store_close_both(struct snap_io *io, struct snap_store *store)
     }
 }
 
-int store_open_for_change(const char *path, struct snap_io **io, struct snap_store **store,
-                          struct phantom_diag *diag)
+int store_open_for_change(const char *path, const struct phantom_key *key, struct snap_io **io,
+                          struct snap_store **store, struct phantom_diag *diag)
 {
+    const struct snap_key secret = store_key(key);
     *io = NULL;
     *store = NULL;
     if (path == NULL || path[0] == '\0') {
         return ph_fail(diag, PHANTOM_EINVALID, "no path given");
     }
-    int result = hal_file_open(path, 0, io, diag);
+    int result = store_check_key(key, diag);
+    result = result == 0 ? hal_file_open(path, 0, io, diag) : result;
     for (int waited = 0; result == 0; waited += BUSY_POLL_MS) {
-        result = snap_store_open(*io, 0, store, NULL, diag);
+        result = snap_store_open_keyed(*io, &secret, 0, store, NULL, diag);
         if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
             break;
         }
@@ -55,6 +57,12 @@ static bool is_ambiguous(const char *name)
 int phantom_store_tag(const char *path, uint64_t generation, const char *name,
                       struct phantom_diag *diag)
 {
+    return phantom_store_tag_keyed(path, NULL, generation, name, diag);
+}
+
+int phantom_store_tag_keyed(const char *path, const struct phantom_key *key, uint64_t generation,
+                            const char *name, struct phantom_diag *diag)
+{
     struct snap_io *io;
     struct snap_store *store;
     if (name == NULL || is_ambiguous(name)) {
@@ -62,7 +70,7 @@ int phantom_store_tag(const char *path, uint64_t generation, const char *name,
                        "'%s' cannot be a tag: it would be read as a generation's number",
                        name != NULL ? name : "");
     }
-    int result = store_open_for_change(path, &io, &store, diag);
+    int result = store_open_for_change(path, key, &io, &store, diag);
     if (result == 0) {
         result = snap_store_tag(store, generation, name, diag);
         store_close_both(io, store);
@@ -72,12 +80,18 @@ int phantom_store_tag(const char *path, uint64_t generation, const char *name,
 
 int phantom_store_untag(const char *path, const char *name, struct phantom_diag *diag)
 {
+    return phantom_store_untag_keyed(path, NULL, name, diag);
+}
+
+int phantom_store_untag_keyed(const char *path, const struct phantom_key *key, const char *name,
+                              struct phantom_diag *diag)
+{
     struct snap_io *io;
     struct snap_store *store;
     if (name == NULL) {
         return ph_fail(diag, PHANTOM_EINVALID, "no tag given");
     }
-    int result = store_open_for_change(path, &io, &store, diag);
+    int result = store_open_for_change(path, key, &io, &store, diag);
     if (result == 0) {
         result = snap_store_untag(store, name, diag);
         store_close_both(io, store);
@@ -88,9 +102,16 @@ int phantom_store_untag(const char *path, const char *name, struct phantom_diag 
 int phantom_store_rollback(const char *path, uint64_t generation, struct phantom_rollback *out,
                            struct phantom_diag *diag)
 {
+    return phantom_store_rollback_keyed(path, NULL, generation, out, diag);
+}
+
+int phantom_store_rollback_keyed(const char *path, const struct phantom_key *key,
+                                 uint64_t generation, struct phantom_rollback *out,
+                                 struct phantom_diag *diag)
+{
     struct snap_io *io;
     struct snap_store *store;
-    int result = store_open_for_change(path, &io, &store, diag);
+    int result = store_open_for_change(path, key, &io, &store, diag);
     if (result != 0) {
         return result;
     }

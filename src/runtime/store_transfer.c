@@ -207,6 +207,18 @@ int phantom_store_salvage(const char *path, const char *new_path, unsigned flags
                           void *context, const struct phantom_progress *progress,
                           struct phantom_salvage_report *out, struct phantom_diag *diag)
 {
+    return phantom_store_salvage_keyed(path, NULL, new_path, flags, lost, context, progress, out,
+                                       diag);
+}
+
+int phantom_store_salvage_keyed(const char *path, const struct phantom_key *key,
+                                const char *new_path, unsigned flags,
+                                void (*lost)(void *context, uint64_t first_page, uint64_t count,
+                                             const char *why),
+                                void *context, const struct phantom_progress *progress,
+                                struct phantom_salvage_report *out, struct phantom_diag *diag)
+{
+    const struct snap_key secret = store_key(key);
     struct snap_salvage_report report = {0};
     struct snap_io *source = NULL;
     struct making making;
@@ -214,7 +226,8 @@ int phantom_store_salvage(const char *path, const char *new_path, unsigned flags
     if (path == NULL || new_path == NULL || strcmp(path, new_path) == 0) {
         return ph_fail(diag, PHANTOM_EINVALID, "two different paths are needed");
     }
-    int result = hal_file_open(path, HAL_FILE_READ_ONLY, &source, diag);
+    int result = store_check_key(key, diag);
+    result = result == 0 ? hal_file_open(path, HAL_FILE_READ_ONLY, &source, diag) : result;
     if (result != 0) {
         return result;
     }
@@ -222,8 +235,8 @@ int phantom_store_salvage(const char *path, const char *new_path, unsigned flags
                  ? ph_fail(diag, PHANTOM_EINVALID, "%s and %s are the same file", path, new_path)
                  : begin_making(&making, new_path, "salvage", flags, diag);
     if (result == 0) {
-        result = snap_store_salvage(source, (flags & PHANTOM_PARTIAL) != 0, making.io, lost,
-                                    context, &steps, &report, diag);
+        result = snap_store_salvage(source, &secret, (flags & PHANTOM_PARTIAL) != 0, making.io,
+                                    lost, context, &steps, &report, diag);
         result = end_making(&making, result, new_path, report.copied.bytes, flags, diag);
     }
     source->ops->close(source);
@@ -270,11 +283,11 @@ static int rewrite(struct snap_store *store, struct snap_io *target,
 }
 
 /* What is in the new file after its tags: its generations, and where it may be cut. */
-static int look_at(struct snap_io *io, struct phantom_compacted *out, uint64_t *bytes,
-                   struct phantom_diag *diag)
+static int look_at(struct snap_io *io, const struct snap_key *key, struct phantom_compacted *out,
+                   uint64_t *bytes, struct phantom_diag *diag)
 {
     struct snap_store *store = NULL;
-    int result = snap_store_open(io, 0, &store, NULL, diag);
+    int result = snap_store_open_keyed(io, key, 0, &store, NULL, diag);
     result = result == 0 ? snap_store_account(store, UINT64_MAX, diag) : result;
     if (result == 0) {
         out->generations_after = snap_store_list(store, NULL, 0);
@@ -284,9 +297,17 @@ static int look_at(struct snap_io *io, struct phantom_compacted *out, uint64_t *
     return result;
 }
 
-int phantom_store_compact(const char *name, const struct phantom_progress *progress,
+int phantom_store_compact(const char *path, const struct phantom_progress *progress,
                           struct phantom_compacted *out, struct phantom_diag *diag)
 {
+    return phantom_store_compact_keyed(path, NULL, progress, out, diag);
+}
+
+int phantom_store_compact_keyed(const char *name, const struct phantom_key *key,
+                                const struct phantom_progress *progress,
+                                struct phantom_compacted *out, struct phantom_diag *diag)
+{
+    const struct snap_key secret = store_key(key);
     char path[PATH_BYTES]; /* a link stays what it is; the file behind it is replaced */
     struct phantom_compacted report = {0};
     struct snap_copied copied = {0};
@@ -297,7 +318,7 @@ int phantom_store_compact(const char *name, const struct phantom_progress *progr
         return ph_fail(diag, PHANTOM_EINVALID, "no path given");
     }
     int result = hal_file_resolve(name, path, diag);
-    result = result == 0 ? store_open_for_change(path, &io, &store, diag) : result;
+    result = result == 0 ? store_open_for_change(path, key, &io, &store, diag) : result;
     if (result != 0) {
         return result;
     }
@@ -312,7 +333,8 @@ int phantom_store_compact(const char *name, const struct phantom_progress *progr
     }
     if (result == 0) {
         result = rewrite(store, making.io, progress, &report, &copied, diag);
-        result = result == 0 ? look_at(making.io, &report, &report.bytes_after, diag) : result;
+        result =
+            result == 0 ? look_at(making.io, &secret, &report, &report.bytes_after, diag) : result;
         /* The writer's lock on the old file is held until the new one has its name. */
         result = end_making(&making, result, path, report.bytes_after, PHANTOM_REPLACE, diag);
     }

@@ -15,11 +15,30 @@
 
 enum { STORE_FORMAT_VERSION = 1 };
 
+int store_check_key(const struct phantom_key *key, struct phantom_diag *diag)
+{
+    return key == NULL || key->bytes != NULL
+               ? 0
+               : ph_fail(diag, PHANTOM_EINVALID, "a key without bytes was given");
+}
+
 int phantom_store_open(const char *path, struct phantom_store **out,
                        struct phantom_recovery *recovery, struct phantom_diag *diag)
 {
+    return phantom_store_open_keyed(path, NULL, out, recovery, diag);
+}
+
+int phantom_store_open_keyed(const char *path, const struct phantom_key *key,
+                             struct phantom_store **out, struct phantom_recovery *recovery,
+                             struct phantom_diag *diag)
+{
+    const struct snap_key secret = store_key(key);
     if (path == NULL || path[0] == '\0' || out == NULL) {
         return ph_fail(diag, PHANTOM_EINVALID, "no path given");
+    }
+    int wrong = store_check_key(key, diag);
+    if (wrong != 0) {
+        return wrong;
     }
     struct phantom_store *view = ph_zalloc(1, sizeof(*view));
     if (view == NULL) {
@@ -28,7 +47,8 @@ int phantom_store_open(const char *path, struct phantom_store **out,
     struct snap_recovery found = {0};
     int result = hal_file_open(path, HAL_FILE_READ_ONLY, &view->io, diag);
     if (result == 0) {
-        result = snap_store_open(view->io, SNAP_OPEN_READ_ONLY, &view->store, &found, diag);
+        result = snap_store_open_keyed(view->io, &secret, SNAP_OPEN_READ_ONLY, &view->store, &found,
+                                       diag);
     }
     if (result != 0) {
         phantom_store_close(view);
@@ -90,6 +110,7 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     out->data_bytes_free = usage.data_bytes_free;
     out->metadata_bytes = usage.metadata_bytes;
     out->generations = snap_store_list(store->store, NULL, 0);
+    out->encrypted = snap_store_is_encrypted(store->store);
     world_generation(current, &out->current);
 }
 

@@ -25,8 +25,15 @@ struct snap_generation *store_generations(const struct snap_store *store, size_t
 struct snap_tag *store_tags(const struct snap_store *store, size_t *count);
 
 /** Open for writing, with a second of patience for what a killed writer left running. */
-int store_open_for_change(const char *path, struct snap_io **io, struct snap_store **store,
-                          struct phantom_diag *diag);
+int store_open_for_change(const char *path, const struct phantom_key *key, struct snap_io **io,
+                          struct snap_store **store, struct phantom_diag *diag);
+/** NULL: no key. */
+static inline struct snap_key store_key(const struct phantom_key *key)
+{
+    return key != NULL ? (struct snap_key){key->bytes, key->size} : (struct snap_key){0};
+}
+/** 0 or PHANTOM_EINVALID: a key that is given must have bytes. */
+int store_check_key(const struct phantom_key *key, struct phantom_diag *diag);
 /** Keep two generations (which may be the same) while they are read. */
 int store_hold_both(struct phantom_store *store, uint64_t from, uint64_t to,
                     struct phantom_diag *diag);

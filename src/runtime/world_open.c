@@ -186,6 +186,9 @@ static int take_options(struct phantom_world *world, const struct phantom_option
     if (o->boot_class == NULL) {
         o->boot_class = DEFAULT_BOOT_CLASS;
     }
+    if (o->key == NULL && o->key_size != 0) {
+        return ph_fail(diag, PHANTOM_EINVALID, "options: a key without bytes");
+    }
     if (o->boot_class[0] != '.') {
         return ph_fail(diag, PHANTOM_EINVALID, "boot class '%s' must begin with a dot",
                        o->boot_class);
@@ -391,9 +394,10 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
  */
 static int open_store_patiently(struct phantom_world *world, struct phantom_diag *diag)
 {
+    const struct snap_key key = {world->options.key, world->options.key_size};
     int result;
     for (int waited = 0;; waited += BUSY_POLL_MS) {
-        result = snap_store_open(world->io, 0, &world->store, &world->recovery, diag);
+        result = snap_store_open_keyed(world->io, &key, 0, &world->store, &world->recovery, diag);
         if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
             return result;
         }
@@ -418,7 +422,8 @@ static int open_existing(struct phantom_world *world, struct phantom_diag *diag)
 static int create_store(struct phantom_world *world, const char *birth_path,
                         struct phantom_diag *diag)
 {
-    struct snap_store_params params = {.heap_size = world->options.heap_size};
+    const struct snap_key key = {world->options.key, world->options.key_size};
+    struct snap_store_params params = {.heap_size = world->options.heap_size, .key = key};
     store_uuid_random(params.uuid);
     int result = PHANTOM_EADDRESS;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
@@ -433,7 +438,7 @@ static int create_store(struct phantom_world *world, const char *birth_path,
         result = snap_store_create(world->io, &params, diag);
     }
     if (result == 0) {
-        result = snap_store_open(world->io, 0, &world->store, &world->recovery, diag);
+        result = snap_store_open_keyed(world->io, &key, 0, &world->store, &world->recovery, diag);
     }
     return result;
 }
@@ -540,6 +545,7 @@ int phantom_open(const char *path, const struct phantom_options *options,
         return ph_fail(diag, result, "%s", cause.text);
     }
     world->options.environment = NULL;
+    world->options.key = NULL;
     world->options.boot_class = NULL;
     *out = world;
     return 0;

@@ -10,6 +10,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -33,7 +34,10 @@ int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct sn
     view->file = store->file;
     view->file.io = io;
     view->params = store->params;
-    int error = store_generations_reserve(view, 1, diag);
+    int error = store_secret_copy(store->file.secret, &view->file.secret);
+    error = error != 0
+                ? ph_fail(diag, error, "%s: no memory to read", store_file_name(&store->file))
+                : store_generations_reserve(view, 1, diag);
     if (error != 0) {
         snap_store_close(view);
         return error;

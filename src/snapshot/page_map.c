@@ -4,7 +4,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
-#include "store_sum.h"
+#include "store_codec.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -431,7 +431,7 @@ int page_map_emit_run(struct page_map *map, uint64_t generation, uint64_t block,
         .generation = generation,
         .blocks = blocks,
         .entries = head->entries,
-        .sum = store_sum_blocks(map->file->uuid, STORE_SUM_DELTA, generation, map->image, blocks)};
+        .sum = store_sum_in_memory(map->file, STORE_SUM_DELTA, generation, map->image, blocks)};
     *image = map->image;
     return 0;
 }
@@ -493,13 +493,11 @@ static int emit(struct page_map *map, struct map_node **slot, uint64_t generatio
     }
     node->disk.generation = generation;
     error = node->block != 0 ? map->replaced(map->context, node->block) : 0;
-    error = error != 0 ? error : map->place(map->context, &node->disk, &node->block);
+    error = error != 0 ? error : map->place(map->context, &node->disk, &node->block, sum);
     if (error == 0) {
         node->dirty = false;
         map->dirty_nodes--;
         *block = node->block;
-        *sum = store_sum_block(map->file->uuid, STORE_SUM_NODE + node->disk.level, node->disk.index,
-                               &node->disk);
     }
     return error;
 }

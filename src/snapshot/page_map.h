@@ -51,7 +51,8 @@ struct page_map {
     /** A block is no longer part of the map. 0 or -ENOMEM. */
     int (*replaced)(void *context, uint64_t block);
     /** Choose a block for a node and write it there. */
-    int (*place)(void *context, const struct store_node *node, uint64_t *block);
+    int (*place)(void *context, const struct store_node *node, uint64_t *block,
+                 struct store_sum *sum);
     void *context;
 };
 

@@ -8,6 +8,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
     if (superblock == NULL) {
         return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&file));
     }
-    int error = store_superblock_make(params, &superblock[0], diag);
+    int error = store_superblock_make(params, &file, &superblock[0], diag);
     if (error != 0) {
         goto out;
     }
@@ -50,7 +51,6 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
     }
     file.ring_start = superblock->ring_start;
     file.ring_slots = superblock->ring_slots;
-    memcpy(file.uuid, params->uuid, sizeof file.uuid);
     ring = ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)file.ring_slots * STORE_BLOCK_SIZE);
     error = error != 0 ? error : ring == NULL ? -ENOMEM : 0;
     uint64_t data_blocks = superblock->segment_bytes / STORE_BLOCK_SIZE;
@@ -72,6 +72,7 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
                 phantom_strerror(error == PHANTOM_ENOSPACE ? -ENOSPC : error));
     }
 out:
+    store_secret_free(file.secret);
     ph_free(ring);
     ph_free(superblock);
     return error;
@@ -213,6 +214,13 @@ static int open_for_reading(struct snap_store *store, struct snap_recovery *reco
 int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,
                     struct snap_recovery *recovery, struct phantom_diag *diag)
 {
+    return snap_store_open_keyed(io, NULL, flags, out, recovery, diag);
+}
+
+int snap_store_open_keyed(struct snap_io *io, const struct snap_key *key, unsigned flags,
+                          struct snap_store **out, struct snap_recovery *recovery,
+                          struct phantom_diag *diag)
+{
     struct snap_recovery unwanted = {0};
     recovery = recovery != NULL ? recovery : &unwanted;
     *recovery = (struct snap_recovery){0};
@@ -231,7 +239,7 @@ int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,
         goto fail;
     }
     store->file.block_count = size / STORE_BLOCK_SIZE;
-    error = store_superblock_load(store, diag);
+    error = store_superblock_load(store, key, diag);
     if (error == 0) {
         error = store->read_only ? open_for_reading(store, recovery, diag)
                                  : open_for_writing(store, recovery, diag);
@@ -275,6 +283,7 @@ void snap_store_close(struct snap_store *store)
     ph_free(store->generation);
     ph_free(store->revived);
     store_catalog_finish(store);
+    store_secret_free(store->file.secret);
     ph_free(store->block);
     ph_free(store);
 }
@@ -296,7 +305,7 @@ int snap_store_seal(struct snap_store *store)
     seal->generation = current->info.number;
     seal->record_sum.low = current->info.record_sum.low;
     seal->record_sum.high = current->info.record_sum.high;
-    store_seal_seal(store->file.uuid, seal);
+    store_file_seal_seal(&store->file, seal);
     int error = store->io->ops->write(store->io, store->file.seal_block * STORE_BLOCK_SIZE, seal,
                                       STORE_BLOCK_SIZE);
     if (error != 0) {
@@ -363,6 +372,11 @@ int store_generations_reserve(struct snap_store *store, unsigned count, struct p
 const struct snap_store_params *snap_store_params(const struct snap_store *store)
 {
     return &store->params;
+}
+
+bool snap_store_is_encrypted(const struct snap_store *store)
+{
+    return store->file.secret != NULL;
 }
 
 const struct snap_generation *snap_store_current(const struct snap_store *store)

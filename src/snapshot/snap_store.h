@@ -39,8 +39,15 @@ enum { SNAP_PAGE_SIZE = 4096, SNAP_SMALL_COMMIT_PAGES = 256 };
 struct snap_store;
 struct snap_txn;
 
-struct snap_sum { /* XXH3 128-bit, keyed by store UUID and page number */
+struct snap_sum { /* 128 bits over a page, its number and the store's UUID; see store_sum.h */
     uint64_t low, high;
+};
+
+/** The host's key of an encrypted store; bytes NULL: none. Copied where it is kept. */
+enum { SNAP_KEY_SIZE = 32 };
+struct snap_key {
+    const void *bytes;
+    size_t size; /* SNAP_KEY_SIZE */
 };
 
 /** Fixed at birth. */
@@ -51,6 +58,7 @@ struct snap_store_params {
     uint64_t retain_bytes;  /* budget for retained generations; 0: max(2 x live, 1 GiB) */
     uint64_t segment_bytes; /* the file grows by this much; 0: 16 MiB. Least 64 KiB */
     uint32_t ring_slots;    /* commit records in the ring, 16..256, times 4; 0: 256 */
+    struct snap_key key;    /* encrypt with this; not in what snap_store_params() returns */
 };
 
 /** What the host says about the heap's content; stored in every commit record. */
@@ -93,7 +101,7 @@ enum snap_open_flags { SNAP_OPEN_READ_ONLY = 1 };
 int snap_store_probe(struct snap_io *io);
 
 /** Write an empty store into an empty file: superblocks, cleared record ring, first segment, flush.
- */
+ *  With a key also PHANTOM_EINVALID (its size) and PHANTOM_EUNSUPPORTED (no libsodium here). */
 int snap_store_create(struct snap_io *io, const struct snap_store_params *params,
                       struct phantom_diag *diag);
 
@@ -109,10 +117,22 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
 int snap_store_open(struct snap_io *io, unsigned flags, struct snap_store **out,
                     struct snap_recovery *recovery, struct phantom_diag *diag);
 
-/** Seal if needed and possible, release locks, free. NULL allowed. */
+/**
+ * As snap_store_open() with the key of an encrypted store. A store that is not encrypted is refused
+ * if a key is given: else who can exchange the file could have it read in plain.
+ * @param key  NULL, or its bytes NULL: none
+ * @return also PHANTOM_EKEY: the key is not this store's, or is missing, or the store needs none;
+ *         PHANTOM_EUNSUPPORTED: it is encrypted and this build has no libsodium
+ */
+int snap_store_open_keyed(struct snap_io *io, const struct snap_key *key, unsigned flags,
+                          struct snap_store **out, struct snap_recovery *recovery,
+                          struct phantom_diag *diag);
+
+/** Seal if needed and possible, release locks, wipe the keys, free. NULL allowed. */
 void snap_store_close(struct snap_store *store);
 
 const struct snap_store_params *snap_store_params(const struct snap_store *store);
+bool snap_store_is_encrypted(const struct snap_store *store);
 /** The newest committed generation; number 0 when nothing was ever committed. */
 const struct snap_generation *snap_store_current(const struct snap_store *store);
 /** Retained generations, oldest first. Returns the count; fills at most `capacity`. */

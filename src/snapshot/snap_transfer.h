@@ -99,10 +99,12 @@ struct snap_salvage_report {
  * Rescue from a damaged store, whose file is only read: the newest generation of which every node
  * and page verifies. With `partial`, if there is none, the newest whose map can be read at all,
  * with holes where a page does not verify; `lost` (NULL allowed) is called for each range lost.
+ * The key is that of both stores; NULL: they are not encrypted.
  * @return 0; PHANTOM_ECORRUPT nothing could be rescued, or neither superblock can be read;
  *         PHANTOM_EFORMAT, PHANTOM_EVERSION; as snap_store_copy()
  */
-int snap_store_salvage(struct snap_io *source, bool partial, struct snap_io *target,
+int snap_store_salvage(struct snap_io *source, const struct snap_key *key, bool partial,
+                       struct snap_io *target,
                        void (*lost)(void *context, uint64_t first, uint64_t count, const char *why),
                        void *context, const struct snap_progress *progress,
                        struct snap_salvage_report *report, struct phantom_diag *diag);

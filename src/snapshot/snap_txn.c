@@ -15,6 +15,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -276,8 +277,10 @@ static int replaced(void *context, uint64_t block)
     return block_list_add(own ? &txn->superseded : &txn->dead, block);
 }
 
-/* A block of metadata gets its place. It goes out from the arena, next to the pages if it can. */
-static int put_block(struct snap_txn *txn, uint64_t want, const void *content, uint64_t *block)
+/* A block of metadata gets its place and its sum. It goes out from the arena, next to the pages if
+ * it can. */
+static int put_block(struct snap_txn *txn, uint64_t want, unsigned kind, uint64_t index,
+                     const void *content, uint64_t *block, struct store_sum *sum)
 {
     if (txn->node_slot == txn->capacity + NODE_SLOTS) {
         int error = store_output_drain(&txn->output);
@@ -292,6 +295,7 @@ static int put_block(struct snap_txn *txn, uint64_t want, const void *content, u
     }
     uint8_t *data = slot_data(txn, txn->node_slot++);
     memcpy(data, content, SNAP_PAGE_SIZE);
+    *sum = store_encode(&txn->store->file, kind, index, data, 1);
     store_output_put(&txn->output, *block, data);
     return 0;
 }
@@ -326,16 +330,19 @@ static int take_run(struct snap_txn *txn, uint64_t blocks, uint64_t *first,
 }
 
 /* page_map callback */
-static int place(void *context, const struct store_node *node, uint64_t *block)
+static int place(void *context, const struct store_node *node, uint64_t *block,
+                 struct store_sum *sum)
 {
     struct snap_txn *txn = context;
-    return put_block(txn, txn->store->map.dirty_nodes, node, block);
+    return put_block(txn, txn->store->map.dirty_nodes, STORE_SUM_NODE + node->level, node->index,
+                     node, block, sum);
 }
 
 /* The same for the catalog. */
-static int place_catalog(void *context, const void *content, uint64_t *block)
+static int place_catalog(void *context, unsigned kind, uint64_t index, const void *content,
+                         uint64_t *block, struct store_sum *sum)
 {
-    return put_block(context, 1, content, block);
+    return put_block(context, 1, kind, index, content, block, sum);
 }
 
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
@@ -531,7 +538,7 @@ static int enter_staged(struct snap_txn *txn, uint32_t run, struct phantom_diag 
             if (error != 0) {
                 return error;
             }
-            sum = store_sum_block(store->file.uuid, STORE_SUM_PAGE, page, slot_data(txn, i));
+            sum = store_encode(&store->file, STORE_SUM_PAGE, page, slot_data(txn, i), 1);
             store_output_put(&txn->output, block, slot_data(txn, i));
             txn->pages_written++;
         }
@@ -650,7 +657,7 @@ static void make_record(const struct snap_txn *txn, const struct snap_commit *co
     record->catalog_block = catalog.block;
     record->catalog_sum = catalog.sum;
     retained_bits(store, txn->number, record->retained);
-    store_record_seal(store->file.uuid, store_slot_of(&store->file, txn->number), record);
+    store_file_seal_record(&store->file, store_slot_of(&store->file, txn->number), record);
 }
 
 /* Reap, then flush. Any failure is final. */
@@ -697,7 +704,7 @@ static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
         int error = settle(txn, 0, diag);
         struct store_seal seal = {
             .magic = STORE_SEAL_MAGIC, .generation = txn->number, .record_sum = record->sum};
-        store_seal_seal(store->file.uuid, &seal);
+        store_file_seal_seal(&store->file, &seal);
         memcpy(slot_data(txn, 0), &seal, sizeof seal);
         store_output_put(&txn->output, store->file.seal_block, slot_data(txn, 0));
         error = error != 0 ? error : make_durable(txn, diag);
@@ -746,10 +753,36 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     store->txn_active = false;
 }
 
+/* Encrypt a delta run in the arena, where it always fits: the image itself is still needed. */
+static int put_secret_run(struct snap_txn *txn, const uint8_t *image)
+{
+    const struct store_file *file = &txn->store->file;
+    const struct store_delta_ref *ref = &txn->store->map.disk.delta;
+    PH_CHECK(ref->blocks <= txn->capacity + NODE_SLOTS);
+    if (ref->blocks > txn->capacity + NODE_SLOTS - txn->node_slot) {
+        int error = store_output_drain(&txn->output);
+        if (error != 0) {
+            return error;
+        }
+        txn->node_slot = 0; /* every page staged has been written by now */
+    }
+    uint8_t *data = slot_data(txn, txn->node_slot);
+    size_t bytes = (size_t)ref->blocks * SNAP_PAGE_SIZE;
+    memcpy(data, image, bytes);
+    store_secret_cipher(file->secret, ref->sum, STORE_SUM_DELTA, ref->generation, data, bytes);
+    for (uint32_t i = 0; i < ref->blocks; i++) {
+        store_output_put(&txn->output, ref->block + i, slot_data(txn, txn->node_slot++));
+    }
+    return 0;
+}
+
 /* Hand a delta run to the output: behind the pages in the arena if it fits there, which makes it
  * one request with them. */
-static void put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const uint8_t *image)
+static int put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const uint8_t *image)
 {
+    if (txn->store->file.secret != NULL) {
+        return put_secret_run(txn, image);
+    }
     bool fits = blocks <= txn->capacity + NODE_SLOTS - txn->node_slot;
     for (uint64_t i = 0; i < blocks; i++) {
         uint8_t *data = (uint8_t *)(uintptr_t)image + i * SNAP_PAGE_SIZE; /* only read from */
@@ -759,6 +792,7 @@ static void put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const
         }
         store_output_put(&txn->output, block + i, data);
     }
+    return 0;
 }
 
 /* The map goes out as one more delta run, or as a checkpoint where that is cheaper, or where there
@@ -779,9 +813,7 @@ static int emit_map(struct snap_txn *txn, struct phantom_diag *diag)
     }
     if (error == 0 && block != 0) {
         error = page_map_emit_run(map, txn->number, block, &image);
-        if (error == 0) {
-            put_run(txn, block, (uint64_t)blocks, image);
-        }
+        error = error != 0 ? error : put_run(txn, block, (uint64_t)blocks, image);
     }
     error = error != 0 ? error : page_map_emit(map, txn->number, diag);
     return error == -ENOMEM ? no_memory(txn, diag) : error;
@@ -802,7 +834,7 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
                        store_file_name(&store->file));
     }
     txn->output.together = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
-                              txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
+                           txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
     int error =
         enter_staged(txn, page_map_guess_run(&store->map, txn->used + txn->holes.count), diag);
     error = error != 0 ? error : emit_map(txn, diag);

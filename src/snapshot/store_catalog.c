@@ -4,6 +4,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -54,14 +55,14 @@ struct head {
 };
 
 static int check_block(const struct store_file *file, uint32_t level, uint64_t index,
-                       const struct store_catalog_place *place, const void *block,
+                       const struct store_catalog_place *place, void *block,
                        struct phantom_diag *diag)
 {
     const struct head *head = block;
     uint64_t magic =
         level == STORE_CATALOG_LEVEL_LEAF ? STORE_CATALOG_LEAF_MAGIC : STORE_CATALOG_NODE_MAGIC;
-    struct store_sum sum = store_sum_block(file->uuid, STORE_SUM_CATALOG + level, index, block);
-    bool equal = store_sum_equal(sum, place->sum) || PH_MUTANT(CATALOG_NOT_CHECKED);
+    bool equal = store_decode(file, STORE_SUM_CATALOG + level, index, place->sum, block, 1) ||
+                 PH_MUTANT(CATALOG_NOT_CHECKED);
     if (equal && head->magic == magic && head->level == level && head->index == index) {
         return 0;
     }
@@ -133,7 +134,7 @@ static int show_leaves(struct leaf_batch *batch, const struct store_catalog_imag
     int error = store_file_read_runs(batch->file, batch->run, batch->count, diag);
     for (unsigned i = 0; error == 0 && i < batch->count; i++) {
         uint32_t index = batch->index[i];
-        const void *leaf = batch->run[i].buffer;
+        void *leaf = batch->run[i].buffer;
         error = check_block(batch->file, STORE_CATALOG_LEVEL_LEAF, index, &image->leaf[index], leaf,
                             diag);
         error = error != 0 ? error : visit(context, index, leaf);
@@ -502,7 +503,7 @@ static void build_leaves(const struct snap_store *store, struct store_catalog_le
 struct emit {
     struct snap_store *store;
     uint64_t generation;
-    int (*put)(void *context, const void *block, uint64_t *where);
+    store_block_putter put;
     void *context;
 };
 
@@ -516,8 +517,8 @@ static int emit_block(const struct emit *emit, uint32_t level, uint64_t index, c
     if (error != 0 || used == 0) {
         return error;
     }
-    place->sum = store_sum_block(emit->store->file.uuid, STORE_SUM_CATALOG + level, index, block);
-    return emit->put(emit->context, block, &place->block);
+    return emit->put(emit->context, STORE_SUM_CATALOG + level, index, block, &place->block,
+                     &place->sum);
 }
 
 static int emit_leaves(const struct emit *emit)
@@ -596,9 +597,8 @@ static int emit_all(const struct emit *emit)
                                   STORE_CATALOG_NODES, &next->root);
 }
 
-int store_catalog_emit(struct snap_store *store, uint64_t generation,
-                       int (*put)(void *context, const void *block, uint64_t *where), void *context,
-                       struct phantom_diag *diag)
+int store_catalog_emit(struct snap_store *store, uint64_t generation, store_block_putter put,
+                       void *context, struct phantom_diag *diag)
 {
     struct store_catalog *catalog = &store->catalog;
     if (!store_catalog_changes(store)) {

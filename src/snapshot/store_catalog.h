@@ -58,13 +58,14 @@ void store_catalog_finish(struct snap_store *store);
 bool store_catalog_changes(const struct snap_store *store);
 /** Blocks that a commit may need beyond pages and map. */
 uint64_t store_catalog_allowance(const struct snap_store *store);
+/** Writes a copy of a block; says where and what its sum is. kind: as in store_sum.h. */
+typedef int (*store_block_putter)(void *context, unsigned kind, uint64_t index, const void *block,
+                                  uint64_t *where, struct store_sum *sum);
 /**
- * Make the new blocks of the catalog; each is handed to `put`, which copies it and says where it
- * goes. Nothing happens if nothing changes.
+ * Make the new blocks of the catalog; each is handed to `put`. Nothing happens if nothing changes.
  */
-int store_catalog_emit(struct snap_store *store, uint64_t generation,
-                       int (*put)(void *context, const void *block, uint64_t *where), void *context,
-                       struct phantom_diag *diag);
+int store_catalog_emit(struct snap_store *store, uint64_t generation, store_block_putter put,
+                       void *context, struct phantom_diag *diag);
 /** Where the record's catalog is: that of the commit under way. */
 struct store_catalog_place store_catalog_root(const struct snap_store *store);
 void store_catalog_apply(struct snap_store *store);

@@ -11,6 +11,7 @@
 #include "ph_memory.h"
 #include "ph_mutant.h"
 #include "snap_transfer.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -267,8 +268,9 @@ int snap_store_copy_tags(struct snap_store *from, struct snap_io *target, size_t
 {
     const struct store_catalog *catalog = &from->catalog;
     struct snap_store *store = NULL;
+    const struct snap_key key = store_secret_key(from->file.secret);
     *count = catalog->tag_count;
-    int error = *count != 0 ? snap_store_open(target, 0, &store, NULL, diag) : 0;
+    int error = *count != 0 ? snap_store_open_keyed(target, &key, 0, &store, NULL, diag) : 0;
     for (unsigned i = 0; error == 0 && i < *count; i++) {
         error = store_tag_note_add(store, catalog->tag[i].tag.generation, catalog->tag[i].tag.name,
                                    diag);
@@ -287,10 +289,12 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
                     struct phantom_diag *diag)
 {
     struct snap_store_params params = store->params;
+    struct snap_key key = store_secret_key(store->file.secret);
     struct snap_copied unwanted;
     struct copy copy = {.from = store, .progress = progress, .diag = diag};
     out = out != NULL ? out : &unwanted;
     *out = (struct snap_copied){0};
+    params.key = key;
     if (uuid != NULL && !PH_MUTANT(CLONE_KEEPS_UUID)) {
         memcpy(params.uuid, uuid, sizeof params.uuid);
     }
@@ -301,7 +305,7 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
     copy.page = ph_alloc_aligned(STORE_BLOCK_SIZE, SNAP_PAGE_SIZE);
     int error = copy.page != NULL ? 0 : ph_fail(diag, -ENOMEM, "no memory to copy");
     error = error != 0 ? error : snap_store_create(target, &params, diag);
-    error = error != 0 ? error : snap_store_open(target, 0, &copy.to, NULL, diag);
+    error = error != 0 ? error : snap_store_open_keyed(target, &key, 0, &copy.to, NULL, diag);
     if (error == 0) {
         copy.to->keep_all = true; /* the tags, which pin, are not there yet */
     }

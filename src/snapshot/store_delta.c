@@ -3,7 +3,7 @@
 
 #include "ph_memory.h"
 #include "ph_mutant.h"
-#include "store_sum.h"
+#include "store_codec.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,17 +62,16 @@ static bool is_possible(const struct store_file *file, const struct store_map *m
 }
 
 int store_delta_check(const struct store_file *file, const struct store_map *map,
-                      const struct store_delta_ref *ref, const uint8_t *image,
-                      struct phantom_diag *diag)
+                      const struct store_delta_ref *ref, uint8_t *image, struct phantom_diag *diag)
 {
-    struct store_sum actual =
-        store_sum_blocks(file->uuid, STORE_SUM_DELTA, ref->generation, image, ref->blocks);
-    if (!store_sum_equal(actual, ref->sum) && !PH_MUTANT(DELTA_SUM_IGNORED)) {
+    if (!store_decode(file, STORE_SUM_DELTA, ref->generation, ref->sum, image, ref->blocks) &&
+        !PH_MUTANT(DELTA_SUM_IGNORED)) {
+        char why[STORE_WRONG_SUM_TEXT];
         return ph_fail(diag, PHANTOM_ECORRUPT,
-                       "%s: delta run of generation %" PRIu64 " in block %" PRIu64
-                       ": sum is %016" PRIx64 "%016" PRIx64 ", expected %016" PRIx64 "%016" PRIx64,
-                       store_file_name(file), ref->generation, ref->block, actual.high, actual.low,
-                       ref->sum.high, ref->sum.low);
+                       "%s: delta run of generation %" PRIu64 " in block %" PRIu64 ": %s",
+                       store_file_name(file), ref->generation, ref->block,
+                       store_wrong_sum(file, STORE_SUM_DELTA, ref->generation, ref->sum, image,
+                                       ref->blocks, why));
     }
     if (!is_possible(file, map, ref, image)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,

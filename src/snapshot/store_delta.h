@@ -20,7 +20,7 @@ struct store_map {
     struct store_delta_ref delta; /* the newest run; block 0: none */
 };
 
-/* A chain in memory, oldest run first. image[i] is the run as it is in the file. */
+/* A chain in memory, oldest run first. image[i] is the run, not encrypted. */
 struct store_chain {
     unsigned runs;
     struct store_delta_ref ref[STORE_CHAIN_RUNS];
@@ -41,10 +41,10 @@ static inline const struct store_delta_entry *store_delta_entries(const uint8_t 
 
 /** Could a run be there, as far as the ref alone tells? */
 bool store_delta_ref_is_possible(const struct store_file *file, const struct store_delta_ref *ref);
-/** Check a run in memory against its ref and the map below it: sum, then every word. */
+/** Check a run in memory, as it is in the file, against its ref and the map below it: sum, then
+ * every word. It is decrypted in place. */
 int store_delta_check(const struct store_file *file, const struct store_map *map,
-                      const struct store_delta_ref *ref, const uint8_t *image,
-                      struct phantom_diag *diag);
+                      const struct store_delta_ref *ref, uint8_t *image, struct phantom_diag *diag);
 /** Read and check all the runs of a map: the newest, then the older ones at once. On failure the
  * chain is empty. */
 int store_chain_load(const struct store_file *file, const struct store_map *map,

@@ -4,7 +4,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
-#include "store_sum.h"
+#include "store_codec.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -135,16 +135,15 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
 }
 
 int store_file_check_node(const struct store_file *file, uint32_t level, uint64_t index,
-                          uint64_t block, struct store_sum sum, const struct store_node *node,
+                          uint64_t block, struct store_sum sum, struct store_node *node,
                           struct phantom_diag *diag)
 {
-    struct store_sum actual = store_sum_block(file->uuid, STORE_SUM_NODE + level, index, node);
-    if (!store_sum_equal(actual, sum)) {
+    if (!store_decode(file, STORE_SUM_NODE + level, index, sum, node, 1)) {
+        char why[STORE_WRONG_SUM_TEXT];
         return ph_fail(diag, PHANTOM_ECORRUPT,
-                       "%s: map node %" PRIu64 " of level %" PRIu32 " in block %" PRIu64
-                       ": sum is %016" PRIx64 "%016" PRIx64 ", expected %016" PRIx64 "%016" PRIx64,
-                       store_file_name(file), index, level, block, actual.high, actual.low,
-                       sum.high, sum.low);
+                       "%s: map node %" PRIu64 " of level %" PRIu32 " in block %" PRIu64 ": %s",
+                       store_file_name(file), index, level, block,
+                       store_wrong_sum(file, STORE_SUM_NODE + level, index, sum, node, 1, why));
     }
     uint32_t used = 0;
     bool sane = node->magic == STORE_NODE_MAGIC && node->level == level && node->index == index &&
@@ -181,18 +180,17 @@ int store_file_read_node(const struct store_file *file, uint32_t level, uint64_t
 }
 
 int store_file_check_page(const struct store_file *file, uint64_t generation, uint64_t page,
-                          uint64_t block, struct store_sum sum, const void *data,
+                          uint64_t block, struct store_sum sum, void *data,
                           struct phantom_diag *diag)
 {
-    struct store_sum actual = store_sum_block(file->uuid, STORE_SUM_PAGE, page, data);
-    if (store_sum_equal(actual, sum)) {
+    if (store_decode(file, STORE_SUM_PAGE, page, sum, data, 1)) {
         return 0;
     }
+    char why[STORE_WRONG_SUM_TEXT];
     return ph_fail(diag, PHANTOM_ECORRUPT,
-                   "%s: generation %" PRIu64 ", page %" PRIu64 " in block %" PRIu64
-                   ": sum is %016" PRIx64 "%016" PRIx64 ", expected %016" PRIx64 "%016" PRIx64,
-                   store_file_name(file), generation, page, block, actual.high, actual.low,
-                   sum.high, sum.low);
+                   "%s: generation %" PRIu64 ", page %" PRIu64 " in block %" PRIu64 ": %s",
+                   store_file_name(file), generation, page, block,
+                   store_wrong_sum(file, STORE_SUM_PAGE, page, sum, data, 1, why));
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */

@@ -17,12 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct store_secret;
+
 struct store_file {
     struct snap_io *io;
     uint8_t uuid[16];
-    uint64_t page_count;  /* of the heap's range */
-    uint64_t data_start;  /* first block of the data area */
-    uint64_t block_count; /* of the file, whole blocks */
+    struct store_secret *secret; /* keys of an encrypted store, else NULL (store_codec.h) */
+    uint64_t page_count;         /* of the heap's range */
+    uint64_t data_start;         /* first block of the data area */
+    uint64_t block_count;        /* of the file, whole blocks */
     uint64_t segment_blocks;
     uint64_t ring_start, seal_block;
     uint32_t ring_slots;
@@ -67,13 +70,14 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
 int store_file_read_node(const struct store_file *file, uint32_t level, uint64_t index,
                          uint64_t block, struct store_sum sum, struct store_node *node,
                          struct phantom_diag *diag);
-/** The same for a node that is in memory already. */
+/** The same for a node that is in memory as it is in the file; it is decrypted in place. */
 int store_file_check_node(const struct store_file *file, uint32_t level, uint64_t index,
-                          uint64_t block, struct store_sum sum, const struct store_node *node,
+                          uint64_t block, struct store_sum sum, struct store_node *node,
                           struct phantom_diag *diag);
-/** Check the content of a page against its sum. */
+/** Check the content of a page, as read from the file, against its sum; it is decrypted in place.
+ */
 int store_file_check_page(const struct store_file *file, uint64_t generation, uint64_t page,
-                          uint64_t block, struct store_sum sum, const void *data,
+                          uint64_t block, struct store_sum sum, void *data,
                           struct phantom_diag *diag);
 
 /* Make the file `from + *more` blocks long, or, if the disk has no room for that, shorter, but with

@@ -13,7 +13,8 @@
  *
  * A structure here is exactly one block, but for a delta run, which is a few blocks in a row. Each
  * ends up on disk with a 128-bit sum over the whole of it in which the sum itself counts as zeros
- * (superblock, seal, record) or with its sum kept by its parent (map node, page, delta run).
+ * (superblock, seal, record) or with its sum kept by its parent (map node, page, delta run). In an
+ * encrypted store what is described here is what is encrypted, where it is.
  */
 #ifndef SNAP_STORE_FORMAT_H
 #define SNAP_STORE_FORMAT_H
@@ -61,14 +62,15 @@ enum {
 /* Bits 63..56 of the block word of a map entry, in a node or in a delta run: reserved, zero. */
 #define STORE_PLACE_RESERVED (UINT64_C(0xff) << 56)
 
-/* Incompatible features: a reader that does not know one must refuse. MAP_RUNS, the only one that
- * this version knows, is set in every new store: generations may have delta runs on top of their
- * map. Three bits are reserved by name. */
+/* Incompatible features: a reader that does not know one must refuse. MAP_RUNS is set in every new
+ * store: generations may have delta runs on top of their map. ENCRYPTION: the sums are keyed, and
+ * pages, nodes, delta runs and catalog are encrypted (store_secret.h). Two bits are reserved by
+ * name. */
 #define STORE_FEATURE_COMPRESSION UINT64_C(1)
 #define STORE_FEATURE_PAGE_DELTAS UINT64_C(2)
 #define STORE_FEATURE_ENCRYPTION  UINT64_C(4)
 #define STORE_FEATURE_MAP_RUNS    UINT64_C(8)
-#define STORE_FEATURES_KNOWN      STORE_FEATURE_MAP_RUNS
+#define STORE_FEATURES_KNOWN      (STORE_FEATURE_MAP_RUNS | STORE_FEATURE_ENCRYPTION)
 
 struct store_sum {
     uint64_t low, high;
@@ -92,7 +94,10 @@ struct store_superblock {
     uint64_t segment_bytes;
     uint64_t retain_bytes;
     struct store_sum sum;
-    uint8_t zero[STORE_BLOCK_SIZE - 136];
+    /* Of an encrypted store, else zeros. */
+    struct store_sum key_check; /* which key it is */
+    struct store_sum keyed_sum; /* over all but the two sums */
+    uint8_t zero[STORE_BLOCK_SIZE - 168];
 };
 
 struct store_seal {
@@ -333,6 +338,8 @@ static inline const struct store_extent *store_record_extent(const struct store_
 
 _Static_assert(sizeof(struct store_superblock) == STORE_BLOCK_SIZE, "superblock is one block");
 _Static_assert(offsetof(struct store_superblock, sum) == 120, "superblock layout");
+_Static_assert(offsetof(struct store_superblock, key_check) == 136,
+               "superblock layout, keyed part");
 _Static_assert(sizeof(struct store_seal) == STORE_BLOCK_SIZE, "seal is one block");
 _Static_assert(sizeof(struct store_wanted) == STORE_BLOCK_SIZE, "working set block");
 _Static_assert(sizeof(struct store_record) == STORE_BLOCK_SIZE, "record is one block");

@@ -124,10 +124,12 @@ static inline struct snap_sum snap_sum_of(struct store_sum sum)
 uint64_t store_next_number(const struct snap_store *store, uint64_t after);
 
 /* ---- store_superblock.c ---- */
-int store_superblock_make(const struct snap_store_params *params, struct store_superblock *out,
-                          struct phantom_diag *diag);
+/** Also fills in UUID and secret of `file`; the caller frees the secret, also on failure. */
+int store_superblock_make(const struct snap_store_params *params, struct store_file *file,
+                          struct store_superblock *out, struct phantom_diag *diag);
 /** Read and judge both copies; fill in file and params. */
-int store_superblock_load(struct snap_store *store, struct phantom_diag *diag);
+int store_superblock_load(struct snap_store *store, const struct snap_key *key,
+                          struct phantom_diag *diag);
 /** A damaged copy is written again from the other and flushed. 1 mended, 0 both are whole, or
  * -errno.
  */

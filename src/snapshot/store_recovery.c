@@ -20,6 +20,7 @@
  */
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ void store_tombstone_make(const struct store_file *file, uint32_t slot, uint64_t
     record->kind = STORE_RECORD_TOMBSTONE;
     record->record_version = STORE_FORMAT_VERSION;
     memcpy(record->uuid, file->uuid, sizeof record->uuid);
-    store_record_seal(file->uuid, slot, record);
+    store_file_seal_record(file, slot, record);
 }
 
 struct snap_generation store_generation_info(const struct store_record *record)
@@ -160,7 +161,7 @@ static int classify(const struct store_file *file, struct ring *ring, struct pha
     ring->newest = -1;
     for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
         const struct store_record *record = &ring->record[slot];
-        if (!store_record_holds(file->uuid, slot, record)) {
+        if (!store_file_record_holds(file, slot, record)) {
             ring->kind[slot] = SLOT_TORN;
             ring->number[slot] = torn_number(file, slot, record);
             continue;
@@ -237,7 +238,7 @@ static int read_seal(const struct snap_store *store, const struct ring *ring, bo
         return error;
     }
     const struct store_seal *seal = (const struct store_seal *)store->block;
-    if (!store_seal_holds(file->uuid, seal)) {
+    if (!store_file_seal_holds(file, seal)) {
         return 0; /* torn, or never written */
     }
     uint64_t newest = ring->newest >= 0 ? ring->number[ring->newest] : 0;
@@ -268,8 +269,9 @@ struct own {
     uint64_t count;
 };
 
-/* Where own block `block` is in memory; NULL: it is older than this commit. */
-static const void *own_block(const struct own *own, uint64_t block)
+/* Where own block `block` is in memory; NULL: it is older than this commit. What is checked is
+ * decrypted in place: a commit names each of its blocks once. */
+static void *own_block(const struct own *own, uint64_t block)
 {
     uint64_t before = 0;
     for (uint32_t i = 0; i < own->record->extent_count; i++) {
@@ -321,7 +323,7 @@ static int read_own(struct own *own, struct phantom_diag *diag)
 static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, uint64_t block,
                          struct store_sum sum)
 {
-    const struct store_node *node = own_block(own, block);
+    struct store_node *node = own_block(own, block);
     if (node == NULL) {
         return true;
     }
@@ -340,10 +342,9 @@ static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, 
             }
             continue;
         }
-        const void *page = own_block(own, node->block[i]);
+        void *page = own_block(own, node->block[i]);
         if (page != NULL &&
-            !store_sum_equal(store_sum_block(own->file->uuid, STORE_SUM_PAGE, child, page),
-                             node->sum[i])) {
+            !store_decode(own->file, STORE_SUM_PAGE, child, node->sum[i], page, 1)) {
             return false;
         }
     }
@@ -363,7 +364,7 @@ static bool own_delta_is_whole(const struct own *own)
     if (!store_delta_ref_is_possible(file, ref)) {
         return false;
     }
-    const uint8_t *image = own_block(own, ref->block);
+    uint8_t *image = own_block(own, ref->block);
     const uint8_t *last = own_block(own, ref->block + ref->blocks - 1);
     if (image == NULL || last != image + (size_t)(ref->blocks - 1) * STORE_BLOCK_SIZE ||
         store_delta_check(file, &map, ref, image, NULL) != 0) {
@@ -371,10 +372,9 @@ static bool own_delta_is_whole(const struct own *own)
     }
     const struct store_delta_entry *entry = store_delta_entries(image);
     for (uint32_t i = 0; i < ref->entries; i++) {
-        const void *page = entry[i].block != 0 ? own_block(own, entry[i].block) : NULL;
+        void *page = entry[i].block != 0 ? own_block(own, entry[i].block) : NULL;
         if (page != NULL &&
-            !store_sum_equal(store_sum_block(file->uuid, STORE_SUM_PAGE, entry[i].page, page),
-                             entry[i].sum)) {
+            !store_decode(file, STORE_SUM_PAGE, entry[i].page, entry[i].sum, page, 1)) {
             return false;
         }
     }

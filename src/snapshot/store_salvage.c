@@ -13,6 +13,7 @@
 #include "ph_memory.h"
 #include "ph_mutant.h"
 #include "snap_transfer.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -76,7 +77,7 @@ static int add_catalog(struct salvage *s)
 }
 
 /* A handle on the source that knows every generation whose record can be read. */
-static int open_candidates(struct salvage *s, struct snap_io *source)
+static int open_candidates(struct salvage *s, struct snap_io *source, const struct snap_key *key)
 {
     struct snap_store *store = ph_zalloc(1, sizeof *store);
     if (store == NULL) {
@@ -94,13 +95,13 @@ static int open_candidates(struct salvage *s, struct snap_io *source)
                        phantom_strerror(error));
     }
     store->file.block_count = size / STORE_BLOCK_SIZE;
-    error = store_superblock_load(store, s->diag);
+    error = store_superblock_load(store, key, s->diag);
     error = error != 0 ? error : store_generations_reserve(store, store->file.ring_slots, s->diag);
     for (uint32_t slot = 0; error == 0 && slot < store->file.ring_slots; slot++) {
         const struct store_record *record = (const struct store_record *)store->block;
         if (store_file_read(&store->file, store->file.ring_start + slot, 1, store->block, NULL) !=
                 0 ||
-            !store_record_holds(store->file.uuid, slot, record) ||
+            !store_file_record_holds(&store->file, slot, record) ||
             !store_record_is_possible(&store->file, slot, record)) {
             s->report->records_bad++;
         } else if (record->kind == STORE_RECORD_COMMIT) {
@@ -254,10 +255,12 @@ static int write_part(struct salvage *s, const struct snap_generation *g)
 static int rescue_part(struct salvage *s, const struct snap_generation *g, struct snap_io *target)
 {
     struct snap_store_params params = s->from->params;
+    struct snap_key key = store_secret_key(s->from->file.secret);
+    params.key = key;
     s->generation = g->number;
     s->done = 0;
     int error = snap_store_create(target, &params, s->diag);
-    error = error != 0 ? error : snap_store_open(target, 0, &s->to, NULL, s->diag);
+    error = error != 0 ? error : snap_store_open_keyed(target, &key, 0, &s->to, NULL, s->diag);
     if (error == 0) {
         s->to->next_generation = g->number;
         error = write_part(s, g);
@@ -294,7 +297,8 @@ static int rescue_some(struct salvage *s, struct snap_io *target)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-int snap_store_salvage(struct snap_io *source, bool partial, struct snap_io *target,
+int snap_store_salvage(struct snap_io *source, const struct snap_key *key, bool partial,
+                       struct snap_io *target,
                        void (*lost)(void *context, uint64_t first, uint64_t count, const char *why),
                        void *context, const struct snap_progress *progress,
                        struct snap_salvage_report *report, struct phantom_diag *diag)
@@ -303,7 +307,7 @@ int snap_store_salvage(struct snap_io *source, bool partial, struct snap_io *tar
         .report = report, .lost = lost, .context = context, .progress = progress, .diag = diag};
     *report = (struct snap_salvage_report){0};
     s.page = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
-    int result = s.page != NULL ? open_candidates(&s, source)
+    int result = s.page != NULL ? open_candidates(&s, source, key)
                                 : ph_fail(diag, -ENOMEM, "no memory to salvage");
     if (result == 0) {
         result = rescue_whole(&s, target);

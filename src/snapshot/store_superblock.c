@@ -5,6 +5,7 @@
  */
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@ static const struct {
 } feature_names[] = {
     {STORE_FEATURE_COMPRESSION, "compression"},
     {STORE_FEATURE_PAGE_DELTAS, "page deltas"},
-    {STORE_FEATURE_ENCRYPTION, "encryption"},
 };
 
 static bool heap_is_possible(uint64_t base, uint64_t size)
@@ -26,8 +26,8 @@ static bool heap_is_possible(uint64_t base, uint64_t size)
            size <= UINT64_C(1) << 52 && base <= UINT64_MAX - size;
 }
 
-int store_superblock_make(const struct snap_store_params *params, struct store_superblock *out,
-                          struct phantom_diag *diag)
+int store_superblock_make(const struct snap_store_params *params, struct store_file *file,
+                          struct store_superblock *out, struct phantom_diag *diag)
 {
     uint32_t slots = params->ring_slots != 0 ? params->ring_slots : STORE_RING_SLOTS;
     uint64_t segment = params->segment_bytes != 0 ? params->segment_bytes : STORE_SEGMENT_BYTES;
@@ -56,7 +56,15 @@ int store_superblock_make(const struct snap_store_params *params, struct store_s
     out->segment_bytes = segment;
     out->retain_bytes = params->retain_bytes;
     out->features_incompatible = STORE_FEATURE_MAP_RUNS;
-    store_superblock_seal(out);
+    memcpy(file->uuid, params->uuid, sizeof file->uuid);
+    if (params->key.bytes != NULL) {
+        int error = store_secret_make(&params->key, params->uuid, &file->secret, diag);
+        if (error != 0) {
+            return error;
+        }
+        out->features_incompatible |= STORE_FEATURE_ENCRYPTION;
+    }
+    store_file_seal_superblock(file, out);
     return 0;
 }
 
@@ -102,14 +110,48 @@ static bool is_possible(const struct store_superblock *s, uint64_t block_count)
            s->data_start < block_count;
 }
 
-static int adopt(struct snap_store *store, const struct store_superblock *s,
-                 struct phantom_diag *diag)
+/* The key and the store must belong together. Neither a wrong nor a missing key is damage. */
+static int judge_key(struct store_file *file, const struct store_superblock *s,
+                     const struct snap_key *key, struct phantom_diag *diag)
 {
-    int error = judge_version(store, s, diag);
+    bool encrypted = (s->features_incompatible & STORE_FEATURE_ENCRYPTION) != 0;
+    bool given = key != NULL && key->bytes != NULL;
+    if (!encrypted || !given) {
+        return encrypted == given ? 0
+               : encrypted
+                   ? ph_fail(diag, PHANTOM_EKEY, "%s: the store is encrypted and needs its key",
+                             store_file_name(file))
+                   : ph_fail(diag, PHANTOM_EKEY,
+                             "%s: a key was given, but the store is not encrypted",
+                             store_file_name(file));
+    }
+    store_secret_free(file->secret);
+    memcpy(file->uuid, s->uuid, sizeof file->uuid);
+    int error = store_secret_make(key, s->uuid, &file->secret, diag);
     if (error != 0) {
         return error;
     }
+    if (!store_file_has_key_of(file, s)) {
+        return ph_fail(diag, PHANTOM_EKEY, "%s: the key is not the one of this store",
+                       store_file_name(file));
+    }
+    if (!store_file_superblock_holds(file, s)) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "%s: the superblock was changed by somebody who has not the key",
+                       store_file_name(file));
+    }
+    return 0;
+}
+
+static int adopt(struct snap_store *store, const struct store_superblock *s,
+                 const struct snap_key *key, struct phantom_diag *diag)
+{
     struct store_file *file = &store->file;
+    int error = judge_version(store, s, diag);
+    error = error != 0 ? error : judge_key(file, s, key, diag);
+    if (error != 0) {
+        return error;
+    }
     if (!is_possible(s, file->block_count)) {
         return ph_fail(diag, PHANTOM_ECORRUPT,
                        "%s: the superblock has impossible content, or the file was cut short",
@@ -133,7 +175,8 @@ static int adopt(struct snap_store *store, const struct store_superblock *s,
     return 0;
 }
 
-int store_superblock_load(struct snap_store *store, struct phantom_diag *diag)
+int store_superblock_load(struct snap_store *store, const struct snap_key *key,
+                          struct phantom_diag *diag)
 {
     struct store_file *file = &store->file;
     if (file->block_count < 2) {
@@ -147,10 +190,16 @@ int store_superblock_load(struct snap_store *store, struct phantom_diag *diag)
     if (error != 0) {
         goto out;
     }
+    bool copy_holds = store_superblock_holds(&copies[1]) && !PH_MUTANT(SUPERBLOCK_COPY_IGNORED);
     if (store_superblock_holds(&copies[0])) {
-        error = adopt(store, &copies[0], diag);
-    } else if (store_superblock_holds(&copies[1]) && !PH_MUTANT(SUPERBLOCK_COPY_IGNORED)) {
-        error = adopt(store, &copies[1], diag);
+        error = adopt(store, &copies[0], key, diag);
+        bool forged = error == PHANTOM_EKEY || (error == PHANTOM_ECORRUPT && key != NULL);
+        if (forged && copy_holds && memcmp(&copies[0], &copies[1], STORE_BLOCK_SIZE) != 0 &&
+            adopt(store, &copies[1], key, NULL) == 0) {
+            error = ph_fail(diag, 0, "%s", "");
+        }
+    } else if (copy_holds) {
+        error = adopt(store, &copies[1], key, diag);
     } else if (copies[0].magic != STORE_SUPERBLOCK_MAGIC &&
                copies[1].magic != STORE_SUPERBLOCK_MAGIC) {
         error = ph_fail(diag, PHANTOM_EFORMAT, "%s: not a store", store_file_name(file));
@@ -172,9 +221,9 @@ int store_superblock_mend(struct snap_store *store, struct phantom_diag *diag)
     }
     int mended = 0;
     int error = store_file_read(file, STORE_SUPERBLOCK, 2, copies, diag);
-    unsigned bad = !store_superblock_holds(&copies[0]) ? 0 : 1;
-    if (error == 0 && !store_superblock_holds(&copies[bad]) &&
-        store_superblock_holds(&copies[1 - bad])) {
+    unsigned bad = !store_file_superblock_holds(file, &copies[0]) ? 0 : 1;
+    if (error == 0 && !store_file_superblock_holds(file, &copies[bad]) &&
+        store_file_superblock_holds(file, &copies[1 - bad])) {
         error = file->io->ops->write(file->io, (STORE_SUPERBLOCK + bad) * STORE_BLOCK_SIZE,
                                      &copies[1 - bad], STORE_BLOCK_SIZE);
         error = error != 0 ? error : store_flush(store);

@@ -8,6 +8,7 @@
  */
 #include "ph_memory.h"
 #include "snap_verify.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -249,7 +250,8 @@ static int verify_metadata(struct verify *verify)
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     for (uint64_t block = STORE_SUPERBLOCK; block <= STORE_SUPERBLOCK_COPY; block++) {
         int error = store_file_read(file, block, 1, verify->pages, &diag);
-        if (error != 0 || !store_superblock_holds((struct store_superblock *)verify->pages)) {
+        if (error != 0 ||
+            !store_file_superblock_holds(file, (struct store_superblock *)verify->pages)) {
             snprintf(text, sizeof text, "%s: superblock in block %" PRIu64 " is damaged",
                      store_file_name(file), block);
             report_block(verify, SNAP_FINDING_SUPERBLOCK, block, text);
@@ -263,7 +265,7 @@ static int verify_metadata(struct verify *verify)
         uint32_t slot = store_slot_of(file, generation->info.number);
         const struct store_record *record = (const struct store_record *)verify->pages;
         int error = store_file_read(file, file->ring_start + slot, 1, verify->pages, &diag);
-        if (error != 0 || !store_record_holds(file->uuid, slot, record) ||
+        if (error != 0 || !store_file_record_holds(file, slot, record) ||
             record->sum.low != generation->info.record_sum.low ||
             record->sum.high != generation->info.record_sum.high) {
             if (store->read_only && generation != store_current(store) &&

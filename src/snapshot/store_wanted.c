@@ -8,6 +8,7 @@
  * failure of the store.
  */
 #include "ph_memory.h"
+#include "store_codec.h"
 #include "store_internal.h"
 
 #include <errno.h>
@@ -17,14 +18,6 @@ enum { FIRST_BITS = 44, COUNT_BITS = 12, COUNT_MOST = 1 << COUNT_BITS, AGE_SHIFT
 
 _Static_assert((int)SNAP_WANTED_MOST == (int)STORE_WANTED_BLOCKS * STORE_WANTED_ENTRIES, "fits");
 _Static_assert((int)SNAP_WANTED_PAGES == (int)COUNT_MOST, "what fits in one entry");
-
-static struct store_sum sum_of(const struct snap_store *store, unsigned i,
-                               const struct store_wanted *block)
-{
-    struct store_wanted copy = *block;
-    copy.sum = (struct store_sum){0};
-    return store_sum_block(store->file.uuid, STORE_SUM_WANTED, i, &copy);
-}
 
 int snap_store_write_wanted(struct snap_store *store, const struct snap_wanted *wanted,
                             size_t count)
@@ -47,7 +40,7 @@ int snap_store_write_wanted(struct snap_store *store, const struct snap_wanted *
     }
     for (unsigned i = 0; i < STORE_WANTED_BLOCKS; i++) {
         blocks[i].magic = STORE_WANTED_MAGIC;
-        blocks[i].sum = sum_of(store, i, &blocks[i]);
+        store_file_seal_wanted(&store->file, i, &blocks[i]);
     }
     int error =
         store->io->ops->write(store->io, STORE_WANTED * STORE_BLOCK_SIZE, blocks, (uint32_t)bytes);
@@ -56,11 +49,11 @@ int snap_store_write_wanted(struct snap_store *store, const struct snap_wanted *
 }
 
 /** Entries of one block that make sense. */
-static size_t take_block(const struct snap_store *store, unsigned i,
-                         const struct store_wanted *block, struct snap_wanted *out, size_t room)
+static size_t take_block(const struct snap_store *store, unsigned i, struct store_wanted *block,
+                         struct snap_wanted *out, size_t room)
 {
     if (block->magic != STORE_WANTED_MAGIC || block->used > STORE_WANTED_ENTRIES ||
-        !store_sum_equal(sum_of(store, i, block), block->sum)) {
+        !store_file_open_wanted(&store->file, i, block)) {
         return 0;
     }
     size_t count = 0;

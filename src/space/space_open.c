@@ -37,6 +37,9 @@ void phantom_space_options_init(struct phantom_space_options *options)
 
 static int check_options(struct phantom_space_options *o, struct phantom_diag *diag)
 {
+    if (o->key == NULL && o->key_size != 0) {
+        return ph_fail(diag, PHANTOM_EINVALID, "options: a key without bytes");
+    }
     if (o->heap_size == 0) {
         o->heap_size = HEAP_MOST;
     }
@@ -343,9 +346,10 @@ static int resume(struct phantom_space *space, struct phantom_diag *diag)
 
 static int open_existing(struct phantom_space *space, struct phantom_diag *diag)
 {
+    const struct snap_key key = {space->options.key, space->options.key_size};
     int rc = hal_file_open(space->path, file_flags(space), &space->io, diag);
     for (int waited = 0; rc == 0; waited += BUSY_POLL_MS) {
-        rc = snap_store_open(space->io, 0, &space->store, &space->recovery, diag);
+        rc = snap_store_open_keyed(space->io, &key, 0, &space->store, &space->recovery, diag);
         if (rc != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
             break;
         }
@@ -371,8 +375,10 @@ static void random_uuid(uint8_t uuid[16])
 static int create_store(struct phantom_space *space, const char *birth_path,
                         struct phantom_diag *diag)
 {
+    const struct snap_key key = {space->options.key, space->options.key_size};
     struct snap_store_params params = {.heap_size = space->options.heap_size,
-                                       .retain_bytes = space->options.retain_bytes};
+                                       .retain_bytes = space->options.retain_bytes,
+                                       .key = key};
     random_uuid(params.uuid);
     int rc = PHANTOM_EADDRESS;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && rc == PHANTOM_EADDRESS; attempt++) {
@@ -386,7 +392,7 @@ static int create_store(struct phantom_space *space, const char *birth_path,
         rc = snap_store_create(space->io, &params, diag);
     }
     if (rc == 0) {
-        rc = snap_store_open(space->io, 0, &space->store, &space->recovery, diag);
+        rc = snap_store_open_keyed(space->io, &key, 0, &space->store, &space->recovery, diag);
     }
     return rc == 0 ? set_retention(space, diag) : rc;
 }
@@ -502,6 +508,7 @@ int phantom_space_open(const char *path, const struct phantom_space_options *opt
      * made the call fail. */
     struct phantom_diag cause = PHANTOM_DIAG_INIT;
     int rc = bring_up(space, options, &cause);
+    space->options.key = NULL;
     if (rc != 0) {
         free_space(space);
         return ph_fail(diag, rc, "%s", cause.text);

@@ -166,7 +166,8 @@ static bool check_read_only(struct crash_explorer *explorer, uint64_t *opened)
     struct snap_store *store = NULL;
     struct snap_recovery recovery = {0};
     uint64_t before = io_scratch_writes(explorer->disk);
-    int rc = snap_store_open(explorer->io, SNAP_OPEN_READ_ONLY, &store, &recovery, &diag);
+    int rc = snap_store_open_keyed(explorer->io, crash_key, SNAP_OPEN_READ_ONLY, &store, &recovery,
+                                   &diag);
     if (rc < 0) {
         *opened = CRASH_UNBORN;
         if (!explorer->expect.unborn) {

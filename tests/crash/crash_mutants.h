@@ -41,6 +41,8 @@ int crash_mutants_run(const struct crash_budget *budget, const char *name);
 /** A detector: false with a sentence in `why` when it saw a defect. */
 typedef bool (*crash_detector)(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_errors_detect(const struct crash_budget *budget, char *why, size_t why_size);
+/** Some of the faults of crash_errors_detect(), each once, on one store. */
+bool crash_errors_detect_few(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_foreign_detect(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_late_detect(const struct crash_budget *budget, char *why, size_t why_size);
 bool crash_history_detect(const struct crash_budget *budget, char *why, size_t why_size);

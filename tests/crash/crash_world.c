@@ -17,6 +17,9 @@
 
 enum { WORDS = SNAP_PAGE_SIZE / 8, FIRST_HEAP_PAGES = 64 };
 
+const struct snap_key *crash_key;
+const struct snap_key crash_test_key = {"the key of the stores of a test!", SNAP_KEY_SIZE};
+
 void crash_keep_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -174,6 +177,9 @@ int crash_session_create(struct crash_session *session, uint64_t retain_bytes, s
     for (size_t i = 0; i < sizeof(params.uuid); i++) {
         params.uuid[i] = (uint8_t)ph_rng_next(rng);
     }
+    if (crash_key != NULL) {
+        params.key = *crash_key;
+    }
     int rc = snap_store_create(session->io, &params, &diag);
     if (rc < 0) {
         return failed(session, "create", rc, &diag);
@@ -187,7 +193,8 @@ int crash_session_open(struct crash_session *session)
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     session->store = NULL;
     session->recovery = (struct snap_recovery){0};
-    int rc = snap_store_open(session->io, 0, &session->store, &session->recovery, &diag);
+    int rc = snap_store_open_keyed(session->io, crash_key, 0, &session->store, &session->recovery,
+                                   &diag);
     if (rc < 0) {
         session->store = NULL;
         return failed(session, "open", rc, &diag);

@@ -28,6 +28,12 @@ struct crash_oracle {
     size_t capacity;
 };
 
+/** The key of every store that is made or opened here; NULL: they are not encrypted. Set once,
+ * before the first. */
+extern const struct snap_key *crash_key;
+/** A key for tests. */
+extern const struct snap_key crash_test_key;
+
 /** Every state opens a store: keep its buffers instead of asking the kernel for them each time. */
 void crash_keep_memory(void);
 

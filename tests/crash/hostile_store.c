@@ -563,7 +563,8 @@ static bool salvage(struct campaign *c, struct snap_io *io, bool whole)
     struct snap_salvage_report report;
     struct snap_store *store = NULL;
     bool good = true;
-    int error = snap_store_salvage(io, below(c, 2) == 0, target, NULL, NULL, NULL, &report, &diag);
+    int error =
+        snap_store_salvage(io, NULL, below(c, 2) == 0, target, NULL, NULL, NULL, &report, &diag);
     if (error != 0) {
         good = (!whole && diag.text[0] != 0) ||
                wrong(c, "salvage: %s (%s)", phantom_err_name(error), diag.text);

@@ -268,7 +268,7 @@ static void salvage(struct snap_io *io, bool partial)
     uint64_t sum = 0;
     struct snap_io *made = snap_io_memory_create(2 * LIMIT);
     PH_CHECK(made != NULL);
-    if (snap_store_salvage(io, partial, made, note_lost, &sum, NULL, &report, &diag) == 0) {
+    if (snap_store_salvage(io, NULL, partial, made, note_lost, &sum, NULL, &report, &diag) == 0) {
         PH_CHECK(partial || report.pages_lost == 0);
         check_made(made, report.generation);
     }

@@ -222,10 +222,14 @@ static inline struct trick_io *trick_create(uint64_t limit)
     return t;
 }
 
+/* The key with which stores are made and opened; NULL: they are not encrypted. */
+static const struct snap_key *fixture_key;
+
 static inline void fixture_open(struct fixture *f)
 {
     f->diag = (struct phantom_diag)PHANTOM_DIAG_INIT;
-    int error = snap_store_open(&f->io->io, 0, &f->store, &f->recovery, &f->diag);
+    int error =
+        snap_store_open_keyed(&f->io->io, fixture_key, 0, &f->store, &f->recovery, &f->diag);
     if (error != 0) {
         print_error("%s: %s\n", phantom_err_name(error), f->diag.text);
     }
@@ -257,6 +261,9 @@ static inline struct fixture *fixture_new(uint64_t limit, uint32_t pages)
     f->tick = INT64_C(10000000);
     assert_non_null(f->now);
     struct snap_store_params params = fixture_params();
+    if (fixture_key != NULL) {
+        params.key = *fixture_key;
+    }
     assert_int_equal(snap_store_create(&f->io->io, &params, &f->diag), 0);
     if (fixture_plain) {
         fixture_make_plain(f->io->base);
@@ -404,7 +411,8 @@ static inline int fixture_refused(struct fixture *f, unsigned flags)
 {
     struct snap_store *store = NULL;
     f->diag.text[0] = '\0';
-    int error = snap_store_open(&f->io->io, flags, &store, &f->recovery, &f->diag);
+    int error =
+        snap_store_open_keyed(&f->io->io, fixture_key, flags, &store, &f->recovery, &f->diag);
     if (error == 0) {
         struct snap_txn *txn = NULL;
         error = snap_store_account(store, UINT64_MAX, &f->diag);

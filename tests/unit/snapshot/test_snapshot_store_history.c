@@ -498,7 +498,8 @@ static void salvage_finds_generations_of_the_catalog(void **state)
     assert_true(young != NULL && ruined != 0);
     struct snap_io *target = snap_io_memory_create(LIMIT);
     struct snap_salvage_report report;
-    int error = snap_store_salvage(&f->io->io, false, target, NULL, NULL, NULL, &report, &f->diag);
+    int error =
+        snap_store_salvage(&f->io->io, NULL, false, target, NULL, NULL, NULL, &report, &f->diag);
     if (error != 0) {
         fail_msg("%s", f->diag.text);
     }

@@ -695,7 +695,8 @@ static int salvage(struct snap_io *io, bool partial, struct snap_io *target,
     assert_non_null(before);
     memcpy(before, bytes, size);
     *losses = (struct losses){0};
-    int error = snap_store_salvage(io, partial, target, note_lost, losses, NULL, report, &diag);
+    int error =
+        snap_store_salvage(io, NULL, partial, target, note_lost, losses, NULL, report, &diag);
     bytes = snap_io_memory_bytes(io, &after);
     assert_int_equal(size, after);
     assert_memory_equal(before, bytes, size); /* the source is only read */
