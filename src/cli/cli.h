@@ -54,6 +54,16 @@ void cli_help(const struct cli_command *command);
  */
 int cli_end(int code, int argc, char **argv);
 
+/**
+ * The key of the store, from the file that --key-file names: 32 bytes, or 64 hexadecimal digits and
+ * perhaps the end of a line. Others must not be able to read the file. CLI_OK, or the code to end
+ * with after a message. The key is kept until cli_end() wipes it.
+ */
+int cli_take_key_file(const struct cli_command *command, const char *path);
+/** NULL: none was given. */
+const struct phantom_key *cli_key(void);
+void cli_forget_key(void);
+
 /** What commands may be given besides operands; each knows some. */
 enum cli_option {
     CLI_JSON = 1,
@@ -66,7 +76,8 @@ enum cli_option {
     CLI_GOOD_BAD = 256,
     CLI_PROMETHEUS = 512,
     CLI_OBJECTS = 1024,
-    CLI_LIST = 2048
+    CLI_LIST = 2048,
+    CLI_KEY_FILE = 4096 /* every command that takes a store knows it */
 };
 struct cli_arguments {
     unsigned given; /* enum cli_option */

@@ -112,6 +112,7 @@ static const struct option all_options[] = {{"json", no_argument, NULL, CLI_JSON
                                             {"prometheus", no_argument, NULL, CLI_PROMETHEUS},
                                             {"objects", no_argument, NULL, CLI_OBJECTS},
                                             {"list", no_argument, NULL, CLI_LIST},
+                                            {"key-file", required_argument, NULL, CLI_KEY_FILE},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
 enum { OPTION_COUNT = sizeof(all_options) / sizeof(all_options[0]) };
@@ -122,7 +123,7 @@ static void choose_options(unsigned known, struct option out[OPTION_COUNT])
     unsigned count = 0;
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         if (all_options[i].name == NULL || all_options[i].val == 'h' ||
-            (known & (unsigned)all_options[i].val) != 0) {
+            ((known | CLI_KEY_FILE) & (unsigned)all_options[i].val) != 0) {
             out[count++] = all_options[i];
         }
     }
@@ -144,6 +145,13 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, unsigned
             out->done = true;
             return cli_finish_output();
         case '?': return cli_bad_option(command, argv);
+        case CLI_KEY_FILE: {
+            int result = cli_take_key_file(command, optarg);
+            if (result != CLI_OK) {
+                return result;
+            }
+            continue; /* what is given says what the command is to do */
+        }
         case CLI_GENERATION: out->generation = optarg; break;
         case CLI_GOOD_BAD:
             if (strcmp(options[which].name, "good") == 0) {
@@ -170,7 +178,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, unsigned
 int cli_open_store(const char *path, struct phantom_store **out)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    int error = phantom_store_open(path, out, NULL, &diag);
+    int error = phantom_store_open_keyed(path, cli_key(), out, NULL, &diag);
     return error == 0 ? CLI_OK : cli_fail(error, &diag);
 }
 

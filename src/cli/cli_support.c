@@ -30,6 +30,7 @@ int cli_exit_code(int error)
     case PHANTOM_EQUOTA:
     case PHANTOM_EHEAPFULL: return CLI_PROGRAM_FAILED;
     case PHANTOM_EINVALID:
+    case PHANTOM_EKEY:
     case -EEXIST:
     case PHANTOM_ENOTFOUND: return CLI_USAGE;
     case PHANTOM_EBUSY: return CLI_BUSY;
@@ -91,15 +92,21 @@ int cli_bad_option(const struct cli_command *command, char **argv)
 
 void cli_help(const struct cli_command *command)
 {
-    printf("usage: phantom %s %s\n%s\n\n%s\nSee phantom(1).\n", command->name, command->usage,
-           command->summary, command->options);
+    bool takes_store = strstr(command->usage, "STORE") != NULL;
+    printf("usage: phantom %s %s\n%s\n\n%s%s\nSee phantom(1).\n", command->name, command->usage,
+           command->summary, command->options,
+           takes_store
+               ? "  --key-file FILE   key of an encrypted store: 32 bytes or 64 hex digits\n"
+               : "");
 }
 
 int cli_parse_store_arguments(const struct cli_command *command, int argc, char **argv,
                               struct cli_store_arguments *out, bool *done)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"key-file", required_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     *out = (struct cli_store_arguments){0};
     *done = false;
     optind = 1;
@@ -108,6 +115,13 @@ int cli_parse_store_arguments(const struct cli_command *command, int argc, char 
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 'j': out->json = true; break;
+        case 'k': {
+            int result = cli_take_key_file(command, optarg);
+            if (result != CLI_OK) {
+                return result;
+            }
+            break;
+        }
         case 'h':
             cli_help(command);
             *done = true;
@@ -273,6 +287,7 @@ static bool wants_json(int argc, char **argv)
 
 int cli_end(int code, int argc, char **argv)
 {
+    cli_forget_key();
     cli_die_if_stopped();
     if (code != CLI_OK && !said.document && wants_json(argc, argv)) {
         json_t *message = cli_path_json(said.message);

@@ -38,7 +38,8 @@ static int run(int argc, char **argv)
     struct cli_progress progress;
     cli_catch_signals();
     cli_progress_init(&progress, "compact", (arguments.given & CLI_PROGRESS) != 0);
-    int error = phantom_store_compact(arguments.operand[0], &progress.progress, &outcome, &diag);
+    int error = phantom_store_compact_keyed(arguments.operand[0], cli_key(), &progress.progress,
+                                            &outcome, &diag);
     cli_progress_end(&progress);
     return error != 0 ? cli_fail(error, &diag) : print_outcome(&arguments, &outcome);
 }

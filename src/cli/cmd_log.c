@@ -67,7 +67,7 @@ static int run(int argc, char **argv)
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_store *store;
-    int error = phantom_store_open(arguments.path, &store, NULL, &diag);
+    int error = phantom_store_open_keyed(arguments.path, cli_key(), &store, NULL, &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
     }

@@ -46,7 +46,8 @@ static int run(int argc, char **argv)
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_rollback outcome = {0};
-    int error = phantom_store_rollback(arguments.operand[0], generation, &outcome, &diag);
+    int error =
+        phantom_store_rollback_keyed(arguments.operand[0], cli_key(), generation, &outcome, &diag);
     return error != 0 ? cli_fail(error, &diag) : print_outcome(&arguments, generation, &outcome);
 }
 

@@ -153,6 +153,7 @@ enum {
     OPT_WORKERS,
     OPT_NO_URING,
     OPT_EAGER,
+    OPT_KEY_FILE,
     OPT_CHECK
 };
 
@@ -167,6 +168,7 @@ static const struct option run_options[] = {
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"no-io-uring", no_argument, NULL, OPT_NO_URING},
     {"eager", no_argument, NULL, OPT_EAGER},
+    {"key-file", required_argument, NULL, OPT_KEY_FILE},
     {"check", no_argument, NULL, OPT_CHECK},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -194,6 +196,7 @@ static int take_option(struct run_state *state, int option, size_t *classes, siz
     case OPT_STRATEGY: options->strategy = optarg; break;
     case OPT_NO_URING: options->without_io_uring = true; break;
     case OPT_EAGER: options->eager = true; break;
+    case OPT_KEY_FILE: result = cli_take_key_file(&cli_command_run, optarg); break;
     case OPT_CHECK: options->check_snapshots = true; break;
     case 'v': state->verbose = true; break;
     case OPT_INTERVAL:
@@ -370,6 +373,10 @@ static int run(int argc, char **argv)
     bool done = false;
     result = parse(&state, argc, argv, &done);
     state.options.existing_only = state.options.boot_class == NULL && state.class_paths[0] == NULL;
+    if (cli_key() != NULL) {
+        state.options.key = cli_key()->bytes;
+        state.options.key_size = cli_key()->size;
+    }
     if (result == CLI_OK && !done) {
         result = open_and_run(&state);
     }

@@ -68,8 +68,9 @@ static int run(int argc, char **argv)
     json_t *lost = json_array();
     cli_catch_signals();
     cli_progress_init(&progress, "salvage", (arguments.given & CLI_PROGRESS) != 0);
-    int error = phantom_store_salvage(arguments.operand[0], arguments.operand[1], flags,
-                                      collect_lost, lost, &progress.progress, &report, &diag);
+    int error =
+        phantom_store_salvage_keyed(arguments.operand[0], cli_key(), arguments.operand[1], flags,
+                                    collect_lost, lost, &progress.progress, &report, &diag);
     cli_progress_end(&progress);
     result = error != 0 ? cli_fail(error, &diag) : print_outcome(&arguments, &report, lost);
     json_decref(lost);

@@ -41,7 +41,7 @@ static int run_tag(int argc, char **argv)
         return result;
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    int error = phantom_store_tag(path, generation, name, &diag);
+    int error = phantom_store_tag_keyed(path, cli_key(), generation, name, &diag);
     return error != 0 ? cli_fail(error, &diag) : print_tag(&arguments, name, generation);
 }
 
@@ -53,7 +53,8 @@ static int run_untag(int argc, char **argv)
         return result;
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    int error = phantom_store_untag(arguments.operand[0], arguments.operand[1], &diag);
+    int error =
+        phantom_store_untag_keyed(arguments.operand[0], cli_key(), arguments.operand[1], &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
     }

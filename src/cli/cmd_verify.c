@@ -107,7 +107,7 @@ static int run(int argc, char **argv)
     struct phantom_recovery recovery;
     struct phantom_store *store;
     cli_catch_signals();
-    int error = phantom_store_open(path, &store, &recovery, &diag);
+    int error = phantom_store_open_keyed(path, cli_key(), &store, &recovery, &diag);
     if (error != 0) {
         return cli_fail(error, &diag);
     }
