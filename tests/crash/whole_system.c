@@ -41,7 +41,8 @@ typedef unsigned long long ull;
 
 enum { PAGE = SNAP_PAGE_SIZE, COPIES = 5, MUTATORS = 3, OWN_SHARE = 4, HANG_S = 300 };
 
-static const uint64_t BASE = UINT64_C(0x600000000000);
+/* Free with and without the address and thread sanitizers. */
+static const uint64_t BASE = UINT64_C(0x7e8000000000);
 
 enum barrier { BARRIER_NONE, BARRIER_MARKS, BARRIER_EPOCH };
 
