@@ -63,6 +63,7 @@ static inline void reseal_run(struct reseal *r, const struct store_record *recor
     if (image == NULL || ref->blocks > room || head->older > STORE_CHAIN_RUNS) {
         return;
     }
+    const struct store_delta_ref was = *ref; /* it may lie in what is written below */
     head->root_sum = record->root_sum;
     struct store_delta_entry *entry =
         (struct store_delta_entry *)(image + store_delta_offset(head->older));
@@ -73,7 +74,7 @@ static inline void reseal_run(struct reseal *r, const struct store_record *recor
             entry[i].sum = store_sum_block(r->uuid, STORE_SUM_PAGE, entry[i].page, page);
         }
     }
-    ref->sum = store_sum_blocks(r->uuid, STORE_SUM_DELTA, ref->generation, image, ref->blocks);
+    ref->sum = store_sum_blocks(r->uuid, STORE_SUM_DELTA, was.generation, image, was.blocks);
 }
 
 static inline void reseal_chain(struct reseal *r, struct store_record *record)
