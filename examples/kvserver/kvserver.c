@@ -459,7 +459,7 @@ int main(int argc, char **argv)
 {
     static struct server server;
     long port = 0, heap_mib = 1024;
-    if (argc < 2 || argc % 2 != 0) {
+    if (argc < 2 || argc % 2 != 0 || argv[1][0] == '-') {
         return usage();
     }
     for (int i = 2; i < argc; i += 2) {

@@ -139,7 +139,8 @@ def case_commands(program, folder, _options):
 
 def case_bad_input(program, folder, _options):
     for arguments in ([], ["x.phantom", "--port"], ["x.phantom", "--port", "-1"],
-                      ["x.phantom", "--heap-mib", "1"], ["x.phantom", "--what", "1"]):
+                      ["x.phantom", "--heap-mib", "1"], ["x.phantom", "--what", "1"],
+                      ["--help"]):
         done = subprocess.run([program, *arguments], capture_output=True, text=True, cwd=folder)
         check(done.returncode == 2 and "usage" in done.stderr, f"{arguments}: {done}")
     done = subprocess.run([program, folder], capture_output=True, text=True)
