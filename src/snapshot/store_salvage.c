@@ -184,7 +184,7 @@ static int lose(void *context, uint64_t first, uint64_t count, const char *why)
     if (s->run_count == 0 || s->run_first + s->run_count != first) {
         report_run(s);
         s->run_first = first;
-        snprintf(s->run_why, sizeof s->run_why, "%s", why);
+        snprintf(s->run_why, sizeof s->run_why, "%.*s", (int)sizeof s->run_why - 1, why);
     }
     s->run_count += count;
     s->report->pages_lost += count;

@@ -5,6 +5,8 @@
  * Completions are held back in a list of our own, so that their order is ours to choose: every
  * request that the io below completed is in `ready`, newest first, until reap() hands it out.
  * True between calls: in_flight = requests accepted and not yet handed out.
+ * Lock: a leaf around the fault and its counts, which a test sets while a thread of the library may
+ * be using the disk; all else belongs to whoever uses the disk.
  */
 #include "io_faulty.h"
 
@@ -12,12 +14,15 @@
 #include "ph_check.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 struct io_faulty {
     struct io_forward forward;
-    struct io_fault fault;
+    pthread_mutex_t lock;  /* fault, seen, fired */
+    struct io_fault fault; /* as set */
     uint64_t seen, fired;
+    struct io_fault struck; /* the fault that the last operation met, for its user */
     enum io_order order;
     unsigned depth;
     unsigned in_flight, below; /* below: of those, still in the io below */
@@ -34,17 +39,18 @@ static struct io_faulty *faulty_of(struct snap_io *io)
 /** Does this operation fail? */
 static bool strikes(struct io_faulty *faulty, enum io_op op)
 {
-    const struct io_fault *fault = &faulty->fault;
-    if ((fault->ops & (unsigned)op) == 0) {
-        return false;
+    pthread_mutex_lock(&faulty->lock);
+    faulty->struck = faulty->fault;
+    const struct io_fault *fault = &faulty->struck;
+    bool strike = false;
+    if ((fault->ops & (unsigned)op) != 0) {
+        faulty->seen++;
+        strike = fault->at != 0 &&
+                 (faulty->seen == fault->at || (faulty->seen > fault->at && fault->sticky));
+        faulty->fired += strike;
     }
-    faulty->seen++;
-    if (fault->at == 0 || faulty->seen < fault->at ||
-        (faulty->seen > fault->at && !fault->sticky)) {
-        return false;
-    }
-    faulty->fired++;
-    return true;
+    pthread_mutex_unlock(&faulty->lock);
+    return strike;
 }
 
 /** What a failed or short write leaves: its first half, in whole blocks. */
@@ -66,8 +72,8 @@ static int op_read(struct snap_io *io, uint64_t offset, void *buffer, uint32_t l
 {
     struct io_faulty *faulty = faulty_of(io);
     bool strike = strikes(faulty, IO_OP_READ);
-    if (strike && faulty->fault.kind != IO_FAULT_FLIP) {
-        return -faulty->fault.error;
+    if (strike && faulty->struck.kind != IO_FAULT_FLIP) {
+        return -faulty->struck.error;
     }
     int rc = faulty->forward.inner->ops->read(faulty->forward.inner, offset, buffer, length);
     if (strike && rc == 0) {
@@ -85,7 +91,7 @@ static void hold(struct io_faulty *faulty, struct snap_io_request *request)
 /** The fault as the result of a submitted transfer. */
 static void complete_with_fault(struct io_faulty *faulty, struct snap_io_request *request)
 {
-    bool flip = faulty->fault.kind == IO_FAULT_FLIP;
+    bool flip = faulty->struck.kind == IO_FAULT_FLIP;
     uint32_t done = flip ? request->length : half(request->length);
     if (request->direction == SNAP_IO_WRITE) {
         write_half(faulty, request->offset, request->buffer, request->length);
@@ -96,10 +102,10 @@ static void complete_with_fault(struct io_faulty *faulty, struct snap_io_request
     if (flip && done > 0) {
         ((uint8_t *)request->buffer)[done / 3] ^= 4;
         request->result = (int32_t)done;
-    } else if (faulty->fault.kind == IO_FAULT_SHORT) {
+    } else if (faulty->struck.kind == IO_FAULT_SHORT) {
         request->result = (int32_t)done;
     } else {
-        request->result = -faulty->fault.error;
+        request->result = -faulty->struck.error;
     }
     faulty->in_flight++;
     hold(faulty, request);
@@ -112,11 +118,11 @@ static int op_submit(struct snap_io *io, struct snap_io_request *request)
         return -EAGAIN;
     }
     if (strikes(faulty, IO_OP_SUBMIT)) {
-        return -faulty->fault.error;
+        return -faulty->struck.error;
     }
     enum io_op op = request->direction == SNAP_IO_WRITE ? IO_OP_WRITE : IO_OP_READ;
     bool may_flip = request->direction == SNAP_IO_READ;
-    if (strikes(faulty, op) && (may_flip || faulty->fault.kind != IO_FAULT_FLIP)) {
+    if (strikes(faulty, op) && (may_flip || faulty->struck.kind != IO_FAULT_FLIP)) {
         complete_with_fault(faulty, request);
         return 0;
     }
@@ -185,7 +191,7 @@ static int op_flush(struct snap_io *io)
 {
     struct io_faulty *faulty = faulty_of(io);
     if (strikes(faulty, IO_OP_FLUSH)) {
-        return -faulty->fault.error;
+        return -faulty->struck.error;
     }
     return faulty->forward.inner->ops->flush(faulty->forward.inner);
 }
@@ -193,9 +199,9 @@ static int op_flush(struct snap_io *io)
 static int op_write(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length)
 {
     struct io_faulty *faulty = faulty_of(io);
-    if (strikes(faulty, IO_OP_WRITE) && faulty->fault.kind != IO_FAULT_FLIP) {
+    if (strikes(faulty, IO_OP_WRITE) && faulty->struck.kind != IO_FAULT_FLIP) {
         write_half(faulty, offset, buffer, length);
-        return -faulty->fault.error;
+        return -faulty->struck.error;
     }
     return faulty->forward.inner->ops->write(faulty->forward.inner, offset, buffer, length);
 }
@@ -204,7 +210,7 @@ static int op_allocate(struct snap_io *io, uint64_t bytes)
 {
     struct io_faulty *faulty = faulty_of(io);
     if (strikes(faulty, IO_OP_ALLOCATE)) {
-        return -faulty->fault.error;
+        return -faulty->struck.error;
     }
     return faulty->forward.inner->ops->allocate(faulty->forward.inner, bytes);
 }
@@ -213,6 +219,10 @@ struct snap_io *io_faulty_create(struct snap_io *inner)
 {
     struct io_faulty *faulty = calloc(1, sizeof(*faulty));
     if (faulty == NULL) {
+        return NULL;
+    }
+    if (pthread_mutex_init(&faulty->lock, NULL) != 0) {
+        free(faulty);
         return NULL;
     }
     io_forward_init(&faulty->forward, "faulty", inner);
@@ -228,14 +238,19 @@ struct snap_io *io_faulty_create(struct snap_io *inner)
 
 void io_faulty_destroy(struct snap_io *io)
 {
+    if (io != NULL) {
+        pthread_mutex_destroy(&faulty_of(io)->lock);
+    }
     free(io);
 }
 
 void io_faulty_set(struct snap_io *io, const struct io_fault *fault)
 {
     struct io_faulty *faulty = faulty_of(io);
+    pthread_mutex_lock(&faulty->lock);
     faulty->fault = *fault;
     faulty->seen = faulty->fired = 0;
+    pthread_mutex_unlock(&faulty->lock);
 }
 
 void io_faulty_set_order(struct snap_io *io, enum io_order order)
@@ -248,12 +263,22 @@ void io_faulty_set_depth(struct snap_io *io, unsigned depth)
     faulty_of(io)->depth = depth;
 }
 
+static uint64_t count_of(struct io_faulty *faulty, const uint64_t *count)
+{
+    pthread_mutex_lock(&faulty->lock);
+    uint64_t value = *count;
+    pthread_mutex_unlock(&faulty->lock);
+    return value;
+}
+
 uint64_t io_faulty_seen(const struct snap_io *io)
 {
-    return ((const struct io_faulty *)io)->seen;
+    struct io_faulty *faulty = (struct io_faulty *)(uintptr_t)io;
+    return count_of(faulty, &faulty->seen);
 }
 
 uint64_t io_faulty_fired(const struct snap_io *io)
 {
-    return ((const struct io_faulty *)io)->fired;
+    struct io_faulty *faulty = (struct io_faulty *)(uintptr_t)io;
+    return count_of(faulty, &faulty->fired);
 }
