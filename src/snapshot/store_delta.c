@@ -130,12 +130,6 @@ static int load_newest(const struct store_file *file, const struct store_map *ma
     return 0;
 }
 
-int store_chain_refs(const struct store_file *file, const struct store_map *map,
-                     struct store_chain *chain, struct phantom_diag *diag)
-{
-    return load_newest(file, map, chain, diag);
-}
-
 int store_chain_load(const struct store_file *file, const struct store_map *map,
                      struct store_chain *chain, struct phantom_diag *diag)
 {

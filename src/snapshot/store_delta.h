@@ -50,9 +50,6 @@ int store_delta_check(const struct store_file *file, const struct store_map *map
 int store_chain_load(const struct store_file *file, const struct store_map *map,
                      struct store_chain *chain, struct phantom_diag *diag);
 void store_chain_finish(struct store_chain *chain);
-/** Only which runs there are: reads no more than the newest. */
-int store_chain_refs(const struct store_file *file, const struct store_map *map,
-                     struct store_chain *chain, struct phantom_diag *diag);
 
 /** What the newest runs, those from `first` on, say together. 0 or -ENOMEM. */
 int store_overlay_make(const struct store_chain *chain, unsigned first,
