@@ -38,6 +38,13 @@ static void commit_many(struct fixture *f, uint32_t first, uint32_t count)
     }
 }
 
+/* By fields: the bytes between them may differ in two copies of one generation. */
+static void assert_same_generation(const struct snap_generation *a, const struct snap_generation *b)
+{
+    assert_memory_equal(a, b, offsetof(struct snap_generation, sealed));
+    assert_int_equal(a->sealed, b->sealed);
+}
+
 static void reopen_and_check(struct fixture *f)
 {
     struct snap_generation *before, *after;
@@ -45,7 +52,7 @@ static void reopen_and_check(struct fixture *f)
     fixture_reopen(f);
     assert_int_equal(retained(f, &after), count);
     for (size_t i = 0; i + 1 < count; i++) {
-        assert_memory_equal(&before[i], &after[i], sizeof *before);
+        assert_same_generation(&before[i], &after[i]);
     }
     free(before);
     free(after);
