@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 SOURCE = re.compile(r"\.(c|h|py|sh|def|ph)$|^dev$|(^|/)meson\.build$|meson_options\.txt$|(^|/)run$")
-OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types)[\w/]+|fcntl|unistd|poll|'
+OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types|cdefs)[\w/]+|fcntl|unistd|poll|'
                         r'signal|pthread|sched|linux/[\w/]+)(\.h)?>', re.M)
 OS_ROOMS = ("src/hal_posix/", "src/cli/", "tests/", "bench/", "examples/")
 # The snapshot room's own leaf lock and clock, the compiler's output file: see ARCHITECTURE.md.
