@@ -17,7 +17,7 @@ import sys
 SOURCE = re.compile(r"\.(c|h|py|sh|def|ph)$|^dev$|(^|/)meson\.build$|meson_options\.txt$|(^|/)run$")
 OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types|cdefs)[\w/]+|fcntl|unistd|poll|'
                         r'signal|pthread|sched|linux/[\w/]+)(\.h)?>', re.M)
-OS_ROOMS = ("src/hal_posix/", "src/cli/", "tests/", "bench/", "examples/")
+OS_ROOMS = ("src/hal_posix/", "src/port_hal/", "src/cli/", "tests/", "bench/", "examples/")
 # The snapshot room's own leaf lock and clock, the compiler's output file: see ARCHITECTURE.md.
 OS_EXCEPTIONS = {"src/snapshot/snapshot_internal.h", "src/base/ph_probe.h", "src/compiler/phc_main.c"}
 REPEATED = {"meson.build", "README.md", "run", "fuzz_corpus_main.c"}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hal_sync.c - mutex, condition and counting semaphore of <hal.h>.
+ * hal_sync.c - mutex and condition of <hal.h>. (Semaphores: hal_sem.c.)
  *
  * A handle is one pointer to an object made by init from volatile memory; destroy sets it to NULL.
  * Using a handle wrongly (unlocking what another thread holds, locking twice) is a broken
@@ -25,7 +25,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -39,11 +38,6 @@ struct hal_mutex_impl {
 
 struct hal_cond_impl {
     _Atomic uint32_t sequence; /* the futex word; changes with every signal */
-    const char *name;
-};
-
-struct hal_sem_impl {
-    sem_t semaphore;
     const char *name;
 };
 
@@ -181,41 +175,4 @@ errno_t hal_cond_destroy(hal_cond_t *c)
     ph_free(c->impl);
     c->impl = NULL;
     return 0;
-}
-
-/* ---- semaphore ------------------------------------------------------------------------------ */
-
-int hal_sem_init(hal_sem_t *s, const char *name)
-{
-    s->impl = ph_zalloc(1, sizeof(*s->impl));
-    if (s->impl == NULL) {
-        return ENOMEM;
-    }
-    s->impl->name = name;
-    int rc = sem_init(&s->impl->semaphore, 0, 0);
-    PH_CHECK(rc == 0); /* fails only for a start value or sharing that we do not ask for */
-    return 0;
-}
-
-int hal_sem_acquire(hal_sem_t *s)
-{
-    while (sem_wait(&s->impl->semaphore) != 0) {
-        PH_CHECK(errno == EINTR);
-    }
-    return 0;
-}
-
-void hal_sem_release(hal_sem_t *s)
-{
-    int rc = sem_post(&s->impl->semaphore);
-    PH_CHECK(rc == 0); /* two thousand million releases without an acquire */
-}
-
-void hal_sem_destroy(hal_sem_t *s)
-{
-    if (s->impl != NULL) {
-        (void)sem_destroy(&s->impl->semaphore);
-        ph_free(s->impl);
-        s->impl = NULL;
-    }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hal_threads.c - threads of <hal.h>, on pthreads, and small system calls of this room.
+ * hal_threads.c - how each thread of ours is created, and small system calls of this room.
  *
  * Owns nothing after start: a started thread is detached and owns itself. No locks.
  * Always true: our threads have every signal blocked that can come from outside the thread, so the
@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,67 +58,6 @@ int hal_thread_create(void *(*run)(void *), void *argument, pthread_t *out)
     }
     (void)pthread_attr_destroy(&attributes);
     return rc;
-}
-
-/* Lives until the starter has read the tid; run and argument are copied by the thread before. */
-struct start {
-    void (*run)(void *argument);
-    void *argument;
-    pid_t tid;
-    sem_t ready;
-};
-
-static void *started(void *argument)
-{
-    struct start *start = argument;
-    void (*run)(void *) = start->run;
-    void *run_argument = start->argument;
-    start->tid = gettid();
-    (void)sem_post(&start->ready); /* start is gone from here on */
-    run(run_argument);
-    return NULL;
-}
-
-tid_t hal_start_thread(void (*thread)(void *arg), void *arg, int flags)
-{
-    (void)flags; /* what kind of thread it is changes nothing on this system */
-    if (thread == NULL) {
-        return -EINVAL;
-    }
-    struct start *start = ph_zalloc(1, sizeof(*start));
-    if (start == NULL) {
-        return -ENOMEM;
-    }
-    start->run = thread;
-    start->argument = arg;
-    if (sem_init(&start->ready, 0, 0) != 0) {
-        ph_free(start);
-        return -ENOMEM;
-    }
-    tid_t tid;
-    int rc = hal_thread_create(started, start, NULL);
-    if (rc == 0) {
-        while (sem_wait(&start->ready) != 0 && errno == EINTR) {
-        }
-        tid = start->tid;
-    } else {
-        tid = -rc;
-    }
-    (void)sem_destroy(&start->ready);
-    ph_free(start);
-    return tid;
-}
-
-errno_t t_current_set_name(const char *name)
-{
-    if (name == NULL) {
-        return EINVAL;
-    }
-    char shortened[16]; /* all that the kernel keeps */
-    size_t length = strnlen(name, sizeof(shortened) - 1);
-    memcpy(shortened, name, length);
-    shortened[length] = '\0';
-    return pthread_setname_np(pthread_self(), shortened);
 }
 
 void hal_close(int fd)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kernel/sem.h - counting semaphores, names of the Genode port.
+ *
+ * Stability: kept. Handles as in kernel/mutex.h. The count starts at 0.
+ */
+#ifndef PHANTOM_PORT_KERNEL_SEM_H
+#define PHANTOM_PORT_KERNEL_SEM_H
+
+struct hal_sem {
+    struct hal_sem_impl *impl; /* NULL before init and after destroy */
+};
+typedef struct hal_sem hal_sem_t;
+
+#define SEM_FLAG_NO_RESCHED    1 /* a hint; nothing to do here */
+#define SEM_FLAG_TIMEOUT       2 /* uSec counts */
+#define SEM_FLAG_INTERRUPTABLE 4 /* a hint: nothing here interrupts a wait */
+#define SEM_FLAG_ZERO          8 /* set the count to 0 first */
+
+/** Make a semaphore with count 0. name is kept by reference, NULL allowed. 0, or ENOMEM. */
+int hal_sem_init(hal_sem_t *s, const char *name);
+
+/** Take one; waits until there is one. @return 0 */
+int hal_sem_acquire(hal_sem_t *s);
+
+/**
+ * Take val at once, all or nothing.
+ *
+ * @param val    1 or more
+ * @param flags  SEM_FLAG_*
+ * @param uSec   with SEM_FLAG_TIMEOUT: longest wait in microseconds of the monotonic clock; 0 or
+ *               less tries once. Otherwise ignored
+ * @return 0, ETIMEDOUT, or EINVAL (val < 1)
+ */
+int hal_sem_acquire_etc(hal_sem_t *s, int val, int flags, long uSec);
+
+/** Give one and wake who can go on. Any thread, a completion thread too; does not block. */
+void hal_sem_release(hal_sem_t *s);
+/** Set the count to 0. */
+void hal_sem_zero(hal_sem_t *s);
+/** 0, and the count at some instant of the call. */
+int sem_get_count(hal_sem_t *s, int *count);
+/** Free the object and set the handle to NULL. @pre nobody waits or releases */
+void hal_sem_destroy(hal_sem_t *s);
+
+#endif /* PHANTOM_PORT_KERNEL_SEM_H */

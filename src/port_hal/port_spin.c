@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_spin.c - spin locks and atomic counters of the port. Owns nothing.
+ *
+ * A lock is one int: 0 free, 1 held. Taking it is an exchange with acquire order, giving it back a
+ * release; a waiter only reads until it looks free, so it does not steal the cache line from the
+ * holder, and yields its CPU after a while.
+ */
+#include "port_internal.h"
+
+#include <kernel/atomic.h>
+#include <sched.h>
+#include <spinlock.h>
+
+enum { SPINS_BEFORE_YIELD = 64 };
+
+void hal_spin_init(hal_spinlock_t *sl)
+{
+    *sl = (hal_spinlock_t)HAL_SPIN_INIT;
+}
+
+void hal_spin_lock(hal_spinlock_t *sl)
+{
+    int spins = 0;
+    while (__atomic_exchange_n(&sl->lock, 1, __ATOMIC_ACQUIRE) != 0) {
+        while (__atomic_load_n(&sl->lock, __ATOMIC_RELAXED) != 0) {
+            if (++spins < SPINS_BEFORE_YIELD) {
+                __builtin_ia32_pause();
+            } else {
+                (void)sched_yield();
+            }
+        }
+    }
+}
+
+void hal_spin_unlock(hal_spinlock_t *sl)
+{
+    int before = __atomic_exchange_n(&sl->lock, 0, __ATOMIC_RELEASE);
+    PH_CHECK(before == 1); /* nobody held it */
+}
+
+int atomic_add(volatile int *val, int incr)
+{
+    return __atomic_add_fetch(val, incr, __ATOMIC_SEQ_CST);
+}
+
+int atomic_or(volatile int *val, int bits)
+{
+    return __atomic_or_fetch(val, bits, __ATOMIC_SEQ_CST);
+}
