@@ -9,6 +9,7 @@ static _Atomic int64_t fail_countdown = -1;
 static atomic_bool fail_sticky;
 static atomic_bool has_failed;
 static _Atomic int64_t live_blocks;
+static const struct ph_memory_observer *_Atomic observer;
 
 static bool refuse(void)
 {
@@ -30,10 +31,27 @@ static bool refuse(void)
     return true;
 }
 
+static void tell_made(void *block)
+{
+    const struct ph_memory_observer *told = atomic_load_explicit(&observer, memory_order_acquire);
+    if (told != NULL) {
+        told->made(block);
+    }
+}
+
+static void tell_gone(void *block)
+{
+    const struct ph_memory_observer *told = atomic_load_explicit(&observer, memory_order_acquire);
+    if (told != NULL) {
+        told->gone(block);
+    }
+}
+
 static void *counted(void *block)
 {
     if (block != NULL) {
         atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
+        tell_made(block);
     }
     return block;
 }
@@ -53,7 +71,13 @@ void *ph_realloc(void *old, size_t size)
     if (old == NULL) {
         return ph_alloc(size);
     }
-    return refuse() ? NULL : realloc(old, size);
+    if (refuse()) {
+        return NULL;
+    }
+    tell_gone(old);
+    void *block = realloc(old, size);
+    tell_made(block != NULL ? block : old);
+    return block;
 }
 
 void *ph_alloc_aligned(size_t alignment, size_t size)
@@ -79,6 +103,7 @@ void ph_free(void *block)
 {
     if (block != NULL) {
         atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
+        tell_gone(block);
         free(block);
     }
 }
@@ -93,6 +118,11 @@ void ph_memory_fail_after(int64_t countdown, bool sticky)
 bool ph_memory_has_failed(void)
 {
     return atomic_load(&has_failed);
+}
+
+void ph_memory_observe(const struct ph_memory_observer *told)
+{
+    atomic_store_explicit(&observer, told, memory_order_release);
 }
 
 int64_t ph_memory_live_blocks(void)

@@ -27,4 +27,12 @@ bool ph_memory_has_failed(void);
 /** Blocks allocated and not yet freed. */
 int64_t ph_memory_live_blocks(void);
 
+/** Test hook: told of each block after it was made and before it is freed, in the thread that does
+ *  it. May not allocate through this header. Process-wide, atomic; NULL: nobody. */
+struct ph_memory_observer {
+    void (*made)(void *block);
+    void (*gone)(void *block);
+};
+void ph_memory_observe(const struct ph_memory_observer *observer);
+
 #endif /* PH_MEMORY_H */
