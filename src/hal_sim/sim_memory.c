@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_memory.c - hal_memory_reserve() on a simulated machine: an ordinary mapping at the address
+ * asked for. What was stored into is known exactly and on any kernel: a page that is clean or a
+ * hole is read-only, the first store into it faults, and the handler (trap_signals.h) notes it and
+ * opens the page. (Not taken: comparing with a shadow copy, which reads the whole heap at each scan
+ * and does not see a store of the same bytes.)
+ *
+ * Owns the mapping and one byte for each page. True between calls: a page is writable exactly when
+ * its state is DIRTY, or KEPT on a memory that does not track.
+ */
+#include "sim_internal.h"
+
+#include "ph_check.h"
+#include "trap_signals.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { HOLE, CLEAN, DIRTY };
+
+struct sim_memory {
+    struct snap_memory memory; /* first */
+    struct snap_memory_ops ops;
+    struct trap_range range;
+    struct hal_sim *sim;
+    uint8_t *pages; /* states */
+    uint64_t size;
+    struct sim_memory *next;
+};
+
+static struct sim_memory *memory_of(struct snap_memory *memory)
+{
+    return (struct sim_memory *)memory;
+}
+
+static void protect(struct sim_memory *own, uint64_t first, uint64_t count, int how)
+{
+    int rc = mprotect(own->memory.base + first * SIM_PAGE, count * SIM_PAGE, how);
+    PH_CHECK(rc == 0); /* too many mappings: a heap of a test that is too scattered */
+}
+
+/** In the storing thread, inside the signal handler. */
+static bool first_store(struct trap_range *range, const struct trap_fault *fault)
+{
+    struct sim_memory *own =
+        (struct sim_memory *)((char *)range - offsetof(struct sim_memory, range));
+    uint64_t page = (fault->address - range->begin) / SIM_PAGE;
+    if (!fault->store || own->pages[page] == DIRTY) {
+        return false; /* a wild access, or somebody has changed the protection */
+    }
+    own->pages[page] = DIRTY;
+    return mprotect(own->memory.base + page * SIM_PAGE, SIM_PAGE, PROT_READ | PROT_WRITE) == 0;
+}
+
+static int check_span(const struct sim_memory *own, uint64_t first, uint64_t count)
+{
+    return first > own->memory.page_count || count > own->memory.page_count - first ? -EINVAL : 0;
+}
+
+static bool matches(uint8_t state, bool dirty)
+{
+    return dirty ? state == DIRTY : state != HOLE;
+}
+
+/** Ranges of pages that are dirty, or not holes. */
+static int collect(struct sim_memory *own, bool dirty, bool clean_them, struct snap_range span,
+                   struct snap_range *ranges, size_t capacity, uint64_t *resume)
+{
+    size_t used = 0;
+    uint64_t end = span.first + span.count, page = span.first;
+    while (page < end) {
+        if (!matches(own->pages[page], dirty)) {
+            page++;
+            continue;
+        }
+        if (used == capacity) {
+            break;
+        }
+        struct snap_range *range = &ranges[used++];
+        range->first = page;
+        while (page < end && matches(own->pages[page], dirty)) {
+            own->pages[page] = clean_them ? CLEAN : own->pages[page];
+            page++;
+        }
+        range->count = page - range->first;
+        if (clean_them) {
+            protect(own, range->first, range->count, PROT_READ);
+        }
+    }
+    *resume = page;
+    return (int)used;
+}
+
+static int memory_scan(struct snap_memory *memory, uint64_t first, uint64_t count, unsigned flags,
+                       struct snap_range *ranges, size_t capacity, uint64_t *resume)
+{
+    struct sim_memory *own = memory_of(memory);
+    sim_point("scan", NULL);
+    int rc = check_span(own, first, count);
+    return rc != 0 ? rc
+                   : collect(own, true, (flags & SNAP_SCAN_PROTECT) != 0,
+                             (struct snap_range){first, count}, ranges, capacity, resume);
+}
+
+static int memory_resident(struct snap_memory *memory, uint64_t first, uint64_t count,
+                           struct snap_range *ranges, size_t capacity, uint64_t *resume)
+{
+    struct sim_memory *own = memory_of(memory);
+    sim_point("resident", NULL);
+    int rc = check_span(own, first, count);
+    return rc != 0 ? rc
+                   : collect(own, false, false, (struct snap_range){first, count}, ranges, capacity,
+                             resume);
+}
+
+static int memory_populate(struct snap_memory *memory, uint64_t first, uint64_t count,
+                           const void *data)
+{
+    struct sim_memory *own = memory_of(memory);
+    int rc = check_span(own, first, count);
+    if (rc == 0 && count > 0) {
+        protect(own, first, count, PROT_READ | PROT_WRITE);
+        memcpy(memory->base + first * SIM_PAGE, data, count * SIM_PAGE);
+        protect(own, first, count, PROT_READ);
+        memset(own->pages + first, CLEAN, count);
+    }
+    return rc;
+}
+
+static int memory_protect_all(struct snap_memory *memory, uint64_t first, uint64_t count)
+{
+    struct sim_memory *own = memory_of(memory);
+    struct snap_range ranges[64];
+    uint64_t at = first, resume = first;
+    int rc = check_span(own, first, count);
+    while (rc == 0 && at < first + count) {
+        (void)collect(own, true, true, (struct snap_range){at, first + count - at}, ranges, 64,
+                      &resume);
+        at = resume;
+    }
+    return rc;
+}
+
+static int memory_discard(struct snap_memory *memory, uint64_t first, uint64_t count)
+{
+    struct sim_memory *own = memory_of(memory);
+    sim_point("give back", NULL);
+    int rc = check_span(own, first, count);
+    if (rc == 0 && count > 0) {
+        protect(own, first, count, PROT_READ);
+        rc = madvise(memory->base + first * SIM_PAGE, count * SIM_PAGE, MADV_DONTNEED);
+        PH_CHECK(rc == 0);
+        memset(own->pages + first, HOLE, count);
+    }
+    return rc;
+}
+
+static int memory_barrier(struct snap_memory *memory)
+{
+    (void)memory;
+    sim_point("barrier", NULL);
+    return 0;
+}
+
+static void memory_wait(struct snap_memory *memory, _Atomic uint32_t *word, uint32_t expected)
+{
+    (void)memory;
+    if (atomic_load(word) == expected) {
+        (void)sim_sleep("word", NULL, word, SIM_NEVER);
+    }
+}
+
+static void memory_wake(struct snap_memory *memory, _Atomic uint32_t *word)
+{
+    (void)memory;
+    sim_wake(word, UINT_MAX);
+}
+
+static void unmap(struct sim_memory *own)
+{
+    struct sim_memory **link = &own->sim->memories;
+    while (*link != own) {
+        link = &(*link)->next;
+    }
+    *link = own->next;
+    trap_signals_forget(&own->range);
+    (void)munmap(own->memory.base, own->size);
+    (void)munmap(own->pages, own->memory.page_count);
+    free(own);
+}
+
+static void memory_close(struct snap_memory *memory)
+{
+    unmap(memory_of(memory));
+}
+
+void sim_memory_unmap_all(struct hal_sim *sim)
+{
+    while (sim->memories != NULL) {
+        unmap(sim->memories);
+    }
+}
+
+static const struct snap_memory_ops sim_memory_ops = {
+    .name = "simulated",
+    .resident = memory_resident,
+    .scan = memory_scan,
+    .populate = memory_populate,
+    .protect_all = memory_protect_all,
+    .discard = memory_discard,
+    .close = memory_close,
+    .barrier = memory_barrier,
+    .wait = memory_wait,
+    .wake = memory_wake,
+};
+
+static int map(struct sim_memory *own, uint64_t base, uint64_t size, struct phantom_diag *diag)
+{
+    void *at = mmap((void *)(uintptr_t)base, size, PROT_READ,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == MAP_FAILED) {
+        return errno == EEXIST ? ph_fail(diag, PHANTOM_EADDRESS,
+                                         "the heap's range at 0x%" PRIx64 " is in use", base)
+                               : ph_fail(diag, -errno, "mapping the heap: %s", strerror(errno));
+    }
+    own->memory.base = at;
+    own->size = size;
+    own->memory.page_count = size / SIM_PAGE;
+    /* Collections give back huge parts and scans look at all states: present only where used. */
+    own->pages = mmap(NULL, own->memory.page_count, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    own->range = (struct trap_range){(uintptr_t)at, (uintptr_t)at + size, first_store};
+    int rc = own->pages != MAP_FAILED ? trap_signals_watch(SIGSEGV, &own->range) : -ENOMEM;
+    if (rc != 0) {
+        if (own->pages != MAP_FAILED) {
+            (void)munmap(own->pages, own->memory.page_count);
+        }
+        (void)munmap(at, size);
+        return ph_fail(diag, rc, "catching stores into the heap: %s", phantom_strerror(rc));
+    }
+    return 0;
+}
+
+int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
+                       struct snap_memory **out, struct phantom_diag *diag)
+{
+    struct hal_sim *sim = sim_here();
+    if (tracking == HAL_TRACK_SIGBUS || tracking == HAL_TRACK_MPROTECT) {
+        return ph_fail(diag, PHANTOM_EUNSUPPORTED,
+                       "a simulated machine does not announce first stores");
+    }
+    struct sim_memory *own = calloc(1, sizeof(*own));
+    if (own == NULL) {
+        return ph_fail(diag, -ENOMEM, "out of memory");
+    }
+    own->sim = sim;
+    own->ops = sim_memory_ops;
+    own->ops.tracks = tracking == HAL_TRACK_ASYNC;
+    own->memory.ops = &own->ops;
+    int rc = map(own, base, size, diag);
+    if (rc != 0) {
+        free(own);
+        return rc;
+    }
+    own->next = sim->memories;
+    sim->memories = own;
+    *out = &own->memory;
+    return 0;
+}

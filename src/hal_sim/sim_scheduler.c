@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_scheduler.c - who runs: the baton, the clock, and the end of a machine.
+ *
+ * Each thread of a machine is a thread of the process that sleeps in its own semaphore unless it
+ * has the baton. (Not taken: contexts that are switched in one thread. They are faster, but
+ * thread-local variables and sanitizers know nothing of them.) At a switch point the thread with
+ * the baton chooses the next one, posts its semaphore and waits in its own.
+ *
+ * Time stands still while somebody can run, but for a small step at each switch point, without
+ * which loops that watch the clock would not end. When nobody can run it jumps to the first
+ * deadline; when there is none, that is a deadlock and the machine ends with a list of who waits
+ * for what.
+ *
+ * The end: whoever ends the machine sets `over` and wakes hal_sim_run(), which hands the baton to
+ * each thread in turn; a thread that gets it then jumps to its first frame and is gone.
+ *
+ * Owns the threads of a machine. True between calls: exactly one thread of a machine that is not
+ * over is neither in a semaphore nor ended; `running` is that one.
+ */
+#include "sim_internal.h"
+
+#include "ph_check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local struct sim_thread *self;
+
+struct sim_thread *sim_self(void)
+{
+    return self;
+}
+
+bool hal_sim_inside(void)
+{
+    return self != NULL;
+}
+
+struct hal_sim *sim_here(void)
+{
+    PH_CHECK(self != NULL); /* a thread that no simulated machine has started */
+    return self->sim;
+}
+
+uint64_t sim_random(struct hal_sim *sim)
+{
+    return ph_rng_next(&sim->rng);
+}
+
+uint64_t hal_sim_random_below(uint64_t bound)
+{
+    return ph_rng_below(&sim_here()->rng, bound);
+}
+
+static void post(sem_t *semaphore)
+{
+    int rc = sem_post(semaphore);
+    PH_CHECK(rc == 0);
+}
+
+static void await(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0) {
+        PH_CHECK(errno == EINTR);
+    }
+}
+
+void sim_log_event(struct hal_sim *sim, const char *what, const char *name, uint64_t value)
+{
+    if (sim->options.log != NULL) {
+        hal_sim_log_line(sim->options.log, "%" PRIu64 " t%u %s %s %" PRIu64, sim->step,
+                         sim->running != NULL ? sim->running->number : 0, what,
+                         name != NULL ? name : "-", value);
+    }
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+/** The machine is over; the calling thread is gone, too. */
+_Noreturn void sim_end(struct hal_sim *sim, enum hal_sim_end end)
+{
+    sim->outcome->end = end;
+    sim->over = true;
+    sim_log_event(sim, "end", hal_sim_end_name(end), sim->now_ns);
+    longjmp(self->end, 1);
+}
+
+_Noreturn void hal_sim_kill(void)
+{
+    sim_end(sim_here(), HAL_SIM_KILLED);
+}
+
+_Noreturn void hal_sim_fail(const char *format, ...)
+{
+    struct hal_sim *sim = sim_here();
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sim->outcome->text, sizeof(sim->outcome->text), format, arguments);
+    va_end(arguments);
+    sim_end(sim, HAL_SIM_FAILED);
+}
+
+void hal_sim_note(const char *format, ...)
+{
+    struct hal_sim *sim = sim_here();
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    sim_log_event(sim, "note", text, sim->now_ns);
+}
+
+static void failed_check(const char *file, int line, const char *what)
+{
+    if (self != NULL && !self->sim->over) {
+        const char *name = strrchr(file, '/');
+        hal_sim_fail("%s:%d: %s", name != NULL ? name + 1 : file, line, what);
+    }
+    fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, what);
+    abort();
+}
+
+void hal_sim_catch_checks(void)
+{
+    (void)ph_set_fatal_hook(failed_check);
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+static void report_deadlock(struct hal_sim *sim)
+{
+    char *out = sim->outcome->text;
+    size_t room = sizeof(sim->outcome->text), used = 0;
+    for (struct sim_thread *t = sim->threads; t != NULL && used < room; t = t->next) {
+        if (t->state == SIM_WAITING) {
+            used += (size_t)snprintf(out + used, room - used, "%st%u (%s) waits for %s %s",
+                                     used == 0 ? "" : "; ", t->number, t->name, t->kind,
+                                     t->object_name != NULL ? t->object_name : "");
+        }
+    }
+}
+
+/** Make those ready whose time has come. */
+static void expire(struct hal_sim *sim)
+{
+    for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        if (t->state == SIM_WAITING && t->wake_at <= sim->now_ns) {
+            t->state = SIM_READY;
+            t->timed_out = true;
+        }
+    }
+}
+
+static unsigned count_ready(const struct hal_sim *sim)
+{
+    unsigned ready = 0;
+    for (const struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        ready += t->state == SIM_READY;
+    }
+    return ready;
+}
+
+/** Nobody can run: the time of the first deadline comes. False: there is none. */
+static bool jump(struct hal_sim *sim)
+{
+    uint64_t first = SIM_NEVER;
+    for (const struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        if (t->state == SIM_WAITING && t->wake_at < first) {
+            first = t->wake_at;
+        }
+    }
+    if (first == SIM_NEVER) {
+        return false;
+    }
+    sim->now_ns = first;
+    expire(sim);
+    return true;
+}
+
+static struct sim_thread *nth_ready(struct hal_sim *sim, uint64_t n)
+{
+    struct sim_thread *t = sim->threads;
+    for (;; t = t->next) {
+        PH_CHECK(t != NULL);
+        if (t->state == SIM_READY && n-- == 0) {
+            return t;
+        }
+    }
+}
+
+static struct sim_thread *first_ready(struct hal_sim *sim)
+{
+    struct sim_thread *best = NULL;
+    for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        if (t->state == SIM_READY && (best == NULL || t->priority > best->priority)) {
+            best = t;
+        }
+    }
+    return best;
+}
+
+/** Somebody is ready. `stay`: the running thread is, and does not ask for others. */
+static struct sim_thread *choose(struct hal_sim *sim, bool stay)
+{
+    if (sim->options.policy == HAL_SIM_PRIORITIES) {
+        for (unsigned i = 0; i < sim->options.change_points; i++) {
+            if (sim->change_at[i] == sim->step) {
+                sim->running->priority = --sim->lowest_priority;
+            }
+        }
+        return first_ready(sim);
+    }
+    if (stay && ph_rng_below(&sim->rng, 100) >= sim->options.switch_percent) {
+        return sim->running;
+    }
+    return nth_ready(sim, ph_rng_below(&sim->rng, count_ready(sim)));
+}
+
+/** Hand the baton to whoever is next, and return when it comes back. The caller's state is set. */
+static void switch_thread(struct hal_sim *sim, bool stay)
+{
+    if (count_ready(sim) == 0 && !jump(sim)) {
+        report_deadlock(sim);
+        sim_end(sim, HAL_SIM_DEADLOCK);
+    }
+    struct sim_thread *next = choose(sim, stay);
+    if (next == self) {
+        return;
+    }
+    sim->outcome->switches++;
+    sim->running = next;
+    post(&next->go);
+    await(&self->go);
+    if (sim->over) {
+        longjmp(self->end, 1);
+    }
+}
+
+/** The clock's small step and the ends that are asked for. */
+static void begin_step(struct hal_sim *sim, const char *what, const char *name)
+{
+    if (sim->over) {
+        longjmp(self->end, 1);
+    }
+    sim->step++;
+    sim->now_ns += 1 + ph_rng_below(&sim->rng, sim->options.step_most_ns);
+    sim_log_event(sim, what, name, sim->now_ns);
+    if (sim->step == sim->options.kill_at_step) {
+        sim_end(sim, HAL_SIM_KILLED);
+    }
+    if (sim->step >= sim->options.steps_most) {
+        report_deadlock(sim);
+        sim_end(sim, HAL_SIM_TOO_LONG);
+    }
+    expire(sim);
+}
+
+void sim_point(const char *what, const char *name)
+{
+    struct hal_sim *sim = sim_here();
+    begin_step(sim, what, name);
+    switch_thread(sim, true);
+}
+
+void hal_sim_point(const char *what)
+{
+    if (self != NULL) {
+        sim_point(what, NULL);
+    }
+}
+
+void sim_step_back(const char *what)
+{
+    struct hal_sim *sim = sim_here();
+    begin_step(sim, what, NULL);
+    if (sim->options.policy == HAL_SIM_PRIORITIES) {
+        self->priority = --sim->lowest_priority;
+    }
+    switch_thread(sim, false);
+}
+
+bool sim_sleep(const char *kind, const char *name, const void *object, uint64_t wake_at)
+{
+    struct hal_sim *sim = sim_here();
+    self->kind = kind;
+    self->object_name = name;
+    self->object = object;
+    self->wake_at = wake_at;
+    self->timed_out = false;
+    self->state = SIM_WAITING;
+    begin_step(sim, kind, name);
+    switch_thread(sim, false);
+    return self->timed_out;
+}
+
+void sim_wake(const void *object, unsigned count)
+{
+    struct hal_sim *sim = sim_here();
+    unsigned waiting = 0;
+    for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        waiting += t->state == SIM_WAITING && t->object == object;
+    }
+    for (; count > 0 && waiting > 0; count--, waiting--) {
+        uint64_t n = waiting > 1 ? ph_rng_below(&sim->rng, waiting) : 0;
+        struct sim_thread *t = sim->threads;
+        while (t->state != SIM_WAITING || t->object != object || n-- != 0) {
+            t = t->next;
+        }
+        t->state = SIM_READY;
+        t->timed_out = false;
+    }
+}
+
+void sim_count_transfer(struct hal_sim *sim)
+{
+    if (++sim->transfers == sim->options.kill_at_transfer) {
+        sim_end(sim, HAL_SIM_KILLED);
+    }
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+/** As pthreads do it: repeated while destructors set words again. */
+static void end_keys(struct sim_thread *thread)
+{
+    struct hal_sim *sim = thread->sim;
+    bool again = true;
+    for (int round = 0; again && round < 4; round++) {
+        again = false;
+        for (unsigned k = 0; k < SIM_KEYS; k++) {
+            void *value = thread->keys[k];
+            if (sim->keys[k].used && sim->keys[k].at_end != NULL && value != NULL) {
+                thread->keys[k] = NULL;
+                sim->keys[k].at_end(value);
+                again = true;
+            }
+        }
+    }
+}
+
+/** The thread is gone: the baton goes on. */
+static void leave(struct hal_sim *sim)
+{
+    self->state = SIM_GONE;
+    if (!sim->over) {
+        sim->step++;
+        sim_log_event(sim, "gone", self->name, sim->now_ns);
+        bool any = false;
+        for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+            any = any || t->state != SIM_GONE;
+        }
+        if (any && (count_ready(sim) > 0 || jump(sim))) {
+            sim->running = choose(sim, false);
+            post(&sim->running->go);
+            return;
+        }
+        if (any) {
+            report_deadlock(sim);
+        }
+        sim->outcome->end = any ? HAL_SIM_DEADLOCK : HAL_SIM_ENDED;
+        sim->over = true;
+        sim_log_event(sim, "end", hal_sim_end_name(sim->outcome->end), sim->now_ns);
+    }
+    post(&sim->driver);
+}
+
+static void *thread_main(void *argument)
+{
+    struct sim_thread *thread = argument;
+    self = thread;
+    await(&thread->go);
+    if (setjmp(thread->end) == 0 && !thread->sim->over) {
+        thread->run(thread->argument);
+        end_keys(thread);
+    }
+    leave(thread->sim);
+    return NULL;
+}
+
+/** Threads that have ended need not stay. */
+static void join_ended(struct hal_sim *sim)
+{
+    struct sim_thread **link = &sim->threads;
+    while (*link != NULL) {
+        struct sim_thread *t = *link;
+        if (t->state != SIM_GONE || t == self) {
+            link = &t->next;
+            continue;
+        }
+        (void)pthread_join(t->thread, NULL);
+        (void)sem_destroy(&t->go);
+        *link = t->next;
+        if (sim->last_thread == &t->next) {
+            sim->last_thread = link;
+        }
+        free(t);
+    }
+}
+
+static int start_in(struct hal_sim *sim, void (*run)(void *argument), void *argument)
+{
+    join_ended(sim);
+    struct sim_thread *thread = calloc(1, sizeof(*thread));
+    if (thread == NULL || sem_init(&thread->go, 0, 0) != 0) {
+        free(thread);
+        return -ENOMEM;
+    }
+    thread->sim = sim;
+    thread->number = sim->thread_count;
+    snprintf(thread->name, sizeof(thread->name), "thread %u", thread->number);
+    thread->run = run;
+    thread->argument = argument;
+    thread->state = SIM_READY;
+    thread->priority = (UINT64_C(1) << 40) + ph_rng_below(&sim->rng, UINT64_C(1) << 40);
+    pthread_attr_t attributes;
+    int rc = pthread_attr_init(&attributes);
+    if (rc == 0) {
+        rc = pthread_attr_setstacksize(&attributes, SIM_STACK);
+        rc = rc == 0 ? pthread_create(&thread->thread, &attributes, thread_main, thread) : rc;
+        (void)pthread_attr_destroy(&attributes);
+    }
+    if (rc != 0) {
+        (void)sem_destroy(&thread->go);
+        free(thread);
+        return -rc;
+    }
+    sim->thread_count++;
+    *sim->last_thread = thread;
+    sim->last_thread = &thread->next;
+    return (int)thread->number;
+}
+
+int sim_start(void (*run)(void *argument), void *argument)
+{
+    struct hal_sim *sim = sim_here();
+    int number = start_in(sim, run, argument);
+    sim_point("start", NULL);
+    return number;
+}
+
+/* ---- a machine ------------------------------------------------------------------------------ */
+
+static void set_defaults(struct hal_sim_options *o)
+{
+    o->switch_percent = o->switch_percent != 0 ? o->switch_percent : 20;
+    o->change_points = o->change_points != 0 ? o->change_points : 3;
+    o->change_points = o->change_points < SIM_CHANGE_POINTS ? o->change_points : SIM_CHANGE_POINTS;
+    o->change_steps = o->change_steps != 0 ? o->change_steps : 20000;
+    o->steps_most = o->steps_most != 0 ? o->steps_most : 3000000;
+    o->step_most_ns = o->step_most_ns != 0 ? o->step_most_ns : 2000;
+    o->cpus = o->cpus != 0 ? o->cpus : 2;
+}
+
+/** Every thread that is left gets the baton once more and ends. */
+static void end_threads(struct hal_sim *sim)
+{
+    for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
+        if (t->state != SIM_GONE) {
+            post(&t->go);
+            await(&sim->driver);
+        }
+    }
+    join_ended(sim);
+}
+
+int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *context),
+                void *context, struct hal_sim_outcome *out)
+{
+    PH_CHECK(self == NULL);
+    *out = (struct hal_sim_outcome){0};
+    struct hal_sim *sim = calloc(1, sizeof(*sim));
+    struct sim_blocks *blocks = sim_blocks_create();
+    if (sim == NULL || blocks == NULL || sem_init(&sim->driver, 0, 0) != 0) {
+        (void)sim_blocks_finish(blocks);
+        free(sim);
+        return -ENOMEM;
+    }
+    sim->options = *options;
+    set_defaults(&sim->options);
+    sim->outcome = out;
+    sim->blocks = blocks;
+    sim->last_thread = &sim->threads;
+    sim->lowest_priority = UINT64_C(1) << 40;
+    sim->now_ns = UINT64_C(1000000000);
+    ph_rng_init(&sim->rng, options->seed);
+    for (unsigned i = 0; i < sim->options.change_points; i++) {
+        sim->change_at[i] = 1 + ph_rng_below(&sim->rng, sim->options.change_steps);
+    }
+    int rc = start_in(sim, program, context);
+    if (rc >= 0) {
+        sim->running = sim->threads;
+        post(&sim->running->go);
+        await(&sim->driver);
+        end_threads(sim);
+        rc = 0;
+    }
+    out->steps = sim->step;
+    out->transfers = sim->transfers;
+    out->threads = sim->thread_count;
+    out->clock_ns = sim->now_ns - UINT64_C(1000000000);
+    sim_io_drop_all(sim);
+    sim_memory_unmap_all(sim);
+    out->leftover_blocks = sim_blocks_finish(sim->blocks);
+    (void)sem_destroy(&sim->driver);
+    free(sim->held);
+    free(sim);
+    return rc;
+}
+
+const char *hal_sim_end_name(enum hal_sim_end end)
+{
+    static const char *const names[] = {"ended", "killed", "deadlock", "too long", "failed"};
+    return names[end];
+}

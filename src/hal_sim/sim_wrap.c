@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_wrap.c - what the snapshot room takes from the system and not from the HAL: its leaf locks
+ * and the clocks (ARCHITECTURE.md, "Files of the host are opened by one room"). Who links this room
+ * asks the linker to lead these calls here (--wrap, see hal_sim_link_args): on a thread of a
+ * machine they are switch points and the machine's time, elsewhere they are what they were.
+ *
+ * A thread with the baton that slept in a real mutex would never hand it on. So on a machine a
+ * pthread mutex is an entry in the machine's list of held ones, and the real one is not touched.
+ */
+#include "sim_internal.h"
+
+#include "ph_check.h"
+
+#include <hal.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <time.h>
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+static struct sim_held *find_held(struct hal_sim *sim, const void *mutex)
+{
+    for (size_t i = 0; i < sim->held_count; i++) {
+        if (sim->held[i].mutex == mutex) {
+            return &sim->held[i];
+        }
+    }
+    return NULL;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL) {
+        return __real_pthread_mutex_lock(mutex);
+    }
+    struct hal_sim *sim = thread->sim;
+    sim_point("pthread lock", NULL);
+    for (;;) {
+        const struct sim_held *held = find_held(sim, mutex);
+        if (held == NULL) {
+            break;
+        }
+        PH_CHECK(held->owner != thread);
+        (void)sim_sleep("pthread mutex", NULL, mutex, SIM_NEVER);
+    }
+    if (sim->held_count == sim->held_capacity) {
+        sim->held_capacity = sim->held_capacity * 2 + 8;
+        sim->held = realloc(sim->held, sim->held_capacity * sizeof(*sim->held));
+        PH_CHECK(sim->held != NULL);
+    }
+    sim->held[sim->held_count++] = (struct sim_held){mutex, thread};
+    return 0;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL) {
+        return __real_pthread_mutex_unlock(mutex);
+    }
+    struct hal_sim *sim = thread->sim;
+    struct sim_held *held = find_held(sim, mutex);
+    PH_CHECK(held != NULL && held->owner == thread);
+    *held = sim->held[--sim->held_count];
+    sim_wake(mutex, UINT_MAX);
+    return 0;
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (!hal_sim_inside()) {
+        return __real_clock_gettime(clock, now);
+    }
+    int64_t ns = clock == CLOCK_REALTIME ? hal_wall_time_ns() : (int64_t)hal_monotonic_ns();
+    *now = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return 0;
+}
