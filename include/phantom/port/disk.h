@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * disk.h - disks and their partitions, names of the Genode port. Stability: kept.
+ */
+#ifndef PHANTOM_PORT_DISK_H
+#define PHANTOM_PORT_DISK_H
+
+#include <errno.h>
+#include <hal.h>
+#include <kernel/pool.h>
+#include <pager_io_req.h>
+#include <ph_string.h>
+#include <phantom_assert.h>
+#include <spinlock.h>
+
+#define MAX_DISK_PARTITIONS 64
+#define PARTITION_NAME_LEN  64
+
+#define PART_FLAG_IS_PHANTOM_TYPE 0x01 /* type 0xD3 in the partition table */
+#define PART_FLAG_IS_PHANTOM_FSSB 0x02 /* has a superblock of Phantom */
+#define PART_FLAG_IS_BOOTABLE     0x10
+#define PART_FLAG_IS_DIVIDED      0x20 /* has partitions inside */
+#define PART_FLAG_IS_WHOLE_DISK   0x40
+
+struct partition_handle {
+    pool_handle_t h;
+};
+typedef struct partition_handle partition_handle_t;
+
+typedef struct phantom_disk_partition phantom_disk_partition_t;
+
+/**
+ * A disk or a slice of one: geometry and methods. A method that is NULL does not exist.
+ *
+ * asyncIo  queue a request (blockNo, nSect, phys_page, one direction). 0: queued,
+ *          pager_io_request_done() will be called, perhaps before this returns. Otherwise an errno,
+ *          and it will not be called. Requests that overlap are done in the order in which they
+ *          were queued; others in any order.
+ * dequeue  0: the request was taken out before it started; its flags are clear, its callback is
+ *          not called. EBUSY: it is under way or done.
+ * raise    a hint: before those that wait.
+ * fence    returns when all requests queued before it are done and their data is on stable storage
+ *          (a flush of the device); an errno otherwise, and then for ever: what a failed flush lost
+ *          is not known. Not from a callback.
+ * trim     a hint: the sectors' contents are not needed. Done on return; no callback.
+ */
+struct phantom_disk_partition {
+    int block_size; /* 512 */
+    long shift;     /* first sector within base */
+    long size;      /* sectors */
+    char name[PARTITION_NAME_LEN];
+    char label[PARTITION_NAME_LEN];
+    int flags; /* PART_FLAG_* */
+    int type;  /* as in the partition table */
+    time_t last_snap;
+    partition_handle_t self;
+    partition_handle_t baseh;
+    struct phantom_disk_partition *base; /* NULL: a whole disk */
+    void *specific;                      /* the driver's; NULL for a slice */
+
+    errno_t (*asyncIo)(struct phantom_disk_partition *p, pager_io_request *rq);
+    errno_t (*dequeue)(struct phantom_disk_partition *p, pager_io_request *rq);
+    errno_t (*raise)(struct phantom_disk_partition *p, pager_io_request *rq);
+    errno_t (*fence)(struct phantom_disk_partition *p);
+    errno_t (*trim)(struct phantom_disk_partition *p, pager_io_request *rq);
+};
+
+_Static_assert(sizeof(struct phantom_disk_partition) == 232, "the port's layout");
+
+/**
+ * Queue a request for block rq->disk_page. A request that cannot be queued is done at once, with
+ * the reason in rc.
+ *
+ * @pre rq->rc is 0 and one direction flag is set; fatal otherwise
+ */
+void disk_enqueue(phantom_disk_partition_t *p, pager_io_request *rq);
+/** The methods; ENODEV if there is none. */
+errno_t disk_dequeue(struct phantom_disk_partition *p, pager_io_request *rq);
+errno_t disk_raise_priority(struct phantom_disk_partition *p, pager_io_request *rq);
+errno_t disk_fence(struct phantom_disk_partition *p);
+errno_t disk_trim(struct phantom_disk_partition *p, pager_io_request *rq);
+
+/** Synchronous transfers between ordinary memory and blocks of 4096, or sectors of 512 bytes.
+ *  0, EINVAL (outside of the partition), ENOMEM, EIO, ... Not from a callback. */
+errno_t phantom_sync_read_block(phantom_disk_partition_t *p, void *to, long blockNo, int nBlocks);
+errno_t phantom_sync_write_block(phantom_disk_partition_t *p, const void *from, long blockNo,
+                                 int nBlocks);
+errno_t phantom_sync_read_sector(phantom_disk_partition_t *p, void *to, long sectorNo,
+                                 int nSectors);
+errno_t phantom_sync_write_sector(phantom_disk_partition_t *p, const void *from, long sectorNo,
+                                  int nSectors);
+
+/**
+ * Make a disk known: *p is copied, its partition table is read, and each partition becomes known,
+ * too. Disks and partitions are known until the instance ends.
+ *
+ * @pre specific set, shift 0, size > 0, base NULL, block_size 512, PART_FLAG_IS_WHOLE_DISK; fatal
+ *      otherwise
+ * @return 0, ENOSPC (64 are known), ENOMEM, or the error of reading the table
+ */
+errno_t phantom_register_disk_drive(phantom_disk_partition_t *p);
+/** A slice of a partition, known from now on. NULL: it would not be within base, or 64 are known.
+ */
+phantom_disk_partition_t *phantom_create_partition_struct(phantom_disk_partition_t *base,
+                                                          long shift, long size);
+/** Number n of those that are known, in the order in which they became so; NULL: there are fewer.
+ */
+phantom_disk_partition_t *phantom_disk_partition_number(int n);
+/** The first partition with Phantom's type or superblock. Fatal if there is none. */
+phantom_disk_partition_t *select_phantom_partition(void);
+
+/** Methods of a slice: EINVAL outside of it; otherwise its base's. ENODEV without a base. */
+errno_t partAsyncIo(struct phantom_disk_partition *p, pager_io_request *rq);
+errno_t partTrim(struct phantom_disk_partition *p, pager_io_request *rq);
+
+/** The full name, disk and slices. EINVAL: it does not fit (what fits is there). */
+errno_t partGetName(phantom_disk_partition_t *p, char *buf, size_t bufsz);
+/** Print what is known of it, on several lines or one. */
+void dump_partition(phantom_disk_partition_t *p);
+void print_partition(phantom_disk_partition_t *p);
+
+#endif /* PHANTOM_PORT_DISK_H */

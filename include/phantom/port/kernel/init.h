@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kernel/init.h - what runs at boot and at the end, names of the Genode port. Stability: kept.
+ */
+#ifndef PHANTOM_PORT_KERNEL_INIT_H
+#define PHANTOM_PORT_KERNEL_INIT_H
+
+#include <phantom_types.h>
+
+#define INIT_LEVEL_PREPARE 1 /* before threads */
+#define INIT_LEVEL_INIT    2 /* with threads */
+#define INIT_LEVEL_LATE    3 /* with the virtual machine */
+
+struct init_record {
+    struct init_record *next;
+    void (*init_1)(void);
+    int flags_1;
+    void (*init_2)(void);
+    int flags_2;
+    void (*init_3)(void);
+    int flags_3;
+};
+
+/**
+ * At file scope, once per file: functions to call at levels 1, 2 and 3; 0: none. The record is
+ * enlisted before main(); the list is the process's.
+ */
+#define INIT_ME(init1, init2, init3)                                                               \
+    static struct init_record phantom_init_record_ = {0, (init1), 0, (init2), 0, (init3), 0};      \
+    static void __attribute__((constructor, used)) phantom_init_enlist_(void)                      \
+    {                                                                                              \
+        register_init_record(&phantom_init_record_);                                               \
+    }
+void register_init_record(struct init_record *record);
+/** Call the functions of one level, in the order in which they were enlisted; each only once. */
+void run_init_functions(int level);
+
+#define PHANTOM_SHUTDOWN_FLAG_REBOOT 1
+#define PHANTOM_SHUTDOWN_FLAG_NOSYNC 2
+
+/**
+ * End in good order: the last snapshot (phantom_hal_options.on_sync) unless NOSYNC, then the DPC
+ * pool and the timers stop, each disk is fenced, and on_exit ends the process (default: exit; its
+ * status says whether the fences worked).
+ */
+void phantom_shutdown(int flags) __attribute__((noreturn));
+/** End at once, without any of that: on_exit(1), default _exit(0). */
+void hal_cpu_reset_real(void) __attribute__((noreturn));
+
+/** Boot hooks; each may be called more than once, and need not be. */
+void phantom_init_part_pool(void);
+void phantom_timed_call_init(void);
+
+/** Run a test of test.h by name, or "all". */
+void run_test(const char *test_name, const char *test_parm);
+
+#endif /* PHANTOM_PORT_KERNEL_INIT_H */
