@@ -2,9 +2,10 @@
  *
  * stdlib.h - the host's. Files of the Genode port include it and use no name of it.
  */
+/* Outside the guard: a second copy of this folder on the include path does no harm. */
+#include_next <stdlib.h>
+
 #ifndef PHANTOM_PORT_STDLIB_H
 #define PHANTOM_PORT_STDLIB_H
-
-#include_next <stdlib.h>
 
 #endif /* PHANTOM_PORT_STDLIB_H */

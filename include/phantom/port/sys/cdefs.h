@@ -3,10 +3,11 @@
  * sys/cdefs.h - the host's, and the words of the BSD kernels that files of the Genode port use.
  * System headers include it as well, so it adds macros only, under names of their own.
  */
+/* Outside the guard: a second copy of this folder on the include path does no harm. */
+#include_next <sys/cdefs.h>
+
 #ifndef PHANTOM_PORT_SYS_CDEFS_H
 #define PHANTOM_PORT_SYS_CDEFS_H
-
-#include_next <sys/cdefs.h>
 
 /** Elements of an array (not of a pointer). */
 #ifndef __countof

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fs_map.h - offer partitions to file systems. Stability: kept from the Genode port.
+ */
+#ifndef PHANTOM_PORT_FS_MAP_H
+#define PHANTOM_PORT_FS_MAP_H
+
+#include "disk.h"
+
+/** Offer a partition to each file system that the host has registered, oldest first. @return 0: one
+ *  took it; ENXIO: none did. @threads any */
+errno_t lookup_fs(phantom_disk_partition_t *p);
+/** A host's file system: probe returns 0 if it takes the partition. At most 16. @return 0, or
+ *  ENOSPC. Not synchronised. */
+errno_t phantom_register_fs(errno_t (*probe)(phantom_disk_partition_t *p));
+
+#endif /* PHANTOM_PORT_FS_MAP_H */

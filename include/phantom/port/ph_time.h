@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ph_time.h - clocks. Stability: kept from the Genode port.
+ */
+#ifndef PHANTOM_PORT_PH_TIME_H
+#define PHANTOM_PORT_PH_TIME_H
+
+#include "phantom_types.h"
+
+/** Seconds since 1970 on the wall clock, which may be set. @threads any */
+time_t fast_time(void);
+/** Microseconds on a monotonic clock; zero is arbitrary and differs between runs. @threads any */
+bigtime_t hal_system_time(void);
+
+#endif /* PHANTOM_PORT_PH_TIME_H */
