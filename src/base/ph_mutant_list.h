@@ -21,6 +21,9 @@
     X(CHECKPOINT_FORGETS, "a checkpoint leaves out entries of the delta runs it replaces")         \
     X(DELTA_SUM_IGNORED, "the sum of a delta run is not compared")                                 \
     X(REUSED_UNACCOUNTED, "blocks are given out before it is known who owns them")                 \
+    X(EARLY_ANYWHERE, "a commit before accounting takes blocks that are not proved free")          \
+    X(EARLY_DEAD_FORGOTTEN, "what died before accounting was complete never becomes free")         \
+    X(EARLY_DROPS, "a commit before accounting drops generations")                                 \
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
     X(NO_FLUSH_AT_OPEN, "open believes what a killed writer left in the page cache")               \
     X(RETIRE_NOT_FLUSHED, "recovery does not make its tombstones durable before new writes")       \

@@ -16,8 +16,11 @@ static size_t words_for(uint64_t block_count)
 
 int block_space_init(struct block_space *space, uint64_t data_start, uint64_t block_count)
 {
-    *space = (struct block_space){
-        .data_start = data_start, .cursor = data_start, .high = data_start, .none_of = UINT64_MAX};
+    *space = (struct block_space){.data_start = data_start,
+                                  .known = data_start,
+                                  .cursor = data_start,
+                                  .high = data_start,
+                                  .none_of = UINT64_MAX};
     space->bitmap = ph_zalloc(words_for(block_count), sizeof *space->bitmap);
     space->birth = ph_zalloc((size_t)block_count, sizeof *space->birth);
     if (space->bitmap == NULL || space->birth == NULL) {
@@ -33,6 +36,31 @@ void block_space_finish(struct block_space *space)
     ph_free(space->bitmap);
     ph_free(space->birth);
     *space = (struct block_space){0};
+}
+
+void block_space_unknown_below(struct block_space *space, uint64_t known)
+{
+    PH_CHECK(space->used == 0 && known >= space->data_start && known <= space->block_count);
+    space->known = space->cursor = space->high = known;
+}
+
+void block_space_forget(struct block_space *space)
+{
+    for (uint64_t b = space->data_start; b < space->known; b++) {
+        if (space->birth[b] != 0) {
+            space->birth[b] = 0;
+            space->bitmap[b / WORD_BITS] &= ~(UINT64_C(1) << (b % WORD_BITS));
+        }
+    }
+    space->used -= space->counted;
+    space->counted = 0;
+}
+
+void block_space_complete(struct block_space *space)
+{
+    space->known = space->cursor = space->data_start;
+    space->counted = 0;
+    space->none_of = UINT64_MAX;
 }
 
 int block_space_grow(struct block_space *space, uint64_t block_count)
@@ -66,13 +94,14 @@ bool block_space_take(struct block_space *space, uint64_t block, uint64_t genera
     space->birth[block] = generation;
     space->bitmap[block / WORD_BITS] |= UINT64_C(1) << (block % WORD_BITS);
     space->used++;
+    space->counted += block < space->known;
     space->high = block >= space->high ? block + 1 : space->high;
     return true;
 }
 
 void block_space_release(struct block_space *space, uint64_t block)
 {
-    PH_CHECK(block >= space->data_start && block < space->block_count);
+    PH_CHECK(block >= space->known && block < space->block_count);
     PH_CHECK(space->birth[block] != 0);
     space->birth[block] = 0;
     space->none_of = UINT64_MAX;
@@ -82,8 +111,8 @@ void block_space_release(struct block_space *space, uint64_t block)
 
 uint64_t block_space_high_water(struct block_space *space)
 {
-    while (space->high > space->data_start && !block_space_is_used(space, space->high - 1)) {
-        bool word = space->high % WORD_BITS == 0 && space->high - space->data_start >= WORD_BITS &&
+    while (space->high > space->known && !block_space_is_used(space, space->high - 1)) {
+        bool word = space->high % WORD_BITS == 0 && space->high - space->known >= WORD_BITS &&
                     space->bitmap[space->high / WORD_BITS - 1] == 0;
         space->high -= word ? WORD_BITS : 1;
     }
@@ -132,7 +161,7 @@ uint64_t block_space_allocate(struct block_space *space, uint64_t want, uint64_t
     uint64_t start = 0;
     uint64_t count = search(space, space->cursor, space->block_count, want, least, &start);
     if (count == 0) {
-        count = search(space, space->data_start, space->cursor, want, least, &start);
+        count = search(space, space->known, space->cursor, want, least, &start);
     }
     if (count == 0) {
         space->none_of = least;

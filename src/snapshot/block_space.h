@@ -4,8 +4,10 @@
  *
  * Nothing of this is in the file: it is derived by walking the retained generations when a store is
  * opened for writing (store_accounting.c) and kept up to date while it runs. True between calls:
- * bit b of the map is set <=> birth[b] != 0 <=> block b belongs to a retained generation or to the
- * transaction under way; `used` counts those blocks; blocks below data_start are never given out.
+ * bit b of the map is set <=> birth[b] != 0; for b >= known: <=> block b belongs to a retained
+ * generation or to the transaction under way. Below `known`, while that is not data_start, a bit
+ * that is not set says nothing yet: such blocks are neither given out nor released. `used` counts
+ * the bits, `counted` those below `known`; blocks below data_start are never given out.
  */
 #ifndef SNAP_BLOCK_SPACE_H
 #define SNAP_BLOCK_SPACE_H
@@ -19,7 +21,8 @@ struct block_space {
     uint64_t *birth; /* generation that wrote the block; 0: free */
     uint64_t block_count;
     uint64_t data_start;
-    uint64_t used;
+    uint64_t known; /* data_start when all has been counted (store_early.c) */
+    uint64_t used, counted;
     uint64_t cursor;  /* next-fit: where the last run ended */
     uint64_t none_of; /* there is no free run of so many blocks, as long as none is released */
     uint64_t high;    /* no block from here on is in use */
@@ -32,12 +35,18 @@ struct block_list {
 
 int block_space_init(struct block_space *space, uint64_t data_start, uint64_t block_count);
 void block_space_finish(struct block_space *space);
+/** From this block on nothing is in use that is not marked so; below it nobody knows yet. */
+void block_space_unknown_below(struct block_space *space, uint64_t known);
+/** What was taken below `known` counts for nothing: it will be derived again. */
+void block_space_forget(struct block_space *space);
+/** All has been counted. */
+void block_space_complete(struct block_space *space);
 /** The file has grown. 0 or -ENOMEM (nothing changed). */
 int block_space_grow(struct block_space *space, uint64_t block_count);
 
 static inline uint64_t block_space_free_count(const struct block_space *space)
 {
-    return space->block_count - space->data_start - space->used;
+    return space->block_count - space->known - (space->used - space->counted);
 }
 
 static inline bool block_space_is_used(const struct block_space *space, uint64_t block)

@@ -159,6 +159,7 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
         return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&store->file));
     }
     const struct store_generation *current = store_current(store);
+    store_early_open(store);
     if (current != NULL) {
         page_map_reset(&store->map, &current->map, current->info.live_pages, current->memory_sum);
         return page_map_load_chain(&store->map, diag);
@@ -396,7 +397,7 @@ size_t snap_store_list(const struct snap_store *store, struct snap_generation *o
 void snap_store_usage(const struct snap_store *store, struct snap_store_usage *out)
 {
     const struct store_file *file = &store->file;
-    uint64_t used = store->accounted ? store->space.used : store->blocks_used_hint;
+    uint64_t used = store->read_only ? store->blocks_used_hint : store_blocks_used(store);
     uint64_t data = file->block_count - file->data_start;
     used = used < data ? used : data;
     *out = (struct snap_store_usage){

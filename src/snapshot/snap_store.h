@@ -226,12 +226,13 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag);
 
 /**
  * Go on deriving which blocks are free. A writable open does not: it reads the current generation's
- * record, runs and what it must verify. Before the first commit it must be done, and the first
- * snap_txn_begin() does what is left; a host that has idle time before that calls this in pieces.
+ * record, runs and what it must verify. Commits are possible before, as long as there is room
+ * behind what is in use and nothing is to be dropped; else snap_txn_begin(), or what asks for room,
+ * does what is left. A host that has idle time calls this in pieces, also between commits.
  * @param budget  map nodes to visit; UINT64_MAX: all
  * @return 0 done (at once, if it was), 1 there is more; PHANTOM_ECORRUPT a node of a retained
- *         generation is damaged or a block has two owners: no commit is possible, reading is; -EIO,
- *         -ENOMEM: may be tried again
+ *         generation is damaged or a block has two owners: no commit is possible from now on,
+ * reading is; -EIO, -ENOMEM: may be tried again
  */
 int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom_diag *diag);
 

@@ -25,9 +25,11 @@
 enum {
     NODE_SLOTS = 64, /* arena slots beyond the staging capacity, for map nodes on their way out */
     ARENA_ALIGNMENT = 2 << 20,
-    RUN_WANTED = 1024, /* blocks asked for at a time by large commits */
-    RUN_LEAST = 64,    /* shorter runs are not used if there is another way */
-    FILE_MOST = 3,     /* times what is in use: so large may the file become to find longer ones */
+    RUN_WANTED = 1024,  /* blocks asked for at a time by large commits */
+    RUN_LEAST = 64,     /* shorter runs are not used if there is another way */
+    FILE_MOST = 3,      /* times what is in use: so large may the file become to find longer ones */
+    EARLY_SEGMENTS = 4, /* most by which the file grows for one early commit */
+    EARLY_PARTS = 8,    /* of a segment: by one of them the file grows for an early commit */
 };
 
 struct slot {
@@ -54,6 +56,7 @@ struct snap_txn {
     uint64_t pages_written;
     uint64_t run_block, run_left; /* taken and not yet handed out */
     uint32_t node_slot;           /* next arena slot for a map node */
+    bool touched;                 /* the map is not that of the current generation any more */
     int error;
     struct store_output output;
     struct phantom_diag *diag; /* of the call under way, for the map's callbacks */
@@ -147,14 +150,14 @@ static int no_memory(const struct snap_txn *txn, struct phantom_diag *diag)
                    store_file_name(&txn->store->file));
 }
 
-/* Make the file longer so that `blocks` blocks are free: by whole segments, or, where the disk is
- * too full for that, by as little as will do. */
+/* Make the file longer so that `blocks` blocks are free: by whole segments (an early commit does
+ * with a part of one), or, where the disk is too full for that, by as little as will do. */
 static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_diag *diag)
 {
     struct store_file *file = &store->file;
     uint64_t missing = blocks - block_space_free_count(&store->space);
-    uint64_t segments = (missing + file->segment_blocks - 1) / file->segment_blocks;
-    uint64_t more = segments * file->segment_blocks;
+    uint64_t unit = store->accounted ? file->segment_blocks : file->segment_blocks / EARLY_PARTS;
+    uint64_t more = (missing + unit - 1) / unit * unit;
     int error = store_file_extend(file, file->block_count, missing, &more);
     if (error != 0) {
         return ph_fail(diag, error == -ENOSPC ? PHANTOM_ENOSPACE : error,
@@ -166,7 +169,7 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
         return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
     }
     file->block_count = first + more;
-    if (segments > 1) {
+    if (more > file->segment_blocks) {
         return 0; /* a bulk load would only write everything twice */
     }
     error = store_file_fill(file, first, more);
@@ -175,6 +178,35 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
         return store_poisoned(store, diag);
     }
     return 0;
+}
+
+/* Is the file so small beside what is in use that it may grow to find longer runs? */
+static bool may_grow(const struct snap_store *store)
+{
+    const struct store_file *file = &store->file;
+    uint64_t blocks = file->block_count - file->data_start + file->segment_blocks;
+    return blocks <= FILE_MOST * store_blocks_used(store);
+}
+
+/* See to it that `blocks` blocks are free. An early commit makes the file longer by little; what
+ * needs more, or may not, waits for accounting, which knows of the free blocks further down. */
+static int make_room(struct snap_store *store, uint64_t blocks, struct phantom_diag *diag)
+{
+    uint64_t free_blocks = block_space_free_count(&store->space);
+    if (blocks > free_blocks && !store->accounted) {
+        bool little =
+            blocks - free_blocks <= EARLY_SEGMENTS * store->file.segment_blocks && may_grow(store);
+        int error = little ? grow_file(store, blocks, NULL) : PHANTOM_ENOSPACE;
+        if (error != 0 && store->poison != 0) {
+            return store_poisoned(store, diag);
+        }
+        error = error != 0 ? snap_store_account(store, UINT64_MAX, diag) : 0;
+        if (error != 0) {
+            return error;
+        }
+        free_blocks = block_space_free_count(&store->space);
+    }
+    return blocks <= free_blocks ? 0 : grow_file(store, blocks, diag);
 }
 
 /* Remember that blocks were taken; the memory for one more extent is there already. */
@@ -213,8 +245,7 @@ static uint64_t allocate_run(struct snap_txn *txn, uint64_t want, uint64_t *firs
     struct block_space *space = &store->space;
     for (uint64_t least = want < RUN_LEAST ? want : RUN_LEAST;; least = (least + 3) / 4) {
         uint64_t count = block_space_allocate(space, want, least, txn->number, first);
-        uint64_t blocks = space->block_count - space->data_start + store->file.segment_blocks;
-        if (count == 0 && blocks <= FILE_MOST * space->used &&
+        if (count == 0 && store->accounted && may_grow(store) &&
             grow_file(store, block_space_free_count(space) + want, NULL) == 0) {
             count = block_space_allocate(space, want, least, txn->number, first);
         }
@@ -232,8 +263,8 @@ static int take_block(struct snap_txn *txn, uint64_t want, uint64_t *block,
     if (txn->run_left == 0) {
         int error = reserve_taken(txn, diag);
         want = want < RUN_WANTED ? want : RUN_WANTED;
-        if (error == 0 && block_space_free_count(&store->space) < want) {
-            error = grow_file(store, want, diag);
+        if (error == 0) {
+            error = make_room(store, want, diag);
             if (error == PHANTOM_ENOSPACE && block_space_free_count(&store->space) != 0) {
                 error = 0; /* what is left may be enough in the end */
             }
@@ -365,6 +396,13 @@ static int check_file(struct snap_store *store, struct phantom_diag *diag)
                                       : "cannot be reached any more");
 }
 
+void store_txn_wait(struct snap_store *store)
+{
+    if (store->txn_active) {
+        (void)store_output_drain(&store->txn->output);
+    }
+}
+
 uint32_t store_txn_staging(const struct snap_store *store)
 {
     return store->txn != NULL ? store->txn->capacity : 0;
@@ -394,7 +432,8 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
         return refused;
     }
     int unable = check_file(store, diag);
-    unable = unable != 0 ? unable : snap_store_account(store, UINT64_MAX, diag);
+    unable = unable != 0 ? unable : store_early_space(store, diag);
+    unable = unable != 0 ? unable : store_early_decide(store, diag);
     if (unable != 0) {
         return unable;
     }
@@ -412,6 +451,7 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     txn->taken_count = 0;
     txn->blocks_taken = txn->pages_written = txn->run_left = 0;
     txn->error = 0;
+    txn->touched = false;
     store_output_init(&txn->output, store->io);
     empty_index(txn);
     store->map.replaced = replaced;
@@ -461,7 +501,7 @@ int snap_txn_reserve_holes(struct snap_txn *txn, uint64_t pages, uint64_t holes,
     uint64_t blocks = blocks_for(store, pages, holes);
     uint64_t used = txn->blocks_taken - txn->run_left;
     blocks = blocks > used ? blocks - used : 0;
-    return blocks <= block_space_free_count(&store->space) ? 0 : grow_file(store, blocks, diag);
+    return make_room(store, blocks, diag);
 }
 
 /* The bucket of a page: where its slot is entered, or where it would be. */
@@ -508,7 +548,7 @@ int snap_txn_hole(struct snap_txn *txn, uint64_t page)
 bool snap_txn_is_empty(const struct snap_txn *txn)
 {
     return txn->used == 0 && (txn->holes.count == 0 || PH_MUTANT(UNCHANGED_BUT_HOLES)) &&
-           txn->blocks_taken == 0 && txn->error == 0;
+           !txn->touched && txn->error == 0;
 }
 
 /* ---- write --------------------------------------------------------------------------------- */
@@ -520,6 +560,7 @@ static int enter_staged(struct snap_txn *txn, uint32_t run, struct phantom_diag 
     struct snap_store *store = txn->store;
     const struct store_sum none = {0};
     uint32_t pages = 0;
+    txn->touched = txn->touched || txn->holes.count != 0 || txn->used != 0;
     for (size_t i = 0; i < txn->holes.count; i++) {
         int error = page_map_set(&store->map, txn->holes.block[i], 0, none, diag);
         if (error != 0) {
@@ -643,7 +684,7 @@ static void make_record(const struct snap_txn *txn, const struct snap_commit *co
     record->memory_sum = store->map.memory_sum;
     record->pages_written = txn->pages_written;
     record->blocks_written = txn->blocks_taken;
-    record->blocks_used = store->space.used;
+    record->blocks_used = store_blocks_used(store);
     record->heap_layout = commit->version.heap_layout;
     record->native_classes = commit->version.native_classes;
     if (small) {
@@ -721,7 +762,10 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     page_map_published(&store->map);
     store_retention_apply(store);
     for (size_t i = 0; i < txn->superseded.count; i++) {
-        block_space_release(&store->space, txn->superseded.block[i]);
+        /* Before accounting nobody knows that no forged map names the same block twice. */
+        if (store->accounted || store->space.birth[txn->superseded.block[i]] == txn->number) {
+            block_space_release(&store->space, txn->superseded.block[i]);
+        }
     }
     if (PH_MUTANT(REUSE_TOO_EARLY)) {
         for (size_t i = 0; i < txn->dead.count; i++) {

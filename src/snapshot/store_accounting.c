@@ -6,6 +6,10 @@
  * the same block in the same place nothing below differs and the walk stops. What only the older
  * one has goes to the dead list of the newer one; what only the newer one has was born in it. A
  * block that is found twice belongs to two owners: damage, since we never write that.
+ *
+ * The walk is for the generations that there were at open and for the blocks below the high water
+ * of that moment. Commits meanwhile take only blocks beyond it, drop nothing and leave the catalog
+ * alone (store_early.c), so neither what is walked nor what is counted ever changes under it.
  */
 #include "ph_memory.h"
 #include "ph_mutant.h"
@@ -25,10 +29,12 @@ enum { CHUNK_BLOCKS = 16, CHUNKS = 128 };
 
 enum { PAUSED = 1 };
 
-/* A walk may pause before a leaf and go on later, as long as nothing is written in between. */
+/* A walk may pause before a leaf and go on later, as long as none of its generations goes. */
 struct store_walk {
     struct snap_store *store;
-    unsigned at;              /* index of the generation that is walked */
+    unsigned end;             /* generations that are walked: the oldest so many */
+    unsigned at;              /* index of the one that is walked now */
+    uint64_t limit;           /* blocks that the file had when it began */
     bool catalog;             /* the blocks of the catalog are counted */
     bool begun;               /* of the one that is walked: its runs are read and counted */
     uint64_t leaf;            /* of it: where to go on */
@@ -80,7 +86,7 @@ static int take(struct store_walk *walk, uint64_t block)
     const struct store_file *file = &walk->store->file;
     bool beyond = walk->store->high_water != 0 && walk->store->accounting != NULL &&
                   block >= walk->store->high_water;
-    if (beyond || !store_file_has_data_block(file, block)) {
+    if (beyond || block >= walk->limit || !store_file_has_data_block(file, block)) {
         return ph_fail(walk->diag, PHANTOM_ECORRUPT,
                        "%s: generation %" PRIu64 ": block %" PRIu64 " is not in the data area",
                        store_file_name(file), walk->generation, block);
@@ -103,7 +109,7 @@ static int take_catalog(void *walk, uint64_t block)
 
 static int bury(struct store_walk *walk, uint64_t block)
 {
-    if (store_file_has_data_block(&walk->store->file, block)) {
+    if (store_file_has_data_block(&walk->store->file, block) && block < walk->limit) {
         walk->buried[block / 64] |= UINT64_C(1) << block % 64;
     }
     return walk->dead == NULL || block_list_add(walk->dead, block) == 0 ? 0 : no_memory(walk);
@@ -383,10 +389,12 @@ static void walk_finish(struct store_walk *walk)
     ph_free(walk->nodes);
 }
 
-static int walk_begin(struct store_walk *walk, struct snap_store *store, struct block_space *space,
-                      struct phantom_diag *diag)
+/* For the oldest `end` generations. */
+static int walk_begin(struct store_walk *walk, struct snap_store *store, unsigned end,
+                      struct block_space *space, struct phantom_diag *diag)
 {
-    *walk = (struct store_walk){.store = store, .space = space, .diag = diag};
+    *walk = (struct store_walk){
+        .store = store, .end = end, .limit = store->file.block_count, .space = space, .diag = diag};
     walk->nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
                                    (size_t)2 * store->file.height * sizeof(struct store_node));
     walk->chunks =
@@ -396,18 +404,18 @@ static int walk_begin(struct store_walk *walk, struct snap_store *store, struct 
     return good ? 0 : no_memory(walk);
 }
 
-/* Walk the retained generations into walk->space for about walk->budget nodes; fill the dead lists
+/* Walk its generations into walk->space for about walk->budget nodes; fill the dead lists
  * if `collect`. 0 all is done, PAUSED, or an error: the walk is then of no more use. */
 static int walk_on(struct store_walk *walk, bool collect)
 {
     struct snap_store *store = walk->store;
     int error = 0;
-    if (!walk->catalog && store->generation_count != 0) {
+    if (!walk->catalog && walk->end != 0) {
         walk->generation = store_current(store)->info.number;
         error = store_catalog_each_block(store, take_catalog, walk);
         walk->catalog = true;
     }
-    while (error == 0 && walk->at < store->generation_count) {
+    while (error == 0 && walk->at < walk->end) {
         struct store_generation *generation = &store->generation[walk->at];
         struct pair root = {.new_block = generation->map.root_block,
                             .new_sum = generation->map.root_sum};
@@ -436,14 +444,14 @@ static int walk_on(struct store_walk *walk, bool collect)
 
 /* ---- accounting ---------------------------------------------------------------------------- */
 
-/* What was counted so far is forgotten. */
+/* What was counted so far is forgotten; what commits have done meanwhile is not. */
 static void start_again(struct snap_store *store)
 {
     walk_finish(store->accounting);
     ph_free(store->accounting);
     store->accounting = NULL;
-    block_space_finish(&store->space);
-    for (unsigned i = 0; i < store->generation_count; i++) {
+    block_space_forget(&store->space);
+    for (unsigned i = 0; i < store->opened_count; i++) {
         store->generation[i].dead.count = 0;
     }
 }
@@ -457,20 +465,38 @@ void store_account_finish(struct snap_store *store)
 
 static int begin(struct snap_store *store, struct phantom_diag *diag)
 {
-    int error = block_space_init(&store->space, store->file.data_start, store->file.block_count);
-    if (error == 0) {
-        store->accounting = ph_zalloc(1, sizeof *store->accounting);
+    int error = store_early_space(store, diag);
+    if (error != 0) {
+        return error;
     }
+    store->accounting = ph_zalloc(1, sizeof *store->accounting);
     if (store->accounting == NULL) {
-        block_space_finish(&store->space);
         return ph_fail(diag, -ENOMEM, "%s: no memory for accounting",
                        store_file_name(&store->file));
     }
-    error = walk_begin(store->accounting, store, &store->space, diag);
+    error = walk_begin(store->accounting, store, store->opened_count, &store->space, diag);
     if (error != 0) {
         start_again(store);
     }
     return error;
+}
+
+/* All is counted: what commits have done meanwhile is in place already. */
+static void complete(struct snap_store *store)
+{
+    walk_finish(store->accounting);
+    ph_free(store->accounting);
+    store->accounting = NULL;
+    store->accounted = true;
+    block_space_complete(&store->space);
+    store->history_blocks = 0;
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        struct block_list *dead = &store->generation[i].dead;
+        if (i >= store->opened_count && PH_MUTANT(EARLY_DEAD_FORGOTTEN)) {
+            dead->count = 0;
+        }
+        store->history_blocks += dead->count;
+    }
 }
 
 int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom_diag *diag)
@@ -478,6 +504,7 @@ int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom
     if (store->accounted || store->read_only) {
         return 0;
     }
+    store_txn_wait(store); /* the walk takes every completion for one of its own */
     int error = store->accounting == NULL ? begin(store, diag) : 0;
     if (error != 0) {
         return error;
@@ -487,15 +514,9 @@ int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom
     error = PH_MUTANT(REUSED_UNACCOUNTED) ? 0 : walk_on(store->accounting, true);
     if (error < 0) {
         start_again(store);
+        store->early = store->early && error != PHANTOM_ECORRUPT;
     } else if (error == 0) {
-        walk_finish(store->accounting);
-        ph_free(store->accounting);
-        store->accounting = NULL;
-        store->accounted = true;
-        store->history_blocks = 0;
-        for (unsigned i = 0; i < store->generation_count; i++) {
-            store->history_blocks += store->generation[i].dead.count;
-        }
+        complete(store);
     }
     return error;
 }
@@ -504,7 +525,7 @@ static int audit_walk(struct snap_store *store, struct block_space *space,
                       struct phantom_diag *diag)
 {
     struct store_walk walk;
-    int error = walk_begin(&walk, store, space, diag);
+    int error = walk_begin(&walk, store, store->generation_count, space, diag);
     walk.budget = UINT64_MAX;
     error = error != 0 ? error : walk_on(&walk, false);
     walk_finish(&walk);

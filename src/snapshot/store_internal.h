@@ -12,6 +12,8 @@
  *    A block that came back by a rollback counts as having been there all the time (`revived`).
  *  - A block is given out again only after a record that no longer retains its generations is
  *    durable (snap_txn.c, publish()).
+ *  - While not accounted: generation[] is what was found at open, then what was committed since;
+ *    nothing is dropped, the catalog does not change, only blocks from space.known on are taken.
  *  - poison != 0: nothing is written through this handle any more.
  */
 #ifndef SNAP_STORE_INTERNAL_H
@@ -70,10 +72,13 @@ struct snap_store {
     struct snap_generation nothing; /* what current() shows before the first commit */
     uint64_t next_generation;
     uint64_t incarnation;
-    uint64_t reader_lock;      /* generation whose byte a read-only handle holds; 0: none */
-    uint64_t blocks_used_hint; /* from the record: for handles that derive nothing */
-    uint64_t high_water;       /* of the record chosen at open; 0: it does not say */
-    bool accounted; /* `space` and the dead lists are derived: nothing is written before that */
+    uint64_t reader_lock;          /* generation whose byte a read-only handle holds; 0: none */
+    uint64_t blocks_used_hint;     /* from the record: for handles that derive nothing */
+    uint64_t high_water;           /* of the record chosen at open; 0: it does not say */
+    bool accounted;                /* `space` and the dead lists are derived */
+    bool early;                    /* commits are possible before that (store_early.c) */
+    unsigned opened_count;         /* generations there were at open */
+    uint64_t opened_used;          /* blocks in use then, as the record says */
     struct store_walk *accounting; /* deriving, paused; NULL: not begun, or done */
     struct block_space space;      /* writers only */
     struct page_map map;           /* writers only */
@@ -162,7 +167,20 @@ struct snap_generation store_generation_info(const struct store_record *record);
 /** Give up what snap_store_account() has under way. */
 void store_account_finish(struct snap_store *store);
 
+/* ---- store_early.c: commits before accounting is complete ---- */
+/** At the end of a writable open. */
+void store_early_open(struct snap_store *store);
+/** `space`, if it is not there yet: nothing below its `known` is. 0 or -ENOMEM. */
+int store_early_space(struct snap_store *store, struct phantom_diag *diag);
+/** Accounting now, if the commit that begins or is under way may not do without. 0 or its errors.
+ */
+int store_early_decide(struct snap_store *store, struct phantom_diag *diag);
+/** Blocks in use; before accounting is complete no more than a good guess. */
+uint64_t store_blocks_used(const struct snap_store *store);
+
 /* ---- store_retention.c ---- */
+/** Has the commit that begins something to choose: is the ring full, the budget exceeded? */
+bool store_retention_is_due(const struct snap_store *store);
 /** Defaults, and what is derived from the generations: at open, after the accounting. */
 void store_retention_init(struct snap_store *store);
 /** Its place in the reckoning of age, from the one before it. */
@@ -198,6 +216,8 @@ bool store_is_revived(const struct snap_store *store, uint64_t block);
 int store_may_write(struct snap_store *store, struct phantom_diag *diag);
 /** Capacity of the staging area that is there already. */
 uint32_t store_txn_staging(const struct snap_store *store);
+/** Take back all writes in flight; the transaction learns of an error when it goes on. */
+void store_txn_wait(struct snap_store *store);
 void store_txn_free(struct snap_store *store);
 
 /* ---- snap_store.c ---- */

@@ -298,6 +298,15 @@ static int make_room(struct snap_store *store)
     return 0;
 }
 
+bool store_retention_is_due(const struct snap_store *store)
+{
+    uint64_t live = store->map.live_pages, used = store_blocks_used(store);
+    uint64_t history = used > live ? used - live : 0; /* and the map, a hundredth of it */
+    return store->trimming || store->keep_all || store->enter_through != 0 ||
+           store_catalog_changes(store) || ring_count(store) > store_retained_most(&store->file) ||
+           history > budget_blocks(store, live * SNAP_PAGE_SIZE) + store->file.segment_blocks;
+}
+
 static int choose(struct snap_store *store, int64_t now_ns, size_t dead_blocks, uint64_t live_bytes,
                   struct phantom_diag *diag)
 {
@@ -334,7 +343,9 @@ int store_retention_plan(struct snap_store *store, int64_t now_ns, size_t dead_b
 {
     int error = store_generations_reserve(store, store->generation_count + 1, diag);
     store->drop_first = store->generation_count;
-    if (error == 0 && store->generation_count != 0) {
+    error = error != 0 ? error : store_early_decide(store, diag);
+    if (error == 0 && (store->accounted || PH_MUTANT(EARLY_DROPS)) &&
+        store->generation_count != 0) {
         error = choose(store, now_ns, dead_blocks, live_bytes, diag);
     }
     if (error == 0 && make_room(store) != 0) {

@@ -236,7 +236,8 @@ static int commit_rollback(struct snap_store *store, const struct store_generati
     if (PH_MUTANT(ROLLBACK_NUMBER)) {
         store->next_generation = target.number;
     }
-    int error = snap_txn_begin(store, store_txn_staging(store), &txn, diag);
+    int error = snap_store_account(store, UINT64_MAX, diag); /* who owns what comes back? */
+    error = error != 0 ? error : snap_txn_begin(store, store_txn_staging(store), &txn, diag);
     if (error != 0) {
         store_catalog_cancel(store);
         return error;

@@ -396,6 +396,8 @@ static bool explore_after(struct crash_explorer *explorer, struct snap_io *recor
     io_scratch_set_hashing(explorer->disk, false);
     bool good = run_recovery(explorer, session, again);
     crash_session_close(session);
+    explorer->counts.commits += session->commits;
+    explorer->counts.early += session->early_commits;
     io_scratch_undo(explorer->disk, durable);
     io_scratch_set_hashing(explorer->disk, true);
     if (good) {

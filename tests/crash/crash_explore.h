@@ -28,6 +28,8 @@ struct crash_counts {
     uint64_t in_second;    /* of those, of a crash in the recovery from such a state */
     uint64_t reexecutions; /* recoveries that committed again and were cut at every flush */
     uint64_t kills;        /* process deaths whose writes were still in the page cache */
+    uint64_t commits;      /* of workloads, re-executions and lives that went on */
+    uint64_t early;        /* of those, before accounting was complete */
     uint64_t incomplete;   /* recoveries that reported a generation as incomplete */
     uint64_t retired;      /* recoveries that retired a record */
 };

@@ -121,9 +121,11 @@ static int explore(struct crash_explorer *explorer, const struct options *option
            (ull)counts->epochs, (ull)counts->all_subsets);
     printf("in recovery %llu, in the recovery after that %llu, re-executions %llu, kills %llu, "
            "recoveries that reported an incomplete "
-           "generation %llu, that retired a record %llu\n",
+           "generation %llu, that retired a record %llu; commits %llu, before accounting was "
+           "complete %llu\n",
            (ull)counts->in_recovery, (ull)counts->in_second, (ull)counts->reexecutions,
-           (ull)counts->kills, (ull)counts->incomplete, (ull)counts->retired);
+           (ull)counts->kills, (ull)counts->incomplete, (ull)counts->retired, (ull)counts->commits,
+           (ull)counts->early);
     printf("%.1f s, %.0f states/s\n", campaign.seconds,
            (double)counts->states / (campaign.seconds > 0 ? campaign.seconds : 1));
     if (!good) {

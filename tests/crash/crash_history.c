@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPACITY = 32 << 20, TAGGED = 2, LOCKED = 3, COMMITS = 60 };
+enum { CAPACITY = 32 << 20, TAGGED = 2, LOCKED = 3, COMMITS = 60, EARLY_ROUNDS = 24 };
 
 /** A disk on which somebody else reads one generation. */
 struct reading {
@@ -181,6 +181,35 @@ static bool checkpoint_has_all(struct history *history)
     return holds(history, number);
 }
 
+/** What died in commits before accounting was complete is known when it is, and becomes free. */
+static bool early_dead_become_free(struct history *history)
+{
+    struct crash_session *session = &history->session;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    unsigned early = 0;
+    bool good = true;
+    session->budget_bytes = CAPACITY; /* nothing has to be dropped before */
+    for (unsigned round = 0; good && round < EARLY_ROUNDS; round++) {
+        good = reopen(history) && commit_some(history, 2);
+        early += good && !session->store->accounted;
+        for (unsigned trims = 0; good && trims < 4; trims++) {
+            if (snap_store_audit(session->store, &diag) != 0 ||
+                snap_store_trim(session->store, &diag) < 0) {
+                snprintf(session->why, sizeof(session->why), "audit, trim: %s", diag.text);
+                good = false;
+            }
+        }
+    }
+    session->budget_bytes = 0;
+    good =
+        good && commit_some(history, 1); /* one that the oracle knows; it has none of the trims */
+    if (good && early < 2) {
+        snprintf(session->why, sizeof(session->why), "only %u early commits", early);
+        good = false;
+    }
+    return good;
+}
+
 bool crash_history_detect(const struct crash_budget *budget, char *why, size_t why_size)
 {
     struct history *history = calloc(1, sizeof(*history));
@@ -195,10 +224,11 @@ bool crash_history_detect(const struct crash_budget *budget, char *why, size_t w
     crash_session_load(&history->session, NULL);
     bool good = crash_session_create(&history->session, 1, &history->rng) >= 0 &&
                 crash_session_open(&history->session) >= 0 && pins_hold(history) &&
-                rollback_is_new(history) && checkpoint_has_all(history) &&
-                catalog_damage_is_seen(history);
+                early_dead_become_free(history) && rollback_is_new(history) &&
+                checkpoint_has_all(history) && catalog_damage_is_seen(history);
     snprintf(why, why_size, "%.500s",
-             good ? "pins hold, rollback is new, damage seen" : history->session.why);
+             good ? "pins hold, early dead become free, rollback is new, damage seen"
+                  : history->session.why);
     crash_session_close(&history->session);
     crash_oracle_finish(&history->oracle);
     io_scratch_destroy(history->disk);

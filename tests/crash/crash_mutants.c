@@ -132,6 +132,7 @@ static int detector_of(enum ph_mutant mutant)
     case PH_MUTANT_NUMBER_LIMIT_IGNORED: return LATE;
     case PH_MUTANT_CATALOG_NOT_CHECKED:
     case PH_MUTANT_TAG_IGNORED:
+    case PH_MUTANT_EARLY_DEAD_FORGOTTEN:
     case PH_MUTANT_CHECKPOINT_FORGETS:
     case PH_MUTANT_ROLLBACK_NUMBER: return HISTORY;
     default: return EXPLORER;

@@ -8,6 +8,7 @@
 #include "crash_check.h"
 #include "io_faulty.h"
 #include "ph_check.h"
+#include "store_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 
 enum {
     AGED_COMMITS = 3 * 16, /* three times around the smallest ring */
+    AGED_IN_RING = 8,
     AGED_RETAIN_BYTES = 64 << 10,
+    LARGE_BUDGET = 64 << 20,
     RANDOM_OPS_MOST = 12
 };
 
@@ -70,6 +73,14 @@ static int age(struct crash_session *session, struct io_scratch *disk, struct ph
     crash_session_load(session, NULL);
     for (unsigned i = 0; i < AGED_COMMITS; i++) {
         int rc = age_once(session, disk, rng);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    /* Room in the ring: else the first commit after an opening has to wait for accounting. */
+    while (session->store->generation_count - store_ring_first(session->store) > AGED_IN_RING) {
+        int rc = crash_op_run(session, CRASH_OP_WRITE_FEW, rng);
+        rc = rc < 0 ? rc : crash_op_run(session, CRASH_OP_COMMIT, rng);
         if (rc < 0) {
             return rc;
         }
@@ -248,8 +259,13 @@ bool crash_workload_run(struct crash_explorer *explorer, const struct crash_aged
         session->chain_runs = 1 + (uint32_t)ph_rng_below(&rng, 4);
         session->chain_entries = 4U << ph_rng_below(&rng, 6);
     }
+    if (ph_rng_below(&rng, 2) == 0) { /* nothing to drop: commits before accounting are possible */
+        session->budget_bytes = LARGE_BUDGET;
+    }
     int rc = run_script(session, &script, aged, &rng);
     crash_session_close(session);
+    explorer->counts.commits += session->commits;
+    explorer->counts.early += session->early_commits;
     crash_explorer_begin(explorer, workload, seed, image, size);
     bool good = true;
     if (rc < 0) {

@@ -188,6 +188,18 @@ int crash_session_create(struct crash_session *session, uint64_t retain_bytes, s
     return 0;
 }
 
+/** As an idle host does: accounting in pieces. How many and how large differs with what comes next,
+ * so that it ends before the first commit, between two, in the midst of one, or never. */
+static int account_some(struct crash_session *session, struct phantom_diag *diag)
+{
+    uint64_t mix = (session->store->next_generation + 1) * UINT64_C(0x9E3779B97F4A7C15) >> 32;
+    int rc = 0;
+    for (uint64_t i = mix % 4; i > 0 && rc >= 0; i--) {
+        rc = snap_store_account(session->store, 1 + (mix >> 8) % 3, diag);
+    }
+    return rc < 0 ? rc : 0;
+}
+
 int crash_session_open(struct crash_session *session)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
@@ -203,14 +215,14 @@ int crash_session_open(struct crash_session *session)
         session->store->map.runs_most = session->chain_runs;
         session->store->map.entries_most = session->chain_entries;
     }
-    /* As an idle host does: accounting in pieces. How many there are before the first commit, or
-     * the crash, differs with what was opened. */
-    for (uint64_t i = session->recovery.next_generation % 4; i > 0; i--) {
-        rc = snap_store_account(session->store, 1, &diag);
-        if (rc < 0) {
-            crash_session_close(session);
-            return failed(session, "account", rc, &diag);
-        }
+    if (session->budget_bytes != 0) {
+        struct snap_retention policy = {.budget_bytes = session->budget_bytes};
+        PH_CHECK(snap_store_set_retention(session->store, &policy) == 0);
+    }
+    rc = account_some(session, &diag);
+    if (rc < 0) {
+        crash_session_close(session);
+        return failed(session, "account", rc, &diag);
     }
     mark(session, IO_MARK_OPENED, session->recovery.opened);
     return 0;
@@ -331,6 +343,11 @@ int crash_session_commit(struct crash_session *session, uint64_t *number)
     if (rc < 0) {
         return rc;
     }
+    rc = predicted % 3 == 0 ? account_some(session, &diag) : 0;
+    if (rc < 0) {
+        snap_txn_abort(txn);
+        return failed(session, "account", rc, &diag);
+    }
     struct snap_commit commit = {.heap_pages = session->now.heap_pages,
                                  .time_ns = (int64_t)(predicted % 1000000000) * 1000000000,
                                  .version = {.heap_layout = 1, .native_classes = 1}};
@@ -347,7 +364,10 @@ int crash_session_commit(struct crash_session *session, uint64_t *number)
     mark(session, IO_MARK_ACK, predicted);
     memset(session->now.staged, 0, sizeof(session->now.staged));
     *number = predicted;
-    return 0;
+    session->commits++;
+    session->early_commits += !session->store->accounted;
+    rc = predicted % 3 == 1 ? account_some(session, &diag) : 0;
+    return rc == PHANTOM_ECORRUPT ? failed(session, "account", rc, &diag) : 0; /* else: later */
 }
 
 /** Lose power: nothing that close() writes reaches the disk. */

@@ -66,6 +66,8 @@ struct crash_session {
     struct crash_content now; /* memory content; staged[] = dirty since the last commit */
     uint64_t extra_reserve;   /* asked from the next commit, so that the file grows */
     uint32_t staging_pages;
+    uint64_t commits, early_commits;    /* how many; and of those, before accounting was complete */
+    uint64_t budget_bytes;              /* of retention, instead of the store's own; 0: that */
     uint32_t chain_runs, chain_entries; /* bounds of the chain of delta runs; 0: the store's own */
     char why[700];                      /* the sentence of the last failure */
 };
