@@ -107,17 +107,20 @@ static void collect(struct uring *uring)
     }
 }
 
+/* Entries that were kept go out in the same system call that waits, and one wait is for all that
+ * are wanted: each further one costs a sleep and a wake-up, which a small commit feels. */
 static int uring_reap(struct file_queue *queue, unsigned minimum, struct snap_io_request **done)
 {
     struct uring *uring = (struct uring *)queue;
     unsigned stalled_ms = 0;
-    if (io_uring_sq_ready(&uring->ring) > 0) {
-        (void)io_uring_submit(&uring->ring);
-    }
     collect(uring);
+    if (uring->done.count >= minimum && io_uring_sq_ready(&uring->ring) > 0) {
+        (void)io_uring_submit(&uring->ring);
+        collect(uring);
+    }
     while (uring->done.count < minimum) {
         unsigned before = uring->done.count;
-        int rc = io_uring_submit_and_wait(&uring->ring, 1);
+        int rc = io_uring_submit_and_wait(&uring->ring, minimum - before);
         if (rc < 0 && !is_passing(rc)) {
             return rc;
         }

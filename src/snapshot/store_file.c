@@ -70,11 +70,11 @@ static int finish_read(const struct store_file *file, const struct snap_io_reque
  * reap() that fails tells nothing about the requests; only a second try can take them back. An
  * error that passes is no error here: what counts is the result of each request.
  */
-static int reap_patiently(struct snap_io *io, struct snap_io_request **done)
+static int reap_patiently(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
 {
     int count = 0;
     for (int attempt = 0; attempt < 1000; attempt++) {
-        count = io->ops->reap(io, 1, done);
+        count = io->ops->reap(io, minimum, done);
         if (count >= 0) {
             break;
         }
@@ -119,7 +119,7 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
             continue;
         }
         struct snap_io_request *done = NULL;
-        int count = reap_patiently(io, &done);
+        int count = reap_patiently(io, 1, &done);
         if (count < 0) {
             /* The requests are on this stack: going on would let the back end write into it. */
             PH_CHECK(!"the I/O back end cannot return its requests");
@@ -271,11 +271,11 @@ static void take_back(struct store_output *output, struct snap_io_request *reque
     output->idle = request;
 }
 
-/* Take back at least one request in flight. */
-static void reap_some(struct store_output *output)
+/* Take back at least so many of the requests in flight. */
+static void reap_some(struct store_output *output, unsigned minimum)
 {
     struct snap_io_request *done = NULL;
-    int count = reap_patiently(output->io, &done);
+    int count = reap_patiently(output->io, minimum, &done);
     if (count < 0) {
         output->lost = true;
         output->in_flight = 0;
@@ -303,7 +303,7 @@ static void send(struct store_output *output, struct snap_io_request *request)
             output->idle = request;
             return;
         }
-        reap_some(output);
+        reap_some(output, 1);
     }
 }
 
@@ -313,7 +313,7 @@ static void send_run(struct store_output *output)
         return;
     }
     while (output->idle == NULL && !output->lost) {
-        reap_some(output);
+        reap_some(output, 1);
     }
     if (output->error == 0) {
         struct snap_io_request *request = output->idle;
@@ -352,7 +352,7 @@ int store_output_drain(struct store_output *output)
     }
     send_run(output);
     while (output->in_flight != 0) {
-        reap_some(output);
+        reap_some(output, output->in_flight); /* one sleep for all of them */
     }
     return output->error;
 }
