@@ -78,6 +78,20 @@
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
     X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
     /* hal_posix */                                                                                \
-    X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")
+    X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")                               \
+    /* port_hal */                                                                                 \
+    X(TID_REUSED, "the number of a thread that ended names its successor")                         \
+    X(OWNER_OF_CALLER, "t_set_owner sets the owner of the calling thread")                         \
+    X(UNLOCK_BEFORE_SLEEP, "thread_block gives the lock away before it is asleep")                 \
+    X(PIECES_FREED, "frames that were allocated together are freed in pieces")                     \
+    X(FENCE_WITHOUT_FLUSH, "a fence of a disk does not flush the device")                          \
+    X(FENCE_NOT_WAITED, "a fence of a disk does not wait for requests that are queued")            \
+    X(OVERLAP_UNORDERED, "requests that overlap are under way together")                           \
+    X(DONE_BEFORE_FLAGS, "a request's callback is called before its flags are clear")              \
+    X(IO_ERROR_LOST, "a transfer that failed is reported as done")                                 \
+    X(CANCELLED_FIRES, "a net timer that was cancelled when it was due fires")                     \
+    X(UNDO_NOT_WAITED, "an undone timed call may still be going on")                               \
+    X(DPC_FIXED_WORKERS, "a blocked DPC stops others: no worker is added")                         \
+    X(STAT_NOT_ATOMIC, "counters are changed with a load and a store")
 
 #endif /* PH_MUTANT_LIST_H */

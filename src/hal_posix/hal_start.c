@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hal_start.c - threads of <hal.h>: start one, name the calling one. Owns nothing after start, no
- * locks. A file of its own because the port's interface (src/port_hal) has the same two names with
- * thread descriptors behind them.
+ * hal_start.c - threads of <hal.h>: start one, name the calling one, let it sleep. Owns nothing
+ * after start, no locks. A file of its own because the port's interface (src/port_hal) has the same
+ * names with thread descriptors behind them.
  */
 #include "hal_internal.h"
 #include "ph_memory.h"
@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Lives until the starter has read the tid; run and argument are copied by the thread before. */
@@ -73,4 +74,21 @@ errno_t t_current_set_name(const char *name)
     memcpy(shortened, name, length);
     shortened[length] = '\0';
     return pthread_setname_np(pthread_self(), shortened);
+}
+
+void hal_sleep_msec(int milliseconds)
+{
+    if (milliseconds <= 0) {
+        return;
+    }
+    struct timespec until = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    }
 }

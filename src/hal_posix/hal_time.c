@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hal_time.c - clocks, sleep, random numbers and CPU count of <hal.h>. Stateless, any thread.
+ * hal_time.c - clocks, random numbers and CPU count of <hal.h>. Stateless, any thread.
  */
 #include <hal.h>
 
@@ -37,23 +37,6 @@ int64_t hal_wall_time_ns(void)
 uint64_t hal_monotonic_ns(void)
 {
     return (uint64_t)clock_ns(CLOCK_MONOTONIC);
-}
-
-void hal_sleep_msec(int milliseconds)
-{
-    if (milliseconds <= 0) {
-        return;
-    }
-    struct timespec until = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += milliseconds / 1000;
-    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
-    }
 }
 
 /* For a container that forbids getrandom(): 16 bytes that the kernel draws for each process image,

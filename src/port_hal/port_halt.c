@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_halt.c - how it ends: panic, reset; and how it begins: the records of INIT_ME.
+ *
+ * Owns the list of init records, which constructors fill before main(): process-wide by nature.
+ */
+#include "port_internal.h"
+
+#include <kernel/init.h>
+#include <kernel/trap.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say(const char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, text, length);
+        if (written <= 0) {
+            return;
+        }
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+void panic(const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    say("\nPanic: ");
+    say(message);
+    say("\n");
+    /* Not port_thread(): making one may be what failed. */
+    struct port_thread *thread = port_thread_if_any();
+    if (thread != NULL && thread->hal->options.on_panic != NULL) {
+        thread->hal->options.on_panic(thread->hal->options.context, message);
+    }
+    abort();
+}
+
+void hal_assert_failed(const char *file, int line)
+{
+    panic("assertion failed at %s:%d", file, line);
+}
+
+void hal_halt(void)
+{
+    panic("halt");
+}
+
+int trap_panic(struct trap_state *ts)
+{
+    (void)ts;
+    panic("trap");
+}
+
+int phantom_check_user_trap(struct trap_state *ts)
+{
+    (void)ts;
+    return 1;
+}
+
+void dump_ss(struct trap_state *st)
+{
+    (void)st;
+    say("trap state: nothing is known\n");
+}
+
+void hal_cpu_reset_real(void)
+{
+    struct phantom_hal *instance = port_hal();
+    if (instance->options.on_exit != NULL) {
+        instance->options.on_exit(instance->options.context, 1);
+    }
+    _exit(0);
+}
+
+/* ---- init records --------------------------------------------------------------------------- */
+
+static struct init_record *first_record;
+
+void register_init_record(struct init_record *record)
+{
+    struct init_record **end = &first_record;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = record;
+}
+
+static void run_one(void (**function)(void), int *done)
+{
+    if (*function != NULL && *done == 0) {
+        *done = 1;
+        (*function)();
+    }
+}
+
+void run_init_functions(int level)
+{
+    for (struct init_record *record = first_record; record != NULL; record = record->next) {
+        switch (level) {
+        case INIT_LEVEL_PREPARE: run_one(&record->init_1, &record->flags_1); break;
+        case INIT_LEVEL_INIT: run_one(&record->init_2, &record->flags_2); break;
+        case INIT_LEVEL_LATE: run_one(&record->init_3, &record->flags_3); break;
+        default: break;
+        }
+    }
+}
+
+void phantom_timed_call_init(void)
+{
+}
+
+void phantom_init_part_pool(void)
+{
+}
