@@ -27,7 +27,7 @@ static void say(const char *text)
     }
 }
 
-void panic(const char *format, ...)
+__attribute__((format(printf, 1, 2))) void panic(const char *format, ...)
 {
     char message[1024];
     va_list arguments;
