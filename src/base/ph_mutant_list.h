@@ -69,6 +69,11 @@
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
     X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
     X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
+    /* compression */                                                                              \
+    X(PACK_LENGTHS_BELIEVED, "lengths in the head of a pack are not held against its size")        \
+    X(PACKED_PAGE_UNCHECKED, "the sum of a page is not compared when it comes out of a pack")      \
+    X(PACK_FREED_EARLY, "a pack is free when one of its pages is replaced")                        \
+    X(PACK_SLOTS_FORGOTTEN, "a rollback does not count the packed pages that come back")           \
     /* encryption */                                                                               \
     X(ENCRYPTION_NONCE_REUSED, "the nonce of a block does not depend on its content")              \
     /* space */                                                                                    \

@@ -79,56 +79,29 @@ int snap_store_next_page(struct snap_store *store, uint64_t generation, uint64_t
     return 0;
 }
 
-/* Neighbouring blocks become one request. */
-static int read_places(struct snap_store *store, const struct store_place *place, unsigned count,
-                       uint8_t *buffer, struct phantom_diag *diag)
-{
-    struct store_run run[STORE_READ_RUNS];
-    unsigned runs = 0;
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t *to = buffer + (size_t)i * SNAP_PAGE_SIZE;
-        if (place[i].block == 0) {
-            continue;
-        }
-        struct store_run *last = runs != 0 ? &run[runs - 1] : NULL;
-        if (last != NULL && last->block + last->count == place[i].block &&
-            (uint8_t *)last->buffer + (size_t)last->count * SNAP_PAGE_SIZE == to) {
-            last->count++;
-            continue;
-        }
-        if (runs == STORE_READ_RUNS) {
-            int error = store_file_read_runs(&store->file, run, runs, diag);
-            if (error != 0) {
-                return error;
-            }
-            runs = 0;
-        }
-        run[runs++] = (struct store_run){place[i].block, 1, to};
-    }
-    return runs != 0 ? store_file_read_runs(&store->file, run, runs, diag) : 0;
-}
-
 int snap_store_read_pages(struct snap_store *store, uint64_t generation, const uint64_t *pages,
                           unsigned count, void *buffer, bool *data, struct phantom_diag *diag)
 {
     PH_CHECK((uintptr_t)buffer % STORE_BLOCK_SIZE == 0 && count <= SNAP_READ_PAGES);
-    struct store_place place[SNAP_READ_PAGES];
+    struct store_page page[SNAP_READ_PAGES] = {0};
     for (unsigned i = 0; i < count; i++) {
-        int error = store_find_page(store, generation, pages[i], &place[i], diag);
+        struct store_place place;
+        int error = store_find_page(store, generation, pages[i], &place, diag);
         if (error != 0) {
             return error;
         }
-        data[i] = place[i].block != 0;
+        page[i] = (struct store_page){pages[i], place.block, place.sum};
+        data[i] = place.block != 0;
     }
-    int error = read_places(store, place, count, buffer, diag);
+    int error = store_read_raw(&store->file, page, count, buffer, diag);
     for (unsigned i = 0; error == 0 && i < count; i++) {
-        uint8_t *page = (uint8_t *)buffer + (size_t)i * SNAP_PAGE_SIZE;
+        uint8_t *to = (uint8_t *)buffer + (size_t)i * SNAP_PAGE_SIZE;
         if (!data[i]) {
-            memset(page, 0, SNAP_PAGE_SIZE);
-        } else if (!PH_MUTANT(RESTORED_UNVERIFIED)) {
-            error = store_file_check_page(&store->file, generation, pages[i], place[i].block,
-                                          place[i].sum, page, diag);
+            memset(to, 0, SNAP_PAGE_SIZE);
+        } else if (!store_place_is_packed(page[i].place) && !PH_MUTANT(RESTORED_UNVERIFIED)) {
+            error = store_file_check_page(&store->file, generation, pages[i], page[i].place,
+                                          page[i].sum, to, diag);
         }
     }
-    return error;
+    return error != 0 ? error : store_read_packed(store, generation, page, count, buffer, diag);
 }

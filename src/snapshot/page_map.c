@@ -262,7 +262,7 @@ int page_map_set(struct page_map *map, uint64_t page, uint64_t block, struct sto
         }
     }
     if (error != 0) {
-        return no_memory(map, diag);
+        return error == -ENOMEM ? no_memory(map, diag) : error;
     }
     leaf->disk.block[entry] = block;
     leaf->disk.sum[entry] = block != 0 ? sum : (struct store_sum){0};

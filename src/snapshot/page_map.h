@@ -48,8 +48,9 @@ struct page_map {
     unsigned keep;             /* runs of the chain that stay */
     uint8_t *image;            /* the new run, NULL: none */
     struct store_overlay made; /* its entries */
-    /** A block is no longer part of the map. 0 or -ENOMEM. */
-    int (*replaced)(void *context, uint64_t block);
+    /** A block, or the place of a page, is no longer part of the map. 0, -ENOMEM, or
+     * PHANTOM_ECORRUPT with the reason told. */
+    int (*replaced)(void *context, uint64_t place);
     /** Choose a block for a node and write it there. */
     int (*place)(void *context, const struct store_node *node, uint64_t *block,
                  struct store_sum *sum);
@@ -64,7 +65,7 @@ void page_map_reset(struct page_map *map, const struct store_map *disk, uint64_t
                     struct store_sum memory_sum);
 /** Read the runs now. 0, PHANTOM_ECORRUPT, -EIO or -ENOMEM. */
 int page_map_load_chain(struct page_map *map, struct phantom_diag *diag);
-/** Page `page` is now in `block` with `sum`; block 0: it is a hole. */
+/** Page `page` is now in `block`, which may be any place, with `sum`; block 0: it is a hole. */
 int page_map_set(struct page_map *map, uint64_t page, uint64_t block, struct store_sum sum,
                  struct phantom_diag *diag);
 

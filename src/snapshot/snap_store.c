@@ -274,6 +274,7 @@ void snap_store_close(struct snap_store *store)
     page_map_finish(&store->map);
     store_account_finish(store);
     block_space_finish(&store->space);
+    pack_slots_finish(&store->slots);
     for (unsigned i = 0; i < store->generation_count; i++) {
         block_list_finish(&store->generation[i].dead);
     }
@@ -281,6 +282,7 @@ void snap_store_close(struct snap_store *store)
     for (unsigned i = 0; i < 2; i++) {
         store_overlay_finish(&store->overlay[i].overlay);
     }
+    store_packs_finish(store);
     ph_free(store->generation);
     ph_free(store->revived);
     store_catalog_finish(store);

@@ -50,6 +50,9 @@ struct snap_key {
     size_t size; /* SNAP_KEY_SIZE */
 };
 
+/** What becomes of pages on their way into the store. */
+enum snap_compression { SNAP_COMPRESSION_NONE, SNAP_COMPRESSION_LZ4 };
+
 /** Fixed at birth. */
 struct snap_store_params {
     uint64_t heap_base; /* virtual address, page-aligned */
@@ -58,7 +61,8 @@ struct snap_store_params {
     uint64_t retain_bytes;  /* budget for retained generations; 0: max(2 x live, 1 GiB) */
     uint64_t segment_bytes; /* the file grows by this much; 0: 16 MiB. Least 64 KiB */
     uint32_t ring_slots;    /* commit records in the ring, 16..256, times 4; 0: 256 */
-    struct snap_key key;    /* encrypt with this; not in what snap_store_params() returns */
+    enum snap_compression compression;
+    struct snap_key key; /* encrypt with this; not in what snap_store_params() returns */
 };
 
 /** What the host says about the heap's content; stored in every commit record. */

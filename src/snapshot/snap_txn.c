@@ -50,6 +50,8 @@ struct snap_txn {
     struct block_list holes;      /* page numbers; applied before the slots */
     struct block_list dead;       /* blocks of the current generation that this one replaces */
     struct block_list superseded; /* blocks taken and given up in this transaction */
+    struct block_list slots;      /* places in packs that the map has begun or ceased to name */
+    struct store_packer *packer;  /* NULL: no compression */
     struct store_extent *taken;   /* every block taken, as extents */
     size_t taken_count, taken_capacity;
     uint64_t blocks_taken;
@@ -74,6 +76,8 @@ void store_txn_free(struct snap_store *store)
     block_list_finish(&txn->holes);
     block_list_finish(&txn->dead);
     block_list_finish(&txn->superseded);
+    block_list_finish(&txn->slots);
+    store_packer_destroy(txn->packer);
     ph_free(txn->taken);
     ph_free(txn->slot);
     ph_free(txn->bucket);
@@ -106,7 +110,9 @@ static int make_memory(struct snap_store *store, uint32_t capacity)
     size_t bytes = ((size_t)capacity + NODE_SLOTS) * SNAP_PAGE_SIZE;
     txn->arena =
         ph_alloc_aligned(bytes >= ARENA_ALIGNMENT ? ARENA_ALIGNMENT : SNAP_PAGE_SIZE, bytes);
-    if (txn->slot == NULL || txn->bucket == NULL || txn->arena == NULL) {
+    txn->packer = store->file.has_packs ? store_packer_create() : NULL;
+    bool packer_missing = store->file.has_packs && txn->packer == NULL;
+    if (txn->slot == NULL || txn->bucket == NULL || txn->arena == NULL || packer_missing) {
         store_txn_free(store);
         return -ENOMEM;
     }
@@ -165,7 +171,8 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
                        (file->block_count + missing) * STORE_BLOCK_SIZE, phantom_strerror(error));
     }
     uint64_t first = file->block_count;
-    if (block_space_grow(&store->space, first + more) != 0) {
+    if ((file->has_packs && pack_slots_grow(&store->slots, first + more) != 0) ||
+        block_space_grow(&store->space, first + more) != 0) {
         return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
     }
     file->block_count = first + more;
@@ -300,12 +307,67 @@ static void return_run(struct snap_txn *txn)
     txn->run_left = 0;
 }
 
-/* page_map callback: a block leaves the map. */
-static int replaced(void *context, uint64_t block)
+/* Blocks are no longer part of the map. 0 or -ENOMEM. */
+static int give_up(struct snap_txn *txn, uint64_t first, uint32_t count)
+{
+    bool own = txn->store->space.birth[first] == txn->number;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < count; i++) {
+        error = block_list_add(own ? &txn->superseded : &txn->dead, first + i);
+    }
+    return error;
+}
+
+/* The map begins or ceases to name a page of a pack; can be undone. 0 or -ENOMEM. */
+static int toggle_slot(struct snap_txn *txn, uint64_t place)
+{
+    int error = block_list_add(&txn->slots, place);
+    if (error == 0) {
+        pack_slots_toggle(&txn->store->slots, place);
+    }
+    return error;
+}
+
+static void undo_slots(struct snap_txn *txn)
+{
+    for (size_t i = 0; i < txn->slots.count; i++) {
+        pack_slots_toggle(&txn->store->slots, txn->slots.block[i]);
+    }
+    txn->slots.count = 0;
+}
+
+static int wrong_slot(const struct snap_txn *txn, uint64_t place, const char *what,
+                      struct phantom_diag *diag)
+{
+    return ph_fail(diag, PHANTOM_ECORRUPT, "%s: slot %u of the pack in block %" PRIu64 " %s",
+                   store_file_name(&txn->store->file), store_place_slot(place),
+                   store_place_block(place), what);
+}
+
+/* page_map callback: a block leaves the map, or a page's place, which may be in a pack. */
+static int replaced(void *context, uint64_t place)
 {
     struct snap_txn *txn = context;
-    bool own = txn->store->space.birth[block] == txn->number;
-    return block_list_add(own ? &txn->superseded : &txn->dead, block);
+    const struct pack_slots *slots = &txn->store->slots;
+    if (!store_place_is_packed(place)) {
+        return give_up(txn, place, 1);
+    }
+    if (!pack_slots_has(slots, place)) {
+        return wrong_slot(txn, place, "is not in use", txn->diag);
+    }
+    int error = toggle_slot(txn, place);
+    if (error != 0 || (pack_slots_any(slots, place) && !PH_MUTANT(PACK_FREED_EARLY))) {
+        return error; /* another page still needs the pack */
+    }
+    return give_up(txn, store_place_block(place), store_place_blocks(place));
+}
+
+int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_diag *diag)
+{
+    if (pack_slots_has(&txn->store->slots, place)) {
+        return wrong_slot(txn, place, "has two owners", diag);
+    }
+    return toggle_slot(txn, place) == 0 ? 0 : no_memory(txn, diag);
 }
 
 /* A block of metadata gets its place and its sum. It goes out from the arena, next to the pages if
@@ -448,6 +510,7 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     txn->number = store->next_generation;
     txn->dead = (struct block_list){0};
     txn->superseded.count = 0;
+    txn->slots.count = 0;
     txn->taken_count = 0;
     txn->blocks_taken = txn->pages_written = txn->run_left = 0;
     txn->error = 0;
@@ -553,43 +616,143 @@ bool snap_txn_is_empty(const struct snap_txn *txn)
 
 /* ---- write --------------------------------------------------------------------------------- */
 
-/* Enter holes and staged pages into the map and hand the pages to the output. `run`: blocks that
- * will be wanted right behind the pages. */
-static int enter_staged(struct snap_txn *txn, uint32_t run, struct phantom_diag *diag)
+/* Staged pages on their way out. `left`: those not yet in the map; `run`: blocks that will be
+ * wanted right behind the pages. With compression the arena is written anew from its beginning:
+ * what goes out is always behind what is still to be read, since no pack has more blocks than
+ * pages. */
+struct outgoing {
+    struct snap_txn *txn;
+    uint32_t left, run;
+    uint32_t out;                    /* next arena slot */
+    uint64_t page[STORE_PACK_SLOTS]; /* of the pack being filled */
+    struct store_sum sum[STORE_PACK_SLOTS];
+    struct phantom_diag *diag;
+};
+
+static int make_hole(const struct outgoing *o, uint64_t page)
 {
+    return page_map_set(&o->txn->store->map, page, 0, (struct store_sum){0}, o->diag);
+}
+
+/* A page goes out as it is. */
+static int put_page(struct outgoing *o, uint64_t page, const uint8_t *content)
+{
+    struct snap_txn *txn = o->txn;
     struct snap_store *store = txn->store;
-    const struct store_sum none = {0};
-    uint32_t pages = 0;
-    txn->touched = txn->touched || txn->holes.count != 0 || txn->used != 0;
-    for (size_t i = 0; i < txn->holes.count; i++) {
-        int error = page_map_set(&store->map, txn->holes.block[i], 0, none, diag);
+    uint8_t *data = slot_data(txn, o->out++);
+    uint64_t block = 0;
+    if (data != content) {
+        memmove(data, content, SNAP_PAGE_SIZE);
+    }
+    int error = take_block(txn, o->run + o->left, &block, o->diag);
+    if (error != 0) {
+        return error;
+    }
+    struct store_sum sum = store_encode(&store->file, STORE_SUM_PAGE, page, data, 1);
+    store_output_put(&txn->output, block, data);
+    txn->pages_written++;
+    o->left--;
+    return page_map_set(&store->map, page, block, sum, o->diag);
+}
+
+/* `blocks` blocks in a row; *first is 0 if there are none. */
+static int take_together(struct outgoing *o, uint32_t blocks, uint64_t *first)
+{
+    struct snap_txn *txn = o->txn;
+    if (txn->run_left < blocks) {
+        return_run(txn); /* the next one begins there again, if it is long enough */
+    }
+    int error = take_block(txn, o->run + o->left, first, o->diag);
+    if (error == 0 && txn->run_left < blocks - 1) {
+        txn->run_block--;
+        txn->run_left++;
+        *first = 0;
+    } else if (error == 0) {
+        txn->run_block += blocks - 1;
+        txn->run_left -= blocks - 1;
+    }
+    return error;
+}
+
+/* The pack being filled goes out; its pages as they are if nothing would be gained. */
+static int put_pack(struct outgoing *o)
+{
+    struct snap_txn *txn = o->txn;
+    struct store_packer *packer = txn->packer;
+    uint32_t blocks = store_packer_blocks(packer);
+    uint64_t first = 0;
+    int error = blocks != 0 ? take_together(o, blocks, &first) : 0;
+    if (error == 0 && first == 0) {
+        for (uint32_t i = 0; error == 0 && i < packer->count; i++) {
+            error = put_page(o, o->page[i], packer->pages + (size_t)i * SNAP_PAGE_SIZE);
+        }
+        store_packer_empty(packer);
+        return error;
+    }
+    if (error == 0) {
+        store_packer_finish(&txn->store->file, packer, first, slot_data(txn, o->out));
+    }
+    for (uint32_t i = 0; error == 0 && i < blocks; i++) {
+        store_output_put(&txn->output, first + i, slot_data(txn, o->out++));
+    }
+    for (uint32_t i = 0; error == 0 && i < packer->count; i++) {
+        uint64_t place = store_place_in_pack(first, blocks, i);
+        error = store_txn_enter_slot(txn, place, o->diag);
+        error = error != 0 ? error
+                           : page_map_set(&txn->store->map, o->page[i], place, o->sum[i], o->diag);
+        txn->pages_written++;
+        o->left--;
+    }
+    store_packer_empty(packer);
+    return error;
+}
+
+static int pack_page(struct outgoing *o, uint64_t page, const uint8_t *content)
+{
+    struct store_packer *packer = o->txn->packer;
+    enum store_packed packed = store_packer_add(packer, content);
+    if (packed == STORE_PACK_FULL) {
+        int error = put_pack(o);
         if (error != 0) {
             return error;
         }
+        packed = store_packer_add(packer, content);
+    }
+    if (packed != STORE_PACK_ADDED) {
+        return put_page(o, page, content);
+    }
+    o->page[packer->count - 1] = page;
+    o->sum[packer->count - 1] =
+        store_sum_in_memory(&o->txn->store->file, STORE_SUM_PAGE, page, content, 1);
+    return 0;
+}
+
+/* Enter holes and staged pages into the map and hand the pages to the output. */
+static int enter_staged(struct snap_txn *txn, uint32_t run, struct phantom_diag *diag)
+{
+    struct outgoing o = {.txn = txn, .run = run, .diag = diag};
+    int error = 0;
+    txn->touched = txn->touched || txn->holes.count != 0 || txn->used != 0;
+    for (size_t i = 0; error == 0 && i < txn->holes.count; i++) {
+        error = make_hole(&o, txn->holes.block[i]);
     }
     for (uint32_t i = 0; i < txn->used; i++) {
         txn->slot[i].hole = txn->slot[i].hole || store_block_is_zero(slot_data(txn, i));
-        pages += !txn->slot[i].hole;
+        o.left += !txn->slot[i].hole;
     }
-    for (uint32_t i = 0; i < txn->used; i++) {
-        uint64_t page = txn->slot[i].page, block = 0;
-        struct store_sum sum = none;
-        if (!txn->slot[i].hole) {
-            int error = take_block(txn, run + pages--, &block, diag);
-            if (error != 0) {
-                return error;
-            }
-            sum = store_encode(&store->file, STORE_SUM_PAGE, page, slot_data(txn, i), 1);
-            store_output_put(&txn->output, block, slot_data(txn, i));
-            txn->pages_written++;
-        }
-        int error = page_map_set(&store->map, page, block, sum, diag);
-        if (error != 0) {
-            return error;
-        }
+    bool pack = txn->packer != NULL && o.left > 1; /* a page alone has nobody to share with */
+    for (uint32_t i = 0; error == 0 && i < txn->used; i++) {
+        o.out = pack ? o.out : i;
+        error = txn->slot[i].hole ? make_hole(&o, txn->slot[i].page)
+                : pack            ? pack_page(&o, txn->slot[i].page, slot_data(txn, i))
+                                  : put_page(&o, txn->slot[i].page, slot_data(txn, i));
     }
-    txn->node_slot = txn->used;
-    return 0;
+    if (pack) {
+        error = error != 0 ? error : put_pack(&o);
+        store_packer_empty(txn->packer);
+    }
+    txn->node_slot = pack ? o.out : txn->used;
+    return error;
 }
 
 /* Nothing may be in flight when a call returns. A failed write is final: poison. */
@@ -774,6 +937,7 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
         txn->dead.count = 0;
         store->space.cursor = store->space.data_start;
     }
+    txn->slots.count = 0;
     PH_CHECK(store->generation_count < store->generation_capacity);
     int64_t active_ns = store_active_ns(store_current(store), record->time_ns);
     store->history_blocks += txn->dead.count;
@@ -923,6 +1087,7 @@ void snap_txn_abort(struct snap_txn *txn)
         }
     }
     txn->taken_count = 0;
+    undo_slots(txn);
     block_list_finish(&txn->dead);
     empty_index(txn);
     store->txn_active = false;

@@ -10,6 +10,10 @@
  * The walk is for the generations that there were at open and for the blocks below the high water
  * of that moment. Commits meanwhile take only blocks beyond it, drop nothing and leave the catalog
  * alone (store_early.c), so neither what is walked nor what is counted ever changes under it.
+ *
+ * The blocks of a pack have an owner as long as a page of the generation is in it: so what leaves a
+ * pack is noted page by page, and at the end of a generation the packs that have become empty are
+ * its dead.
  */
 #include "ph_memory.h"
 #include "ph_mutant.h"
@@ -43,8 +47,11 @@ struct store_walk {
     uint8_t *chunks;          /* CHUNKS of CHUNK_BLOCKS blocks; place: chunk number % CHUNKS */
     uint64_t present[CHUNKS]; /* chunk number + 1; 0: nothing there */
     struct block_space *space;
-    struct block_list *dead; /* NULL: do not collect */
-    uint64_t *buried;        /* bit: in an older generation, not in the one walked last */
+    struct pack_slots *slots;  /* of the generation walked last, then of the one that is walked */
+    uint8_t *sizes;            /* of packs, in blocks; NULL without compression */
+    struct block_list emptied; /* packs (places) that lost their last page in this generation */
+    struct block_list *dead;   /* NULL: do not collect */
+    uint64_t *buried;          /* bit: in an older generation, not in the one walked last */
     struct comeback {
         uint64_t block;
         unsigned index; /* of the generation that has it again */
@@ -114,6 +121,79 @@ static int bury(struct store_walk *walk, uint64_t block)
     }
     return walk->dead == NULL || block_list_add(walk->dead, block) == 0 ? 0 : no_memory(walk);
 }
+
+/* ---- packs --------------------------------------------------------------------------------- */
+
+static int wrong_slot(const struct store_walk *walk, uint64_t place, const char *what)
+{
+    return ph_fail(walk->diag, PHANTOM_ECORRUPT,
+                   "%s: generation %" PRIu64 ": slot %u of the pack in block %" PRIu64 " %s",
+                   store_file_name(&walk->store->file), walk->generation, store_place_slot(place),
+                   store_place_block(place), what);
+}
+
+/* The generation that is walked has a page here. A pack that has become empty in it keeps its size:
+ * its blocks are still taken. */
+static int take_page(struct store_walk *walk, uint64_t place)
+{
+    uint64_t block = store_place_block(place);
+    uint32_t blocks = store_place_blocks(place);
+    if (!store_place_is_packed(place)) {
+        return take(walk, place);
+    }
+    if (walk->sizes == NULL || !store_file_has_place(&walk->store->file, place)) {
+        return wrong_slot(walk, place, "is not in the data area");
+    }
+    if (pack_slots_has(walk->slots, place)) {
+        return wrong_slot(walk, place, "has two owners");
+    }
+    if (walk->sizes[block] != 0 && walk->sizes[block] != blocks) {
+        return wrong_slot(walk, place, "is in a pack of two sizes");
+    }
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && walk->sizes[block] == 0 && i < blocks; i++) {
+        error = take(walk, block + i);
+    }
+    if (error == 0) {
+        walk->sizes[block] = (uint8_t)blocks;
+        pack_slots_toggle(walk->slots, place);
+    }
+    return error;
+}
+
+/* The generation before had a page here. */
+static int bury_page(struct store_walk *walk, uint64_t place)
+{
+    if (!store_place_is_packed(place)) {
+        return bury(walk, place);
+    }
+    if (walk->sizes == NULL || !store_file_has_place(&walk->store->file, place) ||
+        !pack_slots_has(walk->slots, place)) {
+        return wrong_slot(walk, place, "has no owner");
+    }
+    pack_slots_toggle(walk->slots, place);
+    bool empty = !pack_slots_any(walk->slots, place);
+    return !empty || block_list_add(&walk->emptied, store_place_pack(place)) == 0 ? 0
+                                                                                  : no_memory(walk);
+}
+
+/* All of a generation is walked: the packs of which it has no page any more leave it. */
+static int bury_packs(struct store_walk *walk)
+{
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < walk->emptied.count; i++) {
+        uint64_t place = walk->emptied.block[i], block = store_place_block(place);
+        bool gone = walk->sizes[block] != 0 && !pack_slots_any(walk->slots, place);
+        for (uint32_t k = 0; error == 0 && gone && k < store_place_blocks(place); k++) {
+            error = bury(walk, block + k);
+        }
+        walk->sizes[block] = gone ? 0 : walk->sizes[block];
+    }
+    walk->emptied.count = 0;
+    return error;
+}
+
+/* ---- blocks that came back ----------------------------------------------------------------- */
 
 static int by_block_and_index(const void *a, const void *b)
 {
@@ -292,8 +372,8 @@ static int compare_leaf(struct store_walk *walk, struct store_node *old_node,
     for (unsigned i = 0; error == 0 && i < STORE_FANOUT; i++) {
         uint64_t old_block = old_node->block[i], new_block = new_node->block[i];
         if (old_block != new_block) {
-            error = old_block != 0 ? bury(walk, old_block) : 0;
-            error = error == 0 && new_block != 0 ? take(walk, new_block) : error;
+            error = old_block != 0 ? bury_page(walk, old_block) : 0;
+            error = error == 0 && new_block != 0 ? take_page(walk, new_block) : error;
         }
     }
     return error;
@@ -383,6 +463,8 @@ static void walk_finish(struct store_walk *walk)
     store_overlay_finish(&walk->new_over);
     store_chain_finish(&walk->old_chain);
     store_chain_finish(&walk->new_chain);
+    block_list_finish(&walk->emptied);
+    ph_free(walk->sizes);
     ph_free(walk->comeback);
     ph_free(walk->buried);
     ph_free(walk->chunks);
@@ -391,16 +473,25 @@ static void walk_finish(struct store_walk *walk)
 
 /* For the oldest `end` generations. */
 static int walk_begin(struct store_walk *walk, struct snap_store *store, unsigned end,
-                      struct block_space *space, struct phantom_diag *diag)
+                      struct block_space *space, struct pack_slots *slots,
+                      struct phantom_diag *diag)
 {
-    *walk = (struct store_walk){
-        .store = store, .end = end, .limit = store->file.block_count, .space = space, .diag = diag};
+    *walk = (struct store_walk){.store = store,
+                                .end = end,
+                                .limit = store->file.block_count,
+                                .space = space,
+                                .slots = slots,
+                                .diag = diag};
     walk->nodes = ph_alloc_aligned(STORE_BLOCK_SIZE,
                                    (size_t)2 * store->file.height * sizeof(struct store_node));
     walk->chunks =
         ph_alloc_aligned(STORE_BLOCK_SIZE, (size_t)CHUNKS * CHUNK_BLOCKS * STORE_BLOCK_SIZE);
     walk->buried = ph_zalloc((size_t)store->file.block_count / 64 + 1, sizeof *walk->buried);
     bool good = walk->nodes != NULL && walk->chunks != NULL && walk->buried != NULL;
+    if (store->file.has_packs) {
+        walk->sizes = ph_zalloc((size_t)store->file.block_count, sizeof *walk->sizes);
+        good = good && walk->sizes != NULL && pack_slots_grow(slots, store->file.block_count) == 0;
+    }
     return good ? 0 : no_memory(walk);
 }
 
@@ -434,6 +525,7 @@ static int walk_on(struct store_walk *walk, bool collect)
             walk->inside = false;
         }
         error = error != 0 ? error : compare(walk, store->file.height - 1, 0, root);
+        error = error != 0 ? error : bury_packs(walk);
         if (error == 0) {
             walk->begun = false;
             walk->at++;
@@ -451,6 +543,7 @@ static void start_again(struct snap_store *store)
     ph_free(store->accounting);
     store->accounting = NULL;
     block_space_forget(&store->space);
+    pack_slots_finish(&store->slots);
     for (unsigned i = 0; i < store->opened_count; i++) {
         store->generation[i].dead.count = 0;
     }
@@ -474,7 +567,8 @@ static int begin(struct snap_store *store, struct phantom_diag *diag)
         return ph_fail(diag, -ENOMEM, "%s: no memory for accounting",
                        store_file_name(&store->file));
     }
-    error = walk_begin(store->accounting, store, store->opened_count, &store->space, diag);
+    error = walk_begin(store->accounting, store, store->opened_count, &store->space, &store->slots,
+                       diag);
     if (error != 0) {
         start_again(store);
     }
@@ -521,21 +615,38 @@ int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom
     return error;
 }
 
-static int audit_walk(struct snap_store *store, struct block_space *space,
+static int audit_walk(struct snap_store *store, struct block_space *space, struct pack_slots *slots,
                       struct phantom_diag *diag)
 {
     struct store_walk walk;
-    int error = walk_begin(&walk, store, store->generation_count, space, diag);
+    int error = walk_begin(&walk, store, store->generation_count, space, slots, diag);
     walk.budget = UINT64_MAX;
     error = error != 0 ? error : walk_on(&walk, false);
     walk_finish(&walk);
     return error;
 }
 
+/* Which pages of each pack the current map has: as the walk says? */
+static int compare_slots(const struct snap_store *store, const struct pack_slots *fresh,
+                         struct phantom_diag *diag)
+{
+    for (uint64_t b = 0; b < fresh->block_count; b++) {
+        if (store->slots.slots[b] != fresh->slots[b]) {
+            return ph_fail(diag, PHANTOM_ECORRUPT,
+                           "%s: of the pack in block %" PRIu64 " the slots %#" PRIx32
+                           " are in use, but the walk says %#" PRIx32,
+                           store_file_name(&store->file), b, store->slots.slots[b],
+                           fresh->slots[b]);
+        }
+    }
+    return 0;
+}
+
 int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
 {
     const struct store_file *file = &store->file;
     struct block_space fresh;
+    struct pack_slots fresh_slots = {0};
     uint64_t late = 0; /* blocks that a rollback keeps longer than need be */
     int error = snap_store_account(store, UINT64_MAX, diag);
     if (error != 0) {
@@ -545,8 +656,9 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
     if (error != 0) {
         return ph_fail(diag, error, "%s: no memory for the audit", store_file_name(file));
     }
-    error = audit_walk(store, &fresh, diag);
+    error = audit_walk(store, &fresh, &fresh_slots, diag);
     if (error == 0 && !store->read_only && !store->txn_active) {
+        error = compare_slots(store, &fresh_slots, diag);
         for (uint64_t b = file->data_start; error == 0 && b < file->block_count; b++) {
             bool used = block_space_is_used(&store->space, b);
             if (used && !block_space_is_used(&fresh, b) && store_is_revived(store, b)) {
@@ -563,6 +675,7 @@ int snap_store_audit(struct snap_store *store, struct phantom_diag *diag)
                         store_file_name(file), store->space.used, fresh.used);
         }
     }
+    pack_slots_finish(&fresh_slots);
     block_space_finish(&fresh);
     return error;
 }

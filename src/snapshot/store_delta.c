@@ -28,7 +28,7 @@ static bool is_entry_possible(const struct store_file *file, const struct store_
     }
     return entry->block == 0
                ? store_sum_is_zero(entry->sum)
-               : !store_sum_is_zero(entry->sum) && store_file_has_data_block(file, entry->block);
+               : !store_sum_is_zero(entry->sum) && store_file_has_place(file, entry->block);
 }
 
 static bool is_possible(const struct store_file *file, const struct store_map *map,

@@ -22,7 +22,8 @@
  * generations or changes the catalog: tags, rollback, trim, a full ring, a budget that is exceeded
  * by all we know. Otherwise a program that opens its store, commits twice and ends would never
  * drop anything. Likewise when there is no room (snap_txn.c, make_room()), and for a store without
- * high water or whose walk has met damage.
+ * high water or whose walk has met damage. A store with compression has no early commits: only the
+ * walk tells whether a page that is replaced was the last of its pack (pack_slots.h).
  */
 #include "ph_mutant.h"
 #include "store_internal.h"
@@ -35,7 +36,7 @@ void store_early_open(struct snap_store *store)
     store->opened_count = store->generation_count;
     store->opened_used = store->blocks_used_hint;
     store->early = store->generation_count != 0 && store->high_water >= file->data_start &&
-                   store->high_water <= file->block_count;
+                   store->high_water <= file->block_count && !file->has_packs;
 }
 
 int store_early_space(struct snap_store *store, struct phantom_diag *diag)

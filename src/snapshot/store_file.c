@@ -154,7 +154,8 @@ int store_file_check_node(const struct store_file *file, uint32_t level, uint64_
             sane = store_sum_is_zero(node->sum[i]);
         } else {
             used++;
-            sane = store_file_has_data_block(file, node->block[i]) &&
+            sane = (level == 0 ? store_file_has_place(file, node->block[i])
+                               : store_file_has_data_block(file, node->block[i])) &&
                    !store_sum_is_zero(node->sum[i]) && (index << STORE_FANOUT_BITS) + i < below;
         }
     }

@@ -30,7 +30,8 @@ struct store_file {
     uint64_t ring_start, seal_block;
     uint32_t ring_slots;
     uint32_t height;
-    bool has_runs; /* the store may have delta runs (it says so in its features) */
+    bool has_runs;  /* the store may have delta runs (it says so in its features) */
+    bool has_packs; /* and compressed pages */
 };
 
 /** For messages; never NULL. */
@@ -39,6 +40,18 @@ const char *store_file_name(const struct store_file *file);
 static inline bool store_file_has_data_block(const struct store_file *file, uint64_t block)
 {
     return block >= file->data_start && block < file->block_count;
+}
+
+/** Could a page be there? (store_format.h, "place") */
+static inline bool store_file_has_place(const struct store_file *file, uint64_t place)
+{
+    if (!file->has_packs || place >> STORE_PLACE_BLOCKS_SHIFT == 0) {
+        return store_file_has_data_block(file, place);
+    }
+    uint64_t block = store_place_block(place);
+    return store_place_is_packed(place) && store_place_slot(place) < STORE_PACK_SLOTS &&
+           store_file_has_data_block(file, block) &&
+           store_place_blocks(place) <= file->block_count - block;
 }
 
 /** Pages (level 0) or nodes that one entry of a node at `level` covers, as a shift of page numbers.

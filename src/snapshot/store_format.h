@@ -9,7 +9,7 @@
  *     blocks 3-7   zero, reserved
  *     blocks 8-15  working set     overwritten in place, loss costs nothing but speed
  *     block 16...  record ring     ring_slots blocks, contiguous
- *     data_start...                pages, map nodes, delta runs and catalog, copy on write
+ *     data_start...                pages, packs, map nodes, delta runs and catalog, copy on write
  *
  * A structure here is exactly one block, but for a delta run, which is a few blocks in a row. Each
  * ends up on disk with a 128-bit sum over the whole of it in which the sum itself counts as zeros
@@ -19,6 +19,7 @@
 #ifndef SNAP_STORE_FORMAT_H
 #define SNAP_STORE_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,22 +56,66 @@ enum {
 #define STORE_WANTED_MAGIC     UINT64_C(0x314b524f574e4850) /* "PHNWORK1" */
 #define STORE_NODE_MAGIC       UINT64_C(0x3145444f4e4e4850) /* "PHNNODE1" */
 #define STORE_DELTA_MAGIC      UINT64_C(0x31544c44444e4850) /* "PHNDDLT1" */
+#define STORE_PACK_MAGIC       UINT64_C(0x314b4341504e4850) /* "PHNPACK1" */
 
 /* Generations are numbered below this, so that lock bytes and sums of numbers never overflow. */
 #define STORE_GENERATION_LIMIT (UINT64_C(1) << 60)
 
-/* Bits 63..56 of the block word of a map entry, in a node or in a delta run: reserved, zero. */
-#define STORE_PLACE_RESERVED (UINT64_C(0xff) << 56)
+/*
+ * The *place* of a page: the block word of its map entry, in a leaf or in a delta run.
+ *
+ *     63      56 55    52 51                                         0
+ *     | slot + 1 | blocks-1 |              block                      |
+ *
+ * Zero in bits 63..52: the page is in this block as it is. Else it is compressed, in slot `slot` of
+ * the pack that begins there; only in a store with the feature COMPRESSION.
+ */
+enum {
+    STORE_PLACE_BLOCKS_SHIFT = 52,
+    STORE_PLACE_SLOT_SHIFT = 56,
+    STORE_PACK_SLOTS = 32, /* most pages in one pack */
+    STORE_PACK_BLOCKS = 16 /* most blocks of one; what is written has fewer (store_pack.h) */
+};
+
+static inline uint64_t store_place_block(uint64_t place)
+{
+    return place & ((UINT64_C(1) << STORE_PLACE_BLOCKS_SHIFT) - 1);
+}
+static inline bool store_place_is_packed(uint64_t place)
+{
+    return place >> STORE_PLACE_SLOT_SHIFT != 0;
+}
+/** Of a packed page. */
+static inline unsigned store_place_slot(uint64_t place)
+{
+    return (unsigned)(place >> STORE_PLACE_SLOT_SHIFT) - 1;
+}
+static inline uint32_t store_place_blocks(uint64_t place)
+{
+    return (uint32_t)(place >> STORE_PLACE_BLOCKS_SHIFT & 15) + 1;
+}
+/** The place of slot 0 of the same pack: equal for all its pages. */
+static inline uint64_t store_place_pack(uint64_t place)
+{
+    return (place & ((UINT64_C(1) << STORE_PLACE_SLOT_SHIFT) - 1)) | UINT64_C(1)
+                                                                         << STORE_PLACE_SLOT_SHIFT;
+}
+static inline uint64_t store_place_in_pack(uint64_t block, uint32_t blocks, unsigned slot)
+{
+    return block | (uint64_t)(blocks - 1) << STORE_PLACE_BLOCKS_SHIFT |
+           (uint64_t)(slot + 1) << STORE_PLACE_SLOT_SHIFT;
+}
 
 /* Incompatible features: a reader that does not know one must refuse. MAP_RUNS is set in every new
  * store: generations may have delta runs on top of their map. ENCRYPTION: the sums are keyed, and
- * pages, nodes, delta runs and catalog are encrypted (store_secret.h). Two bits are reserved by
- * name. */
+ * pages, nodes, delta runs and catalog are encrypted (store_secret.h). COMPRESSION: there may be
+ * packs. One bit is reserved by name. */
 #define STORE_FEATURE_COMPRESSION UINT64_C(1)
 #define STORE_FEATURE_PAGE_DELTAS UINT64_C(2)
 #define STORE_FEATURE_ENCRYPTION  UINT64_C(4)
 #define STORE_FEATURE_MAP_RUNS    UINT64_C(8)
-#define STORE_FEATURES_KNOWN      (STORE_FEATURE_MAP_RUNS | STORE_FEATURE_ENCRYPTION)
+#define STORE_FEATURES_KNOWN                                                                       \
+    (STORE_FEATURE_MAP_RUNS | STORE_FEATURE_ENCRYPTION | STORE_FEATURE_COMPRESSION)
 
 struct store_sum {
     uint64_t low, high;
@@ -237,6 +282,20 @@ struct store_delta_entry {
     struct store_sum sum;
 };
 
+/*
+ * A pack: pages that were compressed, in consecutive blocks. Behind the head follow, without gaps,
+ * the compressed pages in the order of their slots, then zeros. Each is an LZ4 block that becomes
+ * 4096 bytes; the pages of the slots before it, in their order, are its dictionary. In an encrypted
+ * store all behind the sum is encrypted.
+ */
+struct store_pack_head {
+    uint64_t magic;
+    struct store_sum sum; /* over all blocks, itself as zeros, keyed by the first block's number */
+    uint32_t blocks;
+    uint32_t slots;
+    uint16_t length[STORE_PACK_SLOTS]; /* of each compressed page, in bytes; 0 beyond `slots` */
+};
+
 /** Where the entries begin, in bytes, and how many blocks a run takes. */
 static inline uint64_t store_delta_offset(uint32_t older)
 {
@@ -349,6 +408,7 @@ _Static_assert(offsetof(struct store_record, high_water) == 280, "record layout,
 _Static_assert(offsetof(struct store_record, stamp1) == 512, "record layout, sector 1");
 _Static_assert(offsetof(struct store_record, extents) == 1024, "record layout, sector 2");
 _Static_assert(sizeof(struct store_record_sector) == STORE_SECTOR_SIZE, "a sector of extents");
+_Static_assert(sizeof(struct store_pack_head) == 96, "pack head");
 _Static_assert(sizeof(struct store_delta_ref) == 40, "delta ref");
 _Static_assert(sizeof(struct store_delta_head) == 64, "delta head");
 _Static_assert(sizeof(struct store_delta_entry) == 32, "delta entry");

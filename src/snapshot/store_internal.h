@@ -20,11 +20,13 @@
 #define SNAP_STORE_INTERNAL_H
 
 #include "block_space.h"
+#include "pack_slots.h"
 #include "page_map.h"
 #include "snap_store.h"
 #include "store_catalog.h"
 #include "store_file.h"
 #include "store_format.h"
+#include "store_pack.h"
 #include "store_sum.h"
 #include "store_walk.h"
 
@@ -46,6 +48,29 @@ struct store_generation {
 struct store_overlay_slot {
     struct store_sum sum;
     struct store_overlay overlay;
+};
+
+/* A page that is to be read. place 0: a hole, left out. */
+struct store_page {
+    uint64_t page, place;
+    struct store_sum sum;
+};
+
+enum { STORE_READ_MOST = 512, STORE_PACK_IMAGES = 256, STORE_PACK_BUCKETS = 1024 };
+
+/* Packs being read together, and the one read last. Within a call: pack[0..count) are the packs
+ * that are in memory; each names the last of its pages that are wanted, `next` the one before. */
+struct store_packs {
+    struct store_unpacker unpacker;
+    uint8_t *images; /* STORE_PACK_IMAGES blocks; NULL until first used */
+    unsigned count;
+    struct store_read_pack {
+        uint64_t place; /* store_place_pack() */
+        uint32_t at;    /* where in `images`, in blocks */
+        uint16_t page;
+    } pack[STORE_PACK_IMAGES];
+    uint16_t next[STORE_READ_MOST];      /* STORE_READ_MOST: no more */
+    uint16_t bucket[STORE_PACK_BUCKETS]; /* open addressing: index in `pack` + 1, or 0 */
 };
 
 struct store_walk;
@@ -81,9 +106,11 @@ struct snap_store {
     uint64_t opened_used;          /* blocks in use then, as the record says */
     struct store_walk *accounting; /* deriving, paused; NULL: not begun, or done */
     struct block_space space;      /* writers only */
+    struct pack_slots slots;       /* the same; nothing there without compression */
     struct page_map map;           /* writers only */
     struct store_cache cache;
     struct store_overlay_slot overlay[2]; /* for readers, the one used last first */
+    struct store_packs *packs;            /* the same; NULL until a packed page is read */
     uint8_t *block;       /* one aligned block: record, seal, tombstone on their way out */
     struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
@@ -201,6 +228,14 @@ void store_retention_cancel(struct snap_store *store);
 /** Where a page of a retained generation is. 0, PHANTOM_ENOTFOUND, or errors of reading the map. */
 int store_find_page(struct snap_store *store, uint64_t generation, uint64_t page,
                     struct store_place *out, struct phantom_diag *diag);
+/** Read those pages that are in blocks of their own, neighbouring blocks in one request: page i of
+ * the list to the i-th 4096 bytes of `data`. Not checked. */
+int store_read_raw(const struct store_file *file, const struct store_page *page, unsigned count,
+                   uint8_t *data, struct phantom_diag *diag);
+/** Read those that are packed, each pack once, and check them. At most STORE_READ_MOST pages. */
+int store_read_packed(struct snap_store *store, uint64_t generation, const struct store_page *page,
+                      unsigned count, uint8_t *data, struct phantom_diag *diag);
+void store_packs_finish(struct snap_store *store);
 
 /* ---- store_rollback.c ---- */
 /** Commit the content of the current generation once more, with the tags noted. */
@@ -218,6 +253,9 @@ int store_may_write(struct snap_store *store, struct phantom_diag *diag);
 uint32_t store_txn_staging(const struct snap_store *store);
 /** Take back all writes in flight; the transaction learns of an error when it goes on. */
 void store_txn_wait(struct snap_store *store);
+/** The map is about to name a page of a pack that is there already (a rollback). 0, -ENOMEM, or
+ * PHANTOM_ECORRUPT: it names it already. */
+int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_diag *diag);
 void store_txn_free(struct snap_store *store);
 
 /* ---- snap_store.c ---- */

@@ -267,6 +267,8 @@ struct own {
     const struct store_record *record;
     uint8_t *data;
     uint64_t count;
+    struct store_unpacker unpacker; /* of its packs */
+    int error;                      /* -ENOMEM: nothing can be said */
 };
 
 /* Where own block `block` is in memory; NULL: it is older than this commit. What is checked is
@@ -318,9 +320,34 @@ static int read_own(struct own *own, struct phantom_diag *diag)
     return 1;
 }
 
+/* A page at this place of the map, if this commit wrote it: is it there? */
+static bool own_page_is_whole(struct own *own, uint64_t page, uint64_t place, struct store_sum sum)
+{
+    if (!store_place_is_packed(place)) {
+        void *data = own_block(own, place);
+        return data == NULL || store_decode(own->file, STORE_SUM_PAGE, page, sum, data, 1);
+    }
+    if (!store_file_has_place(own->file, place)) {
+        return false;
+    }
+    const uint8_t *image = own_block(own, store_place_block(place)), *content = NULL;
+    uint32_t blocks = store_place_blocks(place);
+    if (image == NULL) {
+        return true;
+    }
+    if (own_block(own, store_place_block(place) + blocks - 1) !=
+        image + (size_t)(blocks - 1) * STORE_BLOCK_SIZE) {
+        return false;
+    }
+    int error = store_unpack_page(own->file, &own->unpacker, own->record->stamp.generation, page,
+                                  place, sum, image, &content, NULL);
+    own->error = error == -ENOMEM ? error : own->error;
+    return error == 0;
+}
+
 /* Everything below this place of the map that this commit wrote: all there? Old nodes point to old
  * blocks only, so the walk stops at them. */
-static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, uint64_t block,
+static bool own_is_whole(struct own *own, uint32_t level, uint64_t index, uint64_t block,
                          struct store_sum sum)
 {
     struct store_node *node = own_block(own, block);
@@ -342,9 +369,7 @@ static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, 
             }
             continue;
         }
-        void *page = own_block(own, node->block[i]);
-        if (page != NULL &&
-            !store_decode(own->file, STORE_SUM_PAGE, child, node->sum[i], page, 1)) {
+        if (!own_page_is_whole(own, child, node->block[i], node->sum[i])) {
             return false;
         }
     }
@@ -353,7 +378,7 @@ static bool own_is_whole(const struct own *own, uint32_t level, uint64_t index, 
 
 /* The delta run that this commit wrote, and the pages that it wrote as the run names them: all
  * there? Entries of the commits before it, which a run may repeat, point to older blocks. */
-static bool own_delta_is_whole(const struct own *own)
+static bool own_delta_is_whole(struct own *own)
 {
     const struct store_file *file = own->file;
     const struct store_map map = store_map_of(own->record);
@@ -372,9 +397,8 @@ static bool own_delta_is_whole(const struct own *own)
     }
     const struct store_delta_entry *entry = store_delta_entries(image);
     for (uint32_t i = 0; i < ref->entries; i++) {
-        void *page = entry[i].block != 0 ? own_block(own, entry[i].block) : NULL;
-        if (page != NULL &&
-            !store_decode(file, STORE_SUM_PAGE, entry[i].page, entry[i].sum, page, 1)) {
+        if (entry[i].block != 0 &&
+            !own_page_is_whole(own, entry[i].page, entry[i].block, entry[i].sum)) {
             return false;
         }
     }
@@ -395,8 +419,11 @@ static int check_own(const struct snap_store *store, const struct store_record *
                 (record->root_block == 0 || own_is_whole(&own, store->file.height - 1, 0,
                                                          record->root_block, record->root_sum));
     }
+    store_unpacker_finish(&own.unpacker);
     ph_free(own.data);
-    return whole;
+    return own.error == 0 ? whole
+                          : ph_fail(diag, own.error, "%s: no memory for recovery",
+                                    store_file_name(&store->file));
 }
 
 /* ---- choosing ------------------------------------------------------------------------------ */

@@ -106,10 +106,40 @@ static int pages_of_both(struct snap_store *store, const struct store_generation
     return 0;
 }
 
+/* A page's old place is to be in the map again: note the blocks that come back with it. */
+static int bring_back(struct snap_txn *txn, struct snap_store *store,
+                      const struct store_generation *to, uint64_t page, uint64_t place,
+                      struct block_list *back, struct phantom_diag *diag)
+{
+    bool packed = store_place_is_packed(place);
+    uint64_t block = packed ? store_place_block(place) : place;
+    uint32_t blocks = packed ? store_place_blocks(place) : 1;
+    bool owned = store_file_has_place(&store->file, place);
+    for (uint32_t i = 0; owned && i < blocks; i++) {
+        owned = block_space_is_used(&store->space, block + i);
+    }
+    if (!owned) {
+        return ph_fail(diag, PHANTOM_ECORRUPT,
+                       "%s: generation %" PRIu64 " has page %" PRIu64 " in block %" PRIu64
+                       ", which nobody owns",
+                       store_file_name(&store->file), to->info.number, page, block);
+    }
+    int error = 0;
+    bool there = packed && pack_slots_any(&store->slots, place); /* with another of its pages */
+    for (uint32_t i = 0; error == 0 && !there && i < blocks; i++) {
+        error = block_list_add(back, block + i);
+    }
+    if (error != 0) {
+        return ph_fail(diag, error, "%s: no memory to roll back", store_file_name(&store->file));
+    }
+    return packed && !PH_MUTANT(PACK_SLOTS_FORGOTTEN) ? store_txn_enter_slot(txn, place, diag) : 0;
+}
+
 /* Enter the pages of `to` that differ from the current generation's; collect the blocks that come
  * back. */
-static int enter_differences(struct snap_store *store, const struct store_generation *to,
-                             struct block_list *back, struct phantom_diag *diag)
+static int enter_differences(struct snap_txn *txn, struct snap_store *store,
+                             const struct store_generation *to, struct block_list *back,
+                             struct phantom_diag *diag)
 {
     const struct store_generation *from = store_current(store);
     uint64_t pages = 0;
@@ -132,14 +162,7 @@ static int enter_differences(struct snap_store *store, const struct store_genera
             if (block == window[0].block[i]) {
                 continue;
             }
-            if (block != 0 && (!store_file_has_data_block(&store->file, block) ||
-                               !block_space_is_used(&store->space, block))) {
-                error = ph_fail(diag, PHANTOM_ECORRUPT,
-                                "%s: generation %" PRIu64 " has page %" PRIu64 " in block %" PRIu64
-                                ", which nobody owns",
-                                store_file_name(&store->file), to->info.number, first + i, block);
-            }
-            error = error != 0 ? error : block != 0 ? block_list_add(back, block) : 0;
+            error = block != 0 ? bring_back(txn, store, to, first + i, block, back, diag) : 0;
             error = error != 0
                         ? error
                         : page_map_set(&store->map, first + i, block, window[1].sum[i], diag);
@@ -243,7 +266,7 @@ static int commit_rollback(struct snap_store *store, const struct store_generati
         return error;
     }
     uint64_t *is_back = NULL;
-    error = enter_differences(store, to, back, diag);
+    error = enter_differences(txn, store, to, back, diag);
     error = error != 0 ? error : snap_txn_reserve(txn, back->count, diag);
     if (error == 0) {
         is_back = ph_zalloc((size_t)store->file.block_count / 64 + 1, sizeof *is_back);

@@ -20,6 +20,7 @@ enum store_sum_kind {
     STORE_SUM_DELTA = 5,    /* index: generation that wrote the run */
     STORE_SUM_WANTED = 6,   /* index: 0 for the first block of the working set */
     STORE_SUM_KEY = 7,      /* over nothing: which key this is; only keyed */
+    STORE_SUM_PACK = 8,     /* index: its first block */
     STORE_SUM_NODE = 16,    /* + level; index: node index */
     STORE_SUM_CATALOG = 32, /* + level; index: that of the leaf or node */
 };

@@ -16,7 +16,6 @@ static const struct {
     uint64_t bit;
     const char *name;
 } feature_names[] = {
-    {STORE_FEATURE_COMPRESSION, "compression"},
     {STORE_FEATURE_PAGE_DELTAS, "page deltas"},
 };
 
@@ -41,6 +40,9 @@ int store_superblock_make(const struct snap_store_params *params, struct store_f
         segment > UINT64_C(1) << 32) {
         return ph_fail(diag, PHANTOM_EINVALID, "impossible ring or segment size");
     }
+    if ((unsigned)params->compression > SNAP_COMPRESSION_LZ4) {
+        return ph_fail(diag, PHANTOM_EINVALID, "unknown compression");
+    }
     memset(out, 0, sizeof *out);
     out->magic = STORE_SUPERBLOCK_MAGIC;
     out->format_version = STORE_FORMAT_VERSION;
@@ -56,6 +58,9 @@ int store_superblock_make(const struct snap_store_params *params, struct store_f
     out->segment_bytes = segment;
     out->retain_bytes = params->retain_bytes;
     out->features_incompatible = STORE_FEATURE_MAP_RUNS;
+    if (params->compression == SNAP_COMPRESSION_LZ4) {
+        out->features_incompatible |= STORE_FEATURE_COMPRESSION;
+    }
     memcpy(file->uuid, params->uuid, sizeof file->uuid);
     if (params->key.bytes != NULL) {
         int error = store_secret_make(&params->key, params->uuid, &file->secret, diag);
@@ -166,11 +171,14 @@ static int adopt(struct snap_store *store, const struct store_superblock *s,
     file->ring_slots = s->ring_slots;
     file->height = s->map_height;
     file->has_runs = (s->features_incompatible & STORE_FEATURE_MAP_RUNS) != 0;
-    store->params = (struct snap_store_params){.heap_base = s->heap_base,
-                                               .heap_size = s->heap_size,
-                                               .retain_bytes = s->retain_bytes,
-                                               .segment_bytes = s->segment_bytes,
-                                               .ring_slots = s->ring_slots};
+    file->has_packs = (s->features_incompatible & STORE_FEATURE_COMPRESSION) != 0;
+    store->params = (struct snap_store_params){
+        .compression = file->has_packs ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE,
+        .heap_base = s->heap_base,
+        .heap_size = s->heap_size,
+        .retain_bytes = s->retain_bytes,
+        .segment_bytes = s->segment_bytes,
+        .ring_slots = s->ring_slots};
     memcpy(store->params.uuid, s->uuid, sizeof s->uuid);
     return 0;
 }

@@ -25,6 +25,8 @@ struct verify {
     struct store_node *nodes;     /* one for each level */
     uint8_t *pages;               /* STORE_FANOUT pages */
     uint64_t *seen;               /* for each block what it was last seen as; 0: not yet */
+    uint64_t *seen_packed;        /* the same for SEEN_PACKED packed pages at most */
+    struct store_unpacker unpacker;
     struct store_sum memory_sum;
     uint64_t live_pages;
     bool complete; /* every page of this generation was counted, none was seen before */
@@ -75,11 +77,46 @@ static bool see(struct verify *verify, unsigned kind, uint64_t index, uint64_t b
     return before;
 }
 
+enum { SEEN_PACKED = 1 << 16 };
+
+/* The same for a page in a pack, whose block has several. */
+static bool see_packed(struct verify *verify, uint64_t page, uint64_t place, struct store_sum sum)
+{
+    uint64_t what = (sum.low ^ (sum.high << 1 | sum.high >> 63) ^
+                     (page * UINT64_C(0x9E3779B97F4A7C15) + place)) |
+                    1;
+    uint64_t *seen = &verify->seen_packed[what >> 32 & (SEEN_PACKED - 1)];
+    bool before = *seen == what;
+    *seen = what;
+    return before;
+}
+
+static bool see_page(struct verify *verify, uint64_t page, uint64_t place, struct store_sum sum)
+{
+    return store_place_is_packed(place) ? see_packed(verify, page, place, sum)
+                                        : see(verify, STORE_SUM_PAGE, page, place, sum);
+}
+
+static int verify_page(struct verify *verify, uint64_t page, uint64_t place, struct store_sum sum,
+                       struct phantom_diag *diag)
+{
+    const struct store_file *file = &verify->store->file;
+    uint64_t generation = verify->generation->info.number;
+    if (store_place_is_packed(place)) {
+        const uint8_t *content = NULL;
+        return store_unpack_page(file, &verify->unpacker, generation, page, place, sum, NULL,
+                                 &content, diag);
+    }
+    int error = store_file_read(file, place, 1, verify->pages, diag);
+    return error != 0
+               ? error
+               : store_file_check_page(file, generation, page, place, sum, verify->pages, diag);
+}
+
 /* The pages of one leaf: neighbouring blocks in one read; a read that fails is tried page by page.
  */
 static int verify_pages(struct verify *verify, const struct store_node *leaf)
 {
-    const struct store_file *file = &verify->store->file;
     for (unsigned i = 0; i < STORE_FANOUT; i++) {
         if (leaf->block[i] == 0) {
             continue;
@@ -88,16 +125,12 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
         verify->memory_sum = store_sum_add(verify->memory_sum, leaf->sum[i]);
         verify->live_pages++;
         verify->pages_done++;
-        if (see(verify, STORE_SUM_PAGE, page, leaf->block[i], leaf->sum[i])) {
+        if (see_page(verify, page, leaf->block[i], leaf->sum[i])) {
             continue;
         }
         verify->report->pages++;
         struct phantom_diag diag = PHANTOM_DIAG_INIT;
-        int error = store_file_read(file, leaf->block[i], 1, verify->pages, &diag);
-        error = error != 0
-                    ? error
-                    : store_file_check_page(file, verify->generation->info.number, page,
-                                            leaf->block[i], leaf->sum[i], verify->pages, &diag);
+        int error = verify_page(verify, page, leaf->block[i], leaf->sum[i], &diag);
         if (error == -ENOMEM) {
             return error;
         }
@@ -105,7 +138,7 @@ static int verify_pages(struct verify *verify, const struct store_node *leaf)
             report(verify, (struct snap_finding){.kind = SNAP_FINDING_PAGE,
                                                  .first_page = page,
                                                  .page_count = 1,
-                                                 .block = leaf->block[i],
+                                                 .block = store_place_block(leaf->block[i]),
                                                  .text = diag.text});
         }
     }
@@ -344,8 +377,13 @@ int snap_store_examine(struct snap_store *store, const struct snap_verify_option
         ph_alloc_aligned(STORE_BLOCK_SIZE, store->file.height * sizeof(struct store_node));
     verify.pages = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
     verify.seen = ph_zalloc((size_t)store->file.block_count, sizeof *verify.seen);
+    bool enough = verify.nodes != NULL && verify.pages != NULL && verify.seen != NULL;
+    if (store->file.has_packs) {
+        verify.seen_packed = ph_zalloc(SEEN_PACKED, sizeof *verify.seen_packed);
+        enough = enough && verify.seen_packed != NULL;
+    }
     int error = 0;
-    if (verify.nodes == NULL || verify.pages == NULL || verify.seen == NULL) {
+    if (!enough) {
         error = ph_fail(diag, -ENOMEM, "%s: no memory to verify", store_file_name(&store->file));
         goto out;
     }
@@ -374,6 +412,8 @@ out:
     ph_free(verify.nodes);
     ph_free(verify.pages);
     ph_free(verify.seen);
+    ph_free(verify.seen_packed);
+    store_unpacker_finish(&verify.unpacker);
     return error;
 }
 

@@ -35,7 +35,7 @@ void store_cache_finish(struct store_cache *cache);
 
 /* Where a page of a generation is. block 0: a hole, and so is every page up to hole_end. */
 struct store_place {
-    uint64_t block;
+    uint64_t block; /* or slot of a pack: store_format.h, "place" */
     struct store_sum sum;
     uint64_t hole_end;
 };

@@ -201,12 +201,20 @@ static inline struct snap_store_params fixture_params(void)
     return params;
 }
 
-/* The content that stands for a tag: every word differs, none is zero. */
+/* True: stores are made with compression, and most pages have content that can be compressed. */
+static bool fixture_compress;
+
+/* The content that stands for a tag: every word differs, none is zero; with compression most words
+ * of most pages are the tag, and one in 3, 6 or 12 differs. */
 static inline void fill(uint32_t tag, uint64_t page, void *data)
 {
     uint64_t *word = data;
+    unsigned kind = (unsigned)((tag * UINT64_C(2654435761) + page) % 5);
     for (size_t i = 0; i < SNAP_PAGE_SIZE / sizeof *word; i++) {
         word[i] = ((uint64_t)tag << 32 | page << 9 | i) * UINT64_C(0x9E3779B97F4A7C15) + 1;
+        if (fixture_compress && kind < 3 && i % (3U << kind) != 0) {
+            word[i] = tag;
+        }
     }
 }
 
@@ -261,6 +269,7 @@ static inline struct fixture *fixture_new(uint64_t limit, uint32_t pages)
     f->tick = INT64_C(10000000);
     assert_non_null(f->now);
     struct snap_store_params params = fixture_params();
+    params.compression = fixture_compress ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE;
     if (fixture_key != NULL) {
         params.key = *fixture_key;
     }
