@@ -10,6 +10,8 @@ Parts (default: all but large models):
     power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
     flips       damaged stores, --flips for each seed
     spaces      SIGKILL while eight threads commit into a space, --space-kills for each seed
+    sim         worlds and spaces on the simulated machine, --seeds runs of each; and each seeded
+                defect of threads, which must be found by them
     models      the models with larger bounds, once
 
 Each piece prints its figures and seed; a failure prints the command that repeats it and ends the run.
@@ -27,7 +29,8 @@ import sys
 PROGRAMS = ("queens", "ledger", "counter")
 POWER_CASES = ("direct", "examples", "mutant", "errors", "ext4", "xfs", "shutdown-ext4",
                "shutdown-xfs")
-PARTS = ("states", "strategies", "whole", "kills", "power", "flips", "spaces", "models")
+PARTS = ("states", "strategies", "whole", "kills", "power", "flips", "spaces", "sim", "models")
+SIM_SEEDS = 1000  # of one piece
 NOT_SUMS = ("seed", "mutants", "models")
 
 
@@ -112,6 +115,15 @@ class Soak:
             self.piece(part, f"seed {seed} x {a.space_kills}",
                        [self.exe("tests", "unit", "space", "test_space_crash"),
                         str(a.space_kills)], {"PH_SEED": str(seed)})
+        elif part == "sim" and (seed - a.first_seed) % SIM_SEEDS == 0:
+            count = min(SIM_SEEDS, a.first_seed + a.seeds - seed)
+            classes = ["--classes", self.exe("tests", "sim")]
+            self.piece(part, f"seeds {seed} to {seed + count - 1}",
+                       [self.exe("tests", "sim", "sim_soak"), "--seeds", str(count), "--seed-base",
+                        str(seed), "--twice", "20"] + classes)
+            if seed == a.first_seed:
+                self.piece(part, "defects", [self.exe("tests", "sim", "sim_mutants"), "--mutants",
+                                             "--seeds", "1000"] + classes)
         elif part == "models" and seed == a.first_seed:
             for model in ("commit", "stop_the_world"):
                 self.piece(part, model, [sys.executable, "models/check_model.py", model, "--large"])
@@ -137,7 +149,7 @@ def main():
     parser.add_argument("--space-kills", type=int, default=400)
     parser.add_argument("--cycles", type=int, default=10)
     parser.add_argument("--flips", type=int, default=100000)
-    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--first-seed", "--seed-base", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--state", help="file that remembers what has passed")
     parser.add_argument("--fresh", action="store_true", help="forget what has passed")

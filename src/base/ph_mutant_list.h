@@ -82,6 +82,11 @@
     X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
     X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
+    /* threads: found by sim_mutants */                                                            \
+    X(QUIET_WAKE_LOST, "the last worker that parks does not wake who stops the world")             \
+    X(COUNTER_NOT_ATOMIC, "workers are counted as running without the lock")                       \
+    X(QUEUED_AFTER_UNLOCK, "a thread that must wait is queued when the lock was given up before")  \
+    X(PARK_MISSED, "a worker runs threads although the world is stopped")                          \
     /* hal_posix */                                                                                \
     X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")                               \
     /* port_hal */                                                                                 \

@@ -152,6 +152,9 @@ bool hal_sim_inside(void);
 _Noreturn void hal_sim_kill(void);
 /** End the machine as failed. Does not return. */
 _Noreturn void hal_sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** The thread with this number (hal_start_thread()) has ended, its words' ends (thread keys)
+ *  included. */
+bool hal_sim_has_ended(int number);
 /** A line in the machine's log. */
 void hal_sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** A switch point that is no call of the HAL. Outside of machines nothing happens. */

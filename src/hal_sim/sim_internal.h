@@ -67,8 +67,9 @@ struct hal_sim {
     uint64_t change_at[SIM_CHANGE_POINTS];
     uint64_t lowest_priority; /* given out last by a change point */
     sem_t driver;             /* posted: all over, hal_sim_run() goes on */
+    int cpu;                  /* all threads stay on it: handing over is then cheapest */
     bool over;                /* threads that get the baton now end */
-    bool silent;              /* inside the log: no switch */
+    bool silent;              /* pthread locks are the process's now, no switch points */
     uint64_t transfers;
     struct {
         bool used;

@@ -189,7 +189,9 @@ static void unmap(struct sim_memory *own)
         link = &(*link)->next;
     }
     *link = own->next;
+    own->sim->silent = true;
     trap_signals_forget(&own->range);
+    own->sim->silent = false;
     (void)munmap(own->memory.base, own->size);
     (void)munmap(own->pages, own->memory.page_count);
     free(own);
@@ -220,6 +222,15 @@ static const struct snap_memory_ops sim_memory_ops = {
     .wake = memory_wake,
 };
 
+/** trap_signals.c has a lock of the process, which is none of the machine's. */
+static int watch(struct sim_memory *own)
+{
+    own->sim->silent = true;
+    int rc = trap_signals_watch(SIGSEGV, &own->range);
+    own->sim->silent = false;
+    return rc;
+}
+
 static int map(struct sim_memory *own, uint64_t base, uint64_t size, struct phantom_diag *diag)
 {
     void *at = mmap((void *)(uintptr_t)base, size, PROT_READ,
@@ -236,7 +247,7 @@ static int map(struct sim_memory *own, uint64_t base, uint64_t size, struct phan
     own->pages = mmap(NULL, own->memory.page_count, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     own->range = (struct trap_range){(uintptr_t)at, (uintptr_t)at + size, first_store};
-    int rc = own->pages != MAP_FAILED ? trap_signals_watch(SIGSEGV, &own->range) : -ENOMEM;
+    int rc = own->pages != MAP_FAILED ? watch(own) : -ENOMEM;
     if (rc != 0) {
         if (own->pages != MAP_FAILED) {
             (void)munmap(own->pages, own->memory.page_count);

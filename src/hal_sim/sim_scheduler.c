@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -422,6 +423,12 @@ static int start_in(struct hal_sim *sim, void (*run)(void *argument), void *argu
     int rc = pthread_attr_init(&attributes);
     if (rc == 0) {
         rc = pthread_attr_setstacksize(&attributes, SIM_STACK);
+        if (sim->cpu >= 0) {
+            cpu_set_t set;
+            CPU_ZERO(&set);
+            CPU_SET(sim->cpu, &set);
+            (void)pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
+        }
         rc = rc == 0 ? pthread_create(&thread->thread, &attributes, thread_main, thread) : rc;
         (void)pthread_attr_destroy(&attributes);
     }
@@ -434,6 +441,16 @@ static int start_in(struct hal_sim *sim, void (*run)(void *argument), void *argu
     *sim->last_thread = thread;
     sim->last_thread = &thread->next;
     return (int)thread->number;
+}
+
+bool hal_sim_has_ended(int number)
+{
+    for (const struct sim_thread *t = sim_here()->threads; t != NULL; t = t->next) {
+        if (t->number == (unsigned)number) {
+            return t->state == SIM_GONE;
+        }
+    }
+    return true;
 }
 
 int sim_start(void (*run)(void *argument), void *argument)
@@ -485,6 +502,10 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
     set_defaults(&sim->options);
     sim->outcome = out;
     sim->blocks = blocks;
+    sim->cpu = sched_getcpu();
+    if (sim->cpu >= CPU_SETSIZE) {
+        sim->cpu = -1;
+    }
     sim->last_thread = &sim->threads;
     sim->lowest_priority = UINT64_C(1) << 40;
     sim->now_ns = UINT64_C(1000000000);

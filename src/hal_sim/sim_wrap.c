@@ -39,7 +39,7 @@ static struct sim_held *find_held(struct hal_sim *sim, const void *mutex)
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     struct sim_thread *thread = sim_self();
-    if (thread == NULL) {
+    if (thread == NULL || thread->sim->silent) {
         return __real_pthread_mutex_lock(mutex);
     }
     struct hal_sim *sim = thread->sim;
@@ -64,7 +64,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     struct sim_thread *thread = sim_self();
-    if (thread == NULL) {
+    if (thread == NULL || thread->sim->silent) {
         return __real_pthread_mutex_unlock(mutex);
     }
     struct hal_sim *sim = thread->sim;

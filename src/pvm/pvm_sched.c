@@ -22,6 +22,7 @@
  */
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "pvm_exec.h"
 
 #include <errno.h>
@@ -274,8 +275,11 @@ static void run_slice(struct pvm *pvm, struct pvm_worker *worker, pvm_object_t t
     int64_t slice = pvm->step_budget < SLICE_INSTRUCTIONS ? pvm->step_budget : SLICE_INSTRUCTIONS;
     int64_t budget = slice;
     pvm->step_budget -= pvm->step_budget == INT64_MAX ? 0 : slice;
-    pvm->n_running++;
+    uint32_t running = pvm->n_running++;
     (void)hal_mutex_unlock(&pvm->lock);
+    if (PH_MUTANT(COUNTER_NOT_ATOMIC)) { /* counted now, from what was read then */
+        pvm->n_running = running + 1;
+    }
     enum pvm_exit how = pvm_exec(worker, thread, &budget);
     if (how == PVM_EXIT_FAILED) {
         pvm_report_failure(worker, pvm_object_da(thread, thread));
@@ -300,7 +304,8 @@ static void run_slice(struct pvm *pvm, struct pvm_worker *worker, pvm_object_t t
         break;
     }
     /* A collector or a cut may wait for this; both have said so under the lock. */
-    if (--pvm->n_running == 0 && (pvm->collector_waits || pvm->cut_wanted)) {
+    if (--pvm->n_running == 0 && (pvm->collector_waits || pvm->cut_wanted) &&
+        !PH_MUTANT(QUIET_WAKE_LOST)) {
         (void)hal_cond_broadcast(&pvm->quiet_cond);
     }
 }
@@ -401,7 +406,8 @@ static void worker_loop(struct pvm *pvm, struct pvm_worker *worker)
         if (run_should_end(pvm)) {
             break;
         }
-        if (pvm->cut_wanted || pvm->collector_waits) { /* nobody may touch the heap */
+        if ((pvm->cut_wanted && !PH_MUTANT(PARK_MISSED)) || pvm->collector_waits) {
+            /* nobody may touch the heap */
             wait_for_work(pvm);
         } else if (collect_wanted(pvm)) {
             collect_quietly(pvm);

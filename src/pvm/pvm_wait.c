@@ -16,6 +16,7 @@
  * to the mutex's queue (phase REACQUIRE) or gets the mutex at once; it runs again only as its
  * owner. Queues are first in, first out.
  */
+#include "ph_mutant.h"
 #include "pvm_exec.h"
 
 static pvm_object_t object_of(struct data_area_4_thread *t)
@@ -258,6 +259,10 @@ int pvm_wait_sema(struct data_area_4_thread *tc, pvm_object_t sema, int64_t time
     } else if (s->sem_value > 0) {
         s->sem_value--;
     } else {
+        if (PH_MUTANT(QUEUED_AFTER_UNLOCK)) { /* what is released in between is not seen */
+            (void)hal_mutex_unlock(&pvm->lock);
+            (void)hal_mutex_lock(&pvm->lock);
+        }
         tc->wait_phase = PVM_WAIT_WAITING;
         tc->wait_timed_out = 0;
         enqueue(&s->waiting, sema, tc);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_case.h - one seed of the simulated campaigns: a disk, a log, and lives of machines on it that
+ * are killed, lose power or meet a failing disk, until the last one, which must come to its end.
+ */
+#ifndef SIM_CASE_H
+#define SIM_CASE_H
+
+#include "hal_sim.h"
+#include "ph_rng.h"
+
+#include <phantom/phantom.h>
+
+enum { SIM_GENERATIONS = 4096 };
+
+struct sim_totals {
+    uint64_t runs, lives, kills, cuts, faults, generations, steps, transfers;
+};
+
+struct sim_case {
+    uint64_t seed;
+    struct ph_rng rng;
+    struct hal_sim_disk *disk;
+    struct hal_sim_log *log;
+    struct sim_totals *totals;
+    char why[1600]; /* "": no violation so far */
+
+    /* The life that runs. */
+    unsigned life;
+    bool last;     /* no kill, no fault: it must come to its end */
+    bool finished; /* the program has come to its end */
+    bool poisoned; /* no generation may be acknowledged any more */
+
+    /* The oracle of P2 and P3: what was committed, as its committer was told. */
+    struct phantom_generation known[SIM_GENERATIONS];
+    size_t known_count;
+    uint64_t base; /* the newest generation that is acknowledged or was recovered; 0: none */
+    struct phantom_generation
+        seen; /* by a reader: the newest one, durable or not; number 0: none */
+};
+
+struct sim_campaign {
+    const char *name;
+    /** Runs on the machine; ends by returning, or the machine ends. */
+    void (*live)(void *context);
+    void *(*begin)(struct sim_case *c); /* the context of live() */
+    /** After each life, outside of machines; says by sim_violation() what is wrong. */
+    void (*judge)(void *context, bool finished);
+    void (*end)(void *context);
+    uint64_t steps, transfers; /* of a life that is not disturbed; measured at the first seed */
+};
+
+extern struct sim_campaign sim_world_campaign, sim_bank_campaign;
+
+/** True: no violation. keep_log: the case's text is returned (free() it), for comparing. */
+bool sim_case_run(struct sim_campaign *campaign, uint64_t seed, struct sim_totals *totals,
+                  bool keep_log, char **log_text, char *why, size_t why_size);
+
+/** On a machine: ends it as failed. */
+#define SIM_EXPECT(e)                                                                              \
+    do {                                                                                           \
+        if (!(e)) {                                                                                \
+            hal_sim_fail("%s:%d: %s", __func__, __LINE__, #e);                                     \
+        }                                                                                          \
+    } while (0)
+
+/** Outside of machines. */
+void sim_violation(struct sim_case *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* On a machine. */
+
+/** Callback `committed`: P7, and the oracle. */
+void sim_committed(struct sim_case *c, const struct phantom_generation *generation);
+/** Before the store is opened for writing: P2 to P5 by a reader. False: there is no store yet. */
+bool sim_check_store(struct sim_case *c, const char *path);
+/** It was opened for writing: the same generation as the reader saw. */
+void sim_check_opened(struct sim_case *c, uint64_t opened);
+/** An opening or a snapshot failed: allowed only if the disk was made to. */
+void sim_check_error(struct sim_case *c, int error, const char *text);
+
+#endif /* SIM_CASE_H */
