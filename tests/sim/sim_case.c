@@ -185,14 +185,14 @@ void sim_check_opened(struct sim_case *c, uint64_t opened)
 static struct hal_sim_options machine(struct sim_case *c)
 {
     static const uint64_t steps_ns[] = {1000, 10000, 60000};
-    static const unsigned percent[] = {3, 20, 50};
+    static const unsigned percent[] = {3, 20, 50}, spurious[] = {0, 20, 300};
     return (struct hal_sim_options){
         .seed = ph_rng_next(&c->rng),
         .policy = ph_rng_below(&c->rng, 3) == 0 ? HAL_SIM_PRIORITIES : HAL_SIM_RANDOM_WALK,
         .switch_percent = percent[ph_rng_below(&c->rng, 3)],
         .change_points = 1 + (unsigned)ph_rng_below(&c->rng, 8),
         .step_most_ns = steps_ns[ph_rng_below(&c->rng, 3)],
-        .spurious_permille = ph_rng_below(&c->rng, 2) == 0 ? 0 : 20,
+        .spurious_permille = spurious[ph_rng_below(&c->rng, 3)],
         .cpus = 1 + (int)ph_rng_below(&c->rng, 3),
         .disk = c->disk,
         .log = c->log,
