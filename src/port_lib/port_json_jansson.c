@@ -6,6 +6,7 @@
 #include "port_json_visit.h"
 
 #include <jansson.h>
+#include <string.h>
 
 static bool visit(json_t *value, void *place, const struct port_json_visitor *visitor)
 {
@@ -53,6 +54,9 @@ bool port_json_visit(const char *text, size_t length, void *place,
                      const struct port_json_visitor *visitor)
 {
     json_error_t error;
+    if (memchr(text, '\0', length) != NULL) { /* jansson would take it for the end */
+        return false;
+    }
     json_t *root = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (root == NULL) {
         return false;
