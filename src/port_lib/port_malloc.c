@@ -16,7 +16,8 @@ void *ph_malloc(size_t size)
 
 void *ph_calloc(size_t n_elem, size_t elem_size)
 {
-    return ph_zalloc(n_elem, elem_size);
+    size_t all;
+    return __builtin_mul_overflow(n_elem, elem_size, &all) ? NULL : ph_zalloc(n_elem, elem_size);
 }
 
 int64_t phantom_heap_bytes_consumed(void)
