@@ -44,6 +44,7 @@
     X(DIRTY_SET_FORGOTTEN, "pages of a refused snapshot are not carried to the next cut")          \
     X(REGION_CLEARED_LIVE, "a live round clears the region bytes of the marks")                    \
     X(MARKS_TRUSTED_BLINDLY, "the stop takes its set from the marks after an unmarked writer")     \
+    X(MARKS_WITHOUT_BARRIER, "a live round does not wait for stores whose mark it has cleared")    \
     X(MARKS_CLEARED_AFTER_COPY, "a live round clears the marks after it has copied")               \
     X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")            \
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \

@@ -148,6 +148,47 @@ static void marks_cleared_after_the_copy_are_noticed(void **state)
     expect_killed(&cards_kind, store_between_clearing_and_copy, PH_MUTANT_MARKS_CLEARED_AFTER_COPY);
 }
 
+/**
+ * A processor that keeps a store to itself for as long as it may: the writer found its page marked
+ * already, so the store has no mark of its own, and it reaches the memory when a barrier or the
+ * stop drains it.
+ */
+static bool is_held_back;
+
+static void drain_store(struct kit *kit)
+{
+    if (is_held_back) {
+        is_held_back = false;
+        kit_write_unmarked(kit, 10 * SNAP_PAGE_SIZE + 8, "late", 4);
+    }
+}
+
+static void drain_at_the_barrier(void *context)
+{
+    struct kit *kit = context;
+    if (kit->engine != NULL) {
+        drain_store(kit);
+    }
+}
+
+static void store_held_back(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1); /* page 10 is marked */
+    is_held_back = true;
+    memory_fake_on_barrier(kit->handle, drain_at_the_barrier, kit);
+    kit->before_stop = drain_store; /* parking is a barrier */
+    kit_snapshot_ok(kit);
+    kit->before_stop = NULL;
+    memory_fake_on_barrier(kit->handle, NULL, NULL);
+}
+
+static void a_store_that_no_barrier_waits_for_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&cards_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
+    expect_killed(&marked_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
+}
+
 static void fill_more_while_stopping(struct kit *kit)
 {
     kit->before_stop = NULL;
@@ -347,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_page_copied_before_it_is_protected_is_noticed),
         cmocka_unit_test(a_filter_with_an_unmarked_writer_is_noticed),
         cmocka_unit_test(marks_cleared_after_the_copy_are_noticed),
+        cmocka_unit_test(a_store_that_no_barrier_waits_for_is_noticed),
         cmocka_unit_test(a_residue_dropped_when_staging_is_full_is_noticed),
         cmocka_unit_test(a_region_byte_cleared_in_a_live_round_is_noticed),
         cmocka_unit_test(a_mutator_that_marks_before_it_stores_is_noticed),
