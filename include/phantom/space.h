@@ -332,9 +332,12 @@ struct phantom_space_usage {
     size_t size;              /* sizeof(struct phantom_space_usage), set by the caller */
     uint64_t blocks;          /* allocated and not freed */
     uint64_t block_bytes;     /* their usable sizes */
-    uint64_t reserved_bytes;  /* of the range taken for blocks, free slots included */
+    uint64_t reserved_bytes;  /* of the range taken for blocks, free slots included, in pieces of
+                                 64 KiB */
     uint64_t metadata_bytes;  /* the allocator's own tables */
-    uint64_t available_bytes; /* of the range, not taken by anything */
+    uint64_t available_bytes; /* of the range, not taken by anything: pieces of 64 KiB. While there
+                                 is one, blocks of up to 64 KiB can be had; a larger one needs
+                                 enough of them in a row */
     uint64_t large_blocks;    /* of blocks: those with pages of their own */
     uint64_t large_block_bytes;
     uint64_t roots;

@@ -45,8 +45,9 @@ static uint64_t count_block(const struct space_alloc *alloc, uint64_t number,
     out->large_blocks++;
     out->block_bytes += block->bytes;
     out->large_block_bytes += block->bytes;
-    out->reserved_bytes += block->bytes;
-    return block->run != 0 ? block->run : 1;
+    uint64_t run = block->run != 0 ? block->run : 1;
+    out->reserved_bytes += run * SPACE_BLOCK; /* pages behind the last one are nobody else's */
+    return run;
 }
 
 void space_count(struct space_alloc *alloc, struct phantom_space_usage *out)

@@ -340,6 +340,29 @@ static void a_full_space_says_so_and_works_again_after_a_free(void **state)
     audit(arena);
 }
 
+static uint64_t available_in(struct arena *arena)
+{
+    struct phantom_space_usage usage = {.size = sizeof(usage)};
+    space_count(arena->alloc, &usage);
+    assert_int_equal(usage.reserved_bytes % SPACE_BLOCK, 0);
+    return usage.available_bytes;
+}
+
+static void what_is_available_can_be_had(void **state)
+{
+    struct arena *arena = *state;
+    for (int i = 0; i < 200; i++) { /* each leaves most of its second piece unused */
+        assert_non_null(space_malloc(arena->alloc, &arena->cache, SPACE_BLOCK + 1));
+    }
+    for (uint64_t left = available_in(arena); left != 0; left = available_in(arena)) {
+        assert_non_null(space_malloc(arena->alloc, &arena->cache, SPACE_BLOCK));
+        assert_int_equal(available_in(arena), left - SPACE_BLOCK);
+    }
+    assert_null(space_malloc(arena->alloc, &arena->cache, SPACE_BLOCK));
+    assert_null(space_malloc(arena->alloc, &arena->cache, 16));
+    audit(arena);
+}
+
 static void alignment_up_to_megabytes_is_kept(void **state)
 {
     struct arena *arena = *state;
@@ -581,6 +604,7 @@ int main(void)
         CASE(freeing_a_thousand_blocks_touches_few_pages),
         CASE(large_blocks_give_their_pages_back_and_read_as_zeros_again),
         CASE(a_full_space_says_so_and_works_again_after_a_free),
+        CASE(what_is_available_can_be_had),
         CASE(alignment_up_to_megabytes_is_kept),
         CASE(wrong_frees_are_fatal),
         CASE(damaged_metadata_is_found),
