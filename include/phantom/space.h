@@ -207,20 +207,29 @@ PHANTOM_API void phantom_space_recovered(const struct phantom_space *space,
  * Take a last snapshot if anything changed since the last one, seal the store, free the space.
  * Pages that were not loaded yet need not be.
  *
- * Calls that wait for a commit are finished first; calls that begin to wait meanwhile get
- * PHANTOM_ESTOPPED. After any other result than PHANTOM_EINVALID the space is gone.
+ * Calls of other threads that wait for a commit (phantom_space_commit(), _snapshot(), _wait()) are
+ * finished first, return what they would have returned, and need the space no more when it is
+ * freed. A call that wants to begin to wait, or take a ticket, meanwhile gets PHANTOM_ESTOPPED.
+ * Tickets need no end: what they stand for is in the last snapshot, and they can be asked no more.
+ * `safe` callbacks that were not called yet are called from here, with the result of the last
+ * snapshot. After any other result than PHANTOM_EINVALID the space is gone.
  *
  * @return 0, the error of the last snapshot, or
  *   PHANTOM_ECORRUPT, -EIO  a page could not be loaded; what changed since is not in the store
- *   PHANTOM_EINVALID   some thread is inside an operation: the space stays open
+ *   PHANTOM_EINVALID   some thread is inside an operation, or this one inside a callback: the space
+ *                      stays open
  *   PHANTOM_EFORKED    in a forked child: only memory was freed
- * @pre no other thread begins a call on this space, or ends after having used it, meanwhile
+ * @pre other threads that use the space are inside one of the waiting calls, or ended what they
+ *      called; none begins a call, or ends after having used the space, from here on. (That another
+ *      thread is about to call is something only the host can know: usually it joins its threads.)
  * @threads any that is not inside an operation or a callback
  */
 PHANTOM_API int phantom_space_close(struct phantom_space *space);
 
-/** Free the space without a last snapshot: as a crash would, but tidily. NULL allowed. Same
- * preconditions as phantom_space_close(); an open operation is not waited for. */
+/** Free the space without a last snapshot: as a crash would, but tidily. NULL allowed. Calls that
+ * wait are finished as by phantom_space_close(), which may commit once more for them; `safe`
+ * callbacks not yet called get PHANTOM_ESTOPPED. Same preconditions as phantom_space_close(); an
+ * open operation is not waited for. From inside a callback it does nothing. */
 PHANTOM_API void phantom_space_abandon(struct phantom_space *space);
 
 /** First address of the range, and its length in bytes. Fixed for the life of the store.
@@ -375,7 +384,7 @@ PHANTOM_API int phantom_space_check(struct phantom_space *space, struct phantom_
  *   PHANTOM_ECORRUPT, -EIO   a page could not be loaded; nothing more can become durable
  *   PHANTOM_EPOISONED  a write or flush failed, now or earlier; nothing more can become durable:
  *                      abandon the space and open it again
- *   PHANTOM_EINVALID   this thread is inside an operation
+ *   PHANTOM_EINVALID   this thread is inside an operation, or inside a callback of this space
  *   PHANTOM_ESTOPPED   the space is being closed
  *   PHANTOM_EFORKED
  * @threads any that is not inside an operation or a callback; blocks

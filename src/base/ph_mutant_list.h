@@ -82,6 +82,7 @@
     X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \
     X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
+    X(GROUP_END_EARLY, "the end of a space does not wait for those who wait for a commit")         \
     X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
     /* threads: found by sim_mutants */                                                            \
     X(QUIET_WAKE_LOST, "the last worker that parks does not wake who stops the world")             \

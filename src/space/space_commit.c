@@ -14,6 +14,54 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- callbacks of the host ----------------------------------------------------------------------
+ */
+
+/** Something that each thread has at an address of its own. Never written. */
+static const void *this_thread(void)
+{
+    static _Thread_local const char here;
+    return &here;
+}
+
+void space_callback_begin(struct phantom_space *space, struct space_callback *callback)
+{
+    callback->thread = this_thread();
+    hal_mutex_lock(&space->lock);
+    callback->next = atomic_load(&space->callbacks);
+    atomic_store(&space->callbacks, callback);
+    hal_mutex_unlock(&space->lock);
+}
+
+void space_callback_end(struct phantom_space *space, struct space_callback *callback)
+{
+    hal_mutex_lock(&space->lock);
+    struct space_callback *at = atomic_load(&space->callbacks);
+    if (at == callback) {
+        atomic_store(&space->callbacks, callback->next);
+    } else {
+        while (at->next != callback) {
+            at = at->next;
+        }
+        at->next = callback->next;
+    }
+    hal_mutex_unlock(&space->lock);
+}
+
+bool space_is_in_callback(struct phantom_space *space)
+{
+    if (atomic_load_explicit(&space->callbacks, memory_order_relaxed) == NULL) {
+        return false; /* ours would be seen: this thread has put it there */
+    }
+    bool found = false;
+    hal_mutex_lock(&space->lock);
+    for (struct space_callback *at = atomic_load(&space->callbacks); at != NULL; at = at->next) {
+        found = found || at->thread == this_thread();
+    }
+    hal_mutex_unlock(&space->lock);
+    return found;
+}
+
 void space_message(struct phantom_space *space, const char *format, ...)
 {
     if (space->options.message == NULL) {
@@ -24,7 +72,10 @@ void space_message(struct phantom_space *space, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    struct space_callback callback;
+    space_callback_begin(space, &callback);
     space->options.message(space->options.context, text);
+    space_callback_end(space, &callback);
 }
 
 /* ---- what the engine asks -----------------------------------------------------------------------
@@ -133,7 +184,10 @@ int space_take_snapshot(void *context)
         atomic_store(&space->poisoned, true);
     }
     if (result == 0 && !report.unchanged && space->options.committed != NULL) {
+        struct space_callback callback;
+        space_callback_begin(space, &callback);
         space->options.committed(space->options.context, &generation);
+        space_callback_end(space, &callback);
     }
     return result;
 }
@@ -158,41 +212,67 @@ static int may_commit(const struct phantom_space *space)
     return atomic_load(&space->poisoned) ? PHANTOM_EPOISONED : 0;
 }
 
-int phantom_space_commit(struct phantom_space *space)
+/** The same for calls that wait. */
+static int may_wait(struct phantom_space *space)
 {
     int rc = may_commit(space);
-    uint64_t round;
-    if (rc == 0) {
-        rc = space_group_join(&space->group, true, &round);
-    }
-    return rc == 0 ? space_group_wait(&space->group, round, -1) : rc;
+    return rc != PHANTOM_EFORKED && space_is_in_callback(space) ? PHANTOM_EINVALID : rc;
+}
+
+int phantom_space_commit(struct phantom_space *space)
+{
+    int rc = may_wait(space);
+    return rc == 0 ? space_group_commit(&space->group) : rc;
 }
 
 int phantom_space_snapshot(struct phantom_space *space, struct phantom_generation *out)
 {
-    int rc = phantom_space_commit(space);
+    int rc = may_wait(space);
+    rc = rc == 0 ? space_group_hold(&space->group) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    rc = space_group_commit(&space->group);
     if (rc == 0 && out != NULL) {
         hal_mutex_lock(&space->lock);
         *out = space->last_generation;
         hal_mutex_unlock(&space->lock);
     }
+    space_group_let_go(&space->group);
     return rc;
 }
 
 int phantom_space_commit_begin(struct phantom_space *space, struct phantom_space_ticket *ticket)
 {
     int rc = may_commit(space);
-    return rc == 0 ? space_group_join(&space->group, false, &ticket->round) : rc;
+    return rc == 0 ? space_group_join(&space->group, &ticket->round) : rc;
 }
 
 int phantom_space_wait(struct phantom_space *space, struct phantom_space_ticket ticket,
                        int timeout_ms)
 {
-    int rc = may_commit(space);
+    int rc = timeout_ms != 0 ? may_wait(space) : may_commit(space);
     if (rc != 0 && rc != PHANTOM_EPOISONED) { /* what was durable before stays it */
         return rc;
     }
     return space_group_wait(&space->group, ticket.round, timeout_ms);
+}
+
+/** A phantom_space_when_safe() of the host; the group frees it by its first member. */
+struct safe_call {
+    struct space_safe_call call;
+    struct phantom_space *space;
+    void (*safe)(void *context, int result);
+    void *context;
+};
+
+static void call_host(void *context, int result)
+{
+    struct safe_call *call = context;
+    struct space_callback callback;
+    space_callback_begin(call->space, &callback);
+    call->safe(call->context, result);
+    space_callback_end(call->space, &callback);
 }
 
 int phantom_space_when_safe(struct phantom_space *space, void (*safe)(void *context, int result),
@@ -202,13 +282,15 @@ int phantom_space_when_safe(struct phantom_space *space, void (*safe)(void *cont
     if (rc != 0) {
         return rc;
     }
-    struct space_safe_call *call = ph_zalloc(1, sizeof(*call));
+    struct safe_call *call = ph_zalloc(1, sizeof(*call));
     if (call == NULL) {
         return -ENOMEM;
     }
-    call->safe = safe;
-    call->context = context;
-    rc = space_group_call(&space->group, call);
+    *call = (struct safe_call){.call = {.safe = call_host, .context = call},
+                               .space = space,
+                               .safe = safe,
+                               .context = context};
+    rc = space_group_call(&space->group, &call->call);
     if (rc != 0) {
         ph_free(call);
     }

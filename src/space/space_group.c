@@ -50,12 +50,12 @@ static bool wants_help(const struct space_group *group)
     return group->help != NULL && !group->leading && group->async_round > group->done_round;
 }
 
-int space_group_join(struct space_group *group, bool waits, uint64_t *round)
+int space_group_join(struct space_group *group, uint64_t *round)
 {
     hal_mutex_lock(&group->lock);
     int rc = group->closing ? PHANTOM_ESTOPPED : 0;
     if (rc == 0) {
-        *round = join(group, waits);
+        *round = join(group, false);
     }
     bool help = wants_help(group);
     hal_mutex_unlock(&group->lock);
@@ -260,15 +260,10 @@ static int wait_locked(struct space_group *group, uint64_t round, int timeout_ms
     }
 }
 
-int space_group_wait(struct space_group *group, uint64_t round, int timeout_ms)
+/** Lock held on entry, not on return. From then on the group may be gone: its address may still be
+ * given to the kernel, and that is all. */
+static void end_waiting(struct space_group *group)
 {
-    hal_mutex_lock(&group->lock);
-    if (round == 0 || round > group->open_round) {
-        hal_mutex_unlock(&group->lock);
-        return PHANTOM_EINVALID; /* not one of ours */
-    }
-    group->waiting++;
-    int rc = wait_locked(group, round, timeout_ms);
     group->waiting--;
     bool last = group->waiting == 0 && group->closing;
     if (last) {
@@ -278,7 +273,47 @@ int space_group_wait(struct space_group *group, uint64_t round, int timeout_ms)
     if (last) {
         hal_futex_wake(&group->quiet, INT_MAX);
     }
+}
+
+int space_group_wait(struct space_group *group, uint64_t round, int timeout_ms)
+{
+    hal_mutex_lock(&group->lock);
+    if (round == 0 || round > group->open_round) {
+        hal_mutex_unlock(&group->lock);
+        return PHANTOM_EINVALID; /* not one of ours */
+    }
+    group->waiting++;
+    int rc = wait_locked(group, round, timeout_ms);
+    end_waiting(group);
     return rc;
+}
+
+int space_group_commit(struct space_group *group)
+{
+    hal_mutex_lock(&group->lock);
+    if (group->closing) {
+        hal_mutex_unlock(&group->lock);
+        return PHANTOM_ESTOPPED;
+    }
+    group->waiting++;
+    int rc = wait_locked(group, join(group, true), -1);
+    end_waiting(group);
+    return rc;
+}
+
+int space_group_hold(struct space_group *group)
+{
+    hal_mutex_lock(&group->lock);
+    int rc = group->closing ? PHANTOM_ESTOPPED : 0;
+    group->waiting += rc == 0;
+    hal_mutex_unlock(&group->lock);
+    return rc;
+}
+
+void space_group_let_go(struct space_group *group)
+{
+    hal_mutex_lock(&group->lock);
+    end_waiting(group);
 }
 
 void space_group_help(struct space_group *group)
@@ -298,7 +333,7 @@ void space_group_end(struct space_group *group)
 {
     hal_mutex_lock(&group->lock);
     group->closing = true;
-    while (group->waiting != 0 || group->leading) {
+    while ((group->waiting != 0 && !PH_MUTANT(GROUP_END_EARLY)) || group->leading) {
         uint32_t seen = atomic_load(&group->quiet);
         hal_mutex_unlock(&group->lock);
         (void)hal_futex_wait(&group->quiet, seen, 1000000);

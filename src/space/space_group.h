@@ -43,7 +43,7 @@ struct space_group {
     uint64_t async_round; /* the last one that somebody joined without waiting */
     bool leading;         /* somebody is the leader, or uses the store alone */
     bool closing;
-    unsigned waiting; /* threads inside space_group_wait() */
+    unsigned waiting; /* threads that the end waits for */
     unsigned sleeping[2];
     _Atomic uint32_t joined[2]; /* by parity of the round; only the open one and the one before */
     uint32_t last_group;
@@ -56,8 +56,14 @@ struct space_group {
 int space_group_init(struct space_group *group); /* 0 or -ENOMEM; callbacks are filled in before */
 void space_group_finish(struct space_group *group);
 
-/** Join the open round. 0, or PHANTOM_ESTOPPED. @param waits  space_group_wait() follows at once */
-int space_group_join(struct space_group *group, bool waits, uint64_t *round);
+/** Join the open round without waiting for it. 0, or PHANTOM_ESTOPPED */
+int space_group_join(struct space_group *group, uint64_t *round);
+/** Join the open round and wait until it is done: one step for the end of the group, which waits
+ * for whoever has joined this way. As space_group_wait(). */
+int space_group_commit(struct space_group *group);
+/** The end of the group waits for let_go(). 0, or PHANTOM_ESTOPPED */
+int space_group_hold(struct space_group *group);
+void space_group_let_go(struct space_group *group);
 /** Join and be called. Takes over `call`, which ph_free can free. 0, PHANTOM_ESTOPPED */
 int space_group_call(struct space_group *group, struct space_safe_call *call);
 /** Until the round is done. timeout_ms 0: only ask; -1: for ever. 0, PHANTOM_ETIMEOUT,
@@ -69,7 +75,7 @@ void space_group_close_round(struct space_group *group);
 void space_group_help(struct space_group *group);
 /** Run `work` while nobody commits. False: somebody does; nothing was done. */
 bool space_group_alone(struct space_group *group, void (*work)(void *context), void *context);
-/** No more joins; returns when nobody waits any more. */
+/** No more joins; returns when nobody waits any more. Not from a thread that waits or leads. */
 void space_group_end(struct space_group *group);
 /** After the end: tell all calls that were not made yet. */
 void space_group_tell_all(struct space_group *group, int result);

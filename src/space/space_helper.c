@@ -33,12 +33,9 @@ static uint64_t generations(struct phantom_space *space)
 
 static void commit_if_changed(struct phantom_space *space)
 {
-    uint64_t round;
-    if (!space_changed(space) || atomic_load(&space->poisoned) ||
-        space_group_join(&space->group, true, &round) != 0) {
-        return;
+    if (space_changed(space) && !atomic_load(&space->poisoned)) {
+        (void)space_group_commit(&space->group);
     }
-    (void)space_group_wait(&space->group, round, -1);
 }
 
 /** Nobody commits meanwhile. */

@@ -63,6 +63,7 @@ struct phantom_space {
     struct phantom_diag diag;
     struct phantom_generation last_generation;
     struct phantom_space_counters counters;
+    struct space_callback *_Atomic callbacks; /* those that run now; read without the lock, too */
 
     /* The leader's (space_group.h). */
     bool refusal_reported;
@@ -73,6 +74,17 @@ struct phantom_space {
     atomic_bool poisoned;
     _Atomic int damaged; /* 0, or why a page cannot be loaded: nothing is committed any more */
 };
+
+/** A callback of the host that runs in some thread; lives on that thread's stack. */
+struct space_callback {
+    const void *thread;
+    struct space_callback *next;
+};
+/** To be called around each callback that gets to see an open space. Without locks. */
+void space_callback_begin(struct phantom_space *space, struct space_callback *callback);
+void space_callback_end(struct phantom_space *space, struct space_callback *callback);
+/** The calling thread is inside a callback, where waiting would be waiting for itself. */
+bool space_is_in_callback(struct phantom_space *space);
 
 /** The calling thread in this space, made if need be. NULL: no memory, or a forked child. */
 struct space_thread *space_thread_here(struct phantom_space *space);

@@ -146,6 +146,9 @@ void phantom_space_abandon(struct phantom_space *space)
         free_space(space); /* its other threads are not in this process */
         return;
     }
+    if (space_is_in_callback(space)) {
+        return; /* the thread would wait for itself */
+    }
     space_group_end(&space->group);
     space_helper_stop(space);
     space_group_tell_all(&space->group, PHANTOM_ESTOPPED);
@@ -158,7 +161,8 @@ int phantom_space_close(struct phantom_space *space)
         free_space(space);
         return PHANTOM_EFORKED;
     }
-    if (space_is_inside(space) || space_gate_occupied(&space->gate)) {
+    if (space_is_inside(space) || space_gate_occupied(&space->gate) ||
+        space_is_in_callback(space)) {
         return PHANTOM_EINVALID;
     }
     space_group_end(&space->group);
@@ -457,7 +461,10 @@ static int finish_opening(struct phantom_space *space, bool restored, struct pha
     int rc = space_helper_start(space, diag);
     if (rc == 0 && restored && space->options.after_restore != NULL) {
         struct phantom_generation generation = space->last_generation;
+        struct space_callback callback;
+        space_callback_begin(space, &callback);
         space->options.after_restore(space->options.context, space, &generation);
+        space_callback_end(space, &callback);
     }
     return rc;
 }

@@ -177,9 +177,7 @@ static int ledger_commit(void *context)
 static void ledger_ask(struct ledger *ledger)
 {
     int mine = atomic_fetch_add(&ledger->value, 1) + 1;
-    uint64_t round;
-    if (space_group_join(&ledger->group, true, &round) != 0 ||
-        space_group_wait(&ledger->group, round, -1) != 0 || atomic_load(&ledger->durable) < mine) {
+    if (space_group_commit(&ledger->group) != 0 || atomic_load(&ledger->durable) < mine) {
         atomic_store(&ledger->told_too_early, true);
     }
     atomic_fetch_add(&ledger->told, 1);
@@ -258,6 +256,40 @@ bool scenario_who_comes_during_a_commit_gets_a_leader(int patience_ms)
 {
     struct ledger *ledger = new_ledger(5, patience_ms);
     return finish_ledger(ledger, run_ledger(ledger, 5));
+}
+
+struct ending {
+    struct space_group group;
+    atomic_bool ended;
+};
+
+static void *end_group(void *context)
+{
+    struct ending *ending = context;
+    space_group_end(&ending->group);
+    atomic_store(&ending->ended, true);
+    return NULL;
+}
+
+bool scenario_the_end_waits_for_who_waits(int patience_ms)
+{
+    struct ending ending = {.group = {.commit = ledger_commit}};
+    pthread_t thread;
+    if (space_group_init(&ending.group) != 0 || space_group_hold(&ending.group) != 0) {
+        abort();
+    }
+    pthread_create(&thread, NULL, end_group, &ending);
+    uint64_t deadline = hal_monotonic_ns() + (uint64_t)patience_ms * 1000000;
+    while (!atomic_load(&ending.ended) && hal_monotonic_ns() < deadline) {
+        hal_sleep_msec(1);
+    }
+    bool early = atomic_load(&ending.ended);
+    space_group_let_go(&ending.group);
+    pthread_join(thread, NULL);
+    bool stopped = space_group_commit(&ending.group) == PHANTOM_ESTOPPED &&
+                   space_group_hold(&ending.group) == PHANTOM_ESTOPPED;
+    space_group_finish(&ending.group);
+    return !early && stopped;
 }
 
 /* ---- caches

@@ -30,6 +30,12 @@ static void who_comes_during_a_commit_gets_a_leader(void **state)
     }
 }
 
+static void the_end_waits_for_who_waits(void **state)
+{
+    (void)state;
+    assert_true(scenario_the_end_waits_for_who_waits(20));
+}
+
 struct bank {
     struct space_group group;
     atomic_int done[THREADS];    /* what each thread has done */
@@ -79,7 +85,7 @@ static void *be_a_client(void *argument)
         int rc;
         do { /* refused: all who waited hear of it, and asking again is right */
             uint64_t round = 0;
-            rc = space_group_join(&bank->group, true, &round);
+            rc = space_group_join(&bank->group, &round);
             if (rc == 0) {
                 rc = space_group_wait(&bank->group, round, -1);
             }
@@ -150,7 +156,7 @@ static void a_cut_without_a_leader_closes_nothing(void **state)
     space_group_close_round(&bank->group);
     assert_int_equal(bank->group.open_round, 1);
     uint64_t round;
-    assert_int_equal(space_group_join(&bank->group, true, &round), 0);
+    assert_int_equal(space_group_join(&bank->group, &round), 0);
     assert_int_equal(round, 1);
     assert_int_equal(space_group_wait(&bank->group, round, -1), 0);
     space_group_close_round(&bank->group);
@@ -163,11 +169,11 @@ static void a_ticket_is_asked_for_and_outlives_its_round(void **state)
     (void)state;
     struct bank *bank = new_bank();
     uint64_t first, second;
-    assert_int_equal(space_group_join(&bank->group, false, &first), 0);
+    assert_int_equal(space_group_join(&bank->group, &first), 0);
     assert_int_equal(space_group_wait(&bank->group, first, 0), PHANTOM_ETIMEOUT);
     assert_int_equal(space_group_wait(&bank->group, first, -1), 0);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(space_group_join(&bank->group, true, &second), 0);
+        assert_int_equal(space_group_join(&bank->group, &second), 0);
         assert_int_equal(space_group_wait(&bank->group, second, 1000), 0);
     }
     assert_int_equal(space_group_wait(&bank->group, first, 0), 0);
@@ -205,7 +211,7 @@ static void calls_are_made_once_and_at_the_latest_at_the_end(void **state)
     call(bank, &numbers[2]);
     space_group_end(&bank->group);
     uint64_t round;
-    assert_int_equal(space_group_join(&bank->group, true, &round), PHANTOM_ESTOPPED);
+    assert_int_equal(space_group_join(&bank->group, &round), PHANTOM_ESTOPPED);
     space_group_tell_all(&bank->group, PHANTOM_EPOISONED);
     assert_int_equal(tells, 3);
     assert_int_equal(told[0], 0);
@@ -219,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_asks_after_the_cut_is_not_told_too_early),
         cmocka_unit_test(who_comes_during_a_commit_gets_a_leader),
+        cmocka_unit_test(the_end_waits_for_who_waits),
         cmocka_unit_test(sixteen_threads_are_told_only_what_is_durable),
         cmocka_unit_test(everybody_hears_of_a_refusal_and_may_ask_again),
         cmocka_unit_test(a_cut_without_a_leader_closes_nothing),

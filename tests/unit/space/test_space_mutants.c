@@ -24,6 +24,7 @@ static void without_a_mutant_all_is_well(void **state)
     assert_true(scenario_no_operation_is_cut(4, 100, true));
     assert_true(scenario_who_asks_after_the_cut_is_not_told_too_early(PATIENCE_MS));
     assert_true(scenario_who_comes_during_a_commit_gets_a_leader(PATIENCE_MS));
+    assert_true(scenario_the_end_waits_for_who_waits(20));
     assert_true(scenario_cached_slots_are_free_after_a_restart());
 }
 
@@ -55,6 +56,13 @@ static void a_group_without_a_leader_is_caught(void **state)
     assert_false(scenario_who_comes_during_a_commit_gets_a_leader(SHORT_MS));
 }
 
+static void an_end_that_waits_for_nobody_is_caught(void **state)
+{
+    (void)state;
+    ph_active_mutant = PH_MUTANT_GROUP_END_EARLY;
+    assert_false(scenario_the_end_waits_for_who_waits(PATIENCE_MS));
+}
+
 static void a_cache_that_is_stored_is_caught(void **state)
 {
     (void)state;
@@ -70,6 +78,7 @@ int main(void)
         cmocka_unit_test_teardown(an_operation_that_begins_in_a_stop_is_caught, repair),
         cmocka_unit_test_teardown(an_acknowledgement_with_an_older_cut_is_caught, repair),
         cmocka_unit_test_teardown(a_group_without_a_leader_is_caught, repair),
+        cmocka_unit_test_teardown(an_end_that_waits_for_nobody_is_caught, repair),
         cmocka_unit_test_teardown(a_cache_that_is_stored_is_caught, repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
