@@ -31,6 +31,8 @@ struct part {
 static const struct part parts[] = {
     {port_threads_open, port_threads_close},
     {port_memory_open, port_memory_close},
+    {port_stats_open, port_stats_close},
+    {port_disks_open, port_disks_close},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -132,6 +134,7 @@ struct phantom_hal *port_default(void)
 void phantom_hal_usage(struct phantom_hal_usage *out)
 {
     struct phantom_hal *instance = port_hal();
-    *out = (struct phantom_hal_usage){.threads = port_threads_count(instance)};
+    *out = (struct phantom_hal_usage){.threads = port_threads_count(instance),
+                                      .disk_requests = port_disks_requests(instance)};
     port_memory_usage(instance, out);
 }

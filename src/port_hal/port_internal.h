@@ -103,6 +103,8 @@ size_t port_dpc_workers(struct phantom_hal *hal);
 int port_stats_open(struct phantom_hal *hal);
 void port_stats_close(struct phantom_hal *hal);
 void port_stats_second(struct phantom_hal *hal);
+/** Bring the storage in the object space up to date; waits for its lock. */
+void port_stats_store(struct phantom_hal *hal);
 void port_stats_add(struct phantom_hal *hal, int counter, int delta);
 
 int port_softirqs_open(struct phantom_hal *hal);

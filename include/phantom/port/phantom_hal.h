@@ -72,7 +72,7 @@ struct phantom_hal *phantom_hal_current(void);
 
 /* ---- disks --------------------------------------------------------------------------------- */
 
-#define PHANTOM_HAL_DISK_READ_ONLY 1u /* writes end with EROFS in rc */
+#define PHANTOM_HAL_DISK_READ_ONLY 1u /* writes are refused with EROFS */
 #define PHANTOM_HAL_DISK_THREADS   2u /* pwrite threads even if io_uring works */
 
 /**

@@ -20,6 +20,10 @@ int port_teardown(void **state);
 struct phantom_hal *port_begin(const struct phantom_hal_options *options);
 void port_end(struct phantom_hal *instance);
 
+/** Switch a seeded defect on until the end of the test. False, and nothing done, in builds where
+ * that proves nothing: ThreadSanitizer would see the switch itself as a race. */
+bool port_mutant(enum ph_mutant mutant);
+
 /** PH_SEED, or a new seed; printed. */
 uint64_t port_seed(void);
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_disk_uring.c - the back end on io_uring: whoever queues a request submits it, one thread
+ * takes the completions.
+ *
+ * The submission side of the ring is used with the disk's lock held, the completion side by the one
+ * thread. There are never more operations under way than the ring has entries, so neither side
+ * overflows. What the kernel would not take (no memory for the moment) stays in the ring, and the
+ * thread submits it again.
+ */
+#include "port_disk.h"
+
+#include <liburing.h>
+
+enum { STOP = 1 }; /* one entry more than operations, to end the thread */
+
+struct uring {
+    struct io_uring ring;
+    bool unsubmitted;
+    hal_sem_t ended;
+};
+
+/* The lock is held. */
+static void submit(struct uring *uring)
+{
+    int rc;
+    do {
+        rc = io_uring_submit(&uring->ring);
+    } while (rc == -EINTR);
+    uring->unsubmitted = rc < 0 || io_uring_sq_ready(&uring->ring) > 0;
+}
+
+/* The lock is held; op NULL: end the thread. */
+static void put(struct port_disk *disk, struct port_disk_op *op)
+{
+    struct uring *uring = disk->backend_state;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+    PH_CHECK(sqe != NULL); /* as many entries as operations */
+    if (op == NULL) {
+        io_uring_prep_nop(sqe);
+    } else if (op->write) {
+        io_uring_prep_write(sqe, disk->fd, op->memory + op->moved,
+                            (unsigned)(op->length - op->moved), op->offset + op->moved);
+    } else {
+        io_uring_prep_read(sqe, disk->fd, op->memory + op->moved,
+                           (unsigned)(op->length - op->moved), op->offset + op->moved);
+    }
+    io_uring_sqe_set_data(sqe, op);
+    submit(uring);
+}
+
+static void start(struct port_disk *disk, struct port_disk_op *op)
+{
+    put(disk, op);
+}
+
+/* result: bytes, or a negative errno. True when the operation is over; then *error says how. */
+static bool is_over(struct port_disk *disk, struct port_disk_op *op, int result, int *error)
+{
+    bool again = result == -EINTR || result == -EAGAIN;
+    *error = again || result > 0 ? 0 : result == 0 ? EIO : -result; /* 0: the file is shorter now */
+    (void)pthread_mutex_lock(&disk->lock); /* and so that we see what the submitter wrote */
+    op->moved += result > 0 ? (size_t)result : 0;
+    bool over = *error != 0 || op->moved == op->length;
+    if (!over) {
+        put(disk, op);
+    }
+    (void)pthread_mutex_unlock(&disk->lock);
+    return over;
+}
+
+static void submit_rest(struct port_disk *disk)
+{
+    struct uring *uring = disk->backend_state;
+    (void)pthread_mutex_lock(&disk->lock);
+    if (uring->unsubmitted) {
+        submit(uring);
+    }
+    (void)pthread_mutex_unlock(&disk->lock);
+}
+
+static void reap(void *argument)
+{
+    struct port_disk *disk = argument;
+    struct uring *uring = disk->backend_state;
+    (void)t_current_set_name("DiskReaper");
+    for (;;) {
+        submit_rest(disk);
+        struct io_uring_cqe *cqe = NULL;
+        struct __kernel_timespec patience = {.tv_nsec = 100 * 1000 * 1000}; /* for what is left */
+        if (io_uring_wait_cqe_timeout(&uring->ring, &cqe, &patience) != 0) {
+            continue;
+        }
+        struct port_disk_op *op = io_uring_cqe_get_data(cqe);
+        int result = cqe->res, error;
+        io_uring_cqe_seen(&uring->ring, cqe);
+        if (op == NULL) {
+            break;
+        }
+        if (is_over(disk, op, result, &error)) {
+            port_disk_ended(disk, op, error);
+        }
+    }
+    hal_sem_release(&uring->ended);
+}
+
+static int open_uring(struct port_disk *disk)
+{
+    struct uring *uring = ph_zalloc(1, sizeof(*uring));
+    if (uring == NULL || hal_sem_init(&uring->ended, "disk reaper") != 0) {
+        ph_free(uring);
+        return ENOMEM;
+    }
+    int rc = -io_uring_queue_init(PORT_DISK_ACTIVE + STOP, &uring->ring, 0);
+    if (rc == 0 && (uring->ring.features & IORING_FEAT_EXT_ARG) == 0) {
+        io_uring_queue_exit(&uring->ring);
+        rc = ENOSYS; /* waiting with a time limit would use the submission side */
+    }
+    disk->backend_state = uring;
+    if (rc == 0 && port_threads_start(disk->hal, reap, disk) < 0) {
+        io_uring_queue_exit(&uring->ring);
+        rc = EAGAIN;
+    }
+    if (rc != 0) {
+        hal_sem_destroy(&uring->ended);
+        ph_free(uring);
+        disk->backend_state = NULL;
+    }
+    return rc;
+}
+
+static void close_uring(struct port_disk *disk)
+{
+    struct uring *uring = disk->backend_state;
+    (void)pthread_mutex_lock(&disk->lock);
+    put(disk, NULL);
+    (void)pthread_mutex_unlock(&disk->lock);
+    (void)hal_sem_acquire(&uring->ended);
+    io_uring_queue_exit(&uring->ring);
+    hal_sem_destroy(&uring->ended);
+    ph_free(uring);
+}
+
+const struct port_disk_backend port_disk_uring = {"io_uring", open_uring, start, close_uring};
