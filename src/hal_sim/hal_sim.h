@@ -83,6 +83,9 @@ void hal_sim_disk_crash(struct hal_sim_disk *disk, enum hal_sim_crash how, struc
 uint64_t hal_sim_disk_operations(const struct hal_sim_disk *disk);
 /** The content of a file as readers see it, or NULL. Valid until somebody writes. */
 const uint8_t *hal_sim_disk_file(const struct hal_sim_disk *disk, const char *path, uint64_t *size);
+/** Make a file of that content, durable; what had the name loses it. 0, -ENOMEM, or
+ *  PHANTOM_EINVALID: too long. */
+int hal_sim_disk_put(struct hal_sim_disk *disk, const char *path, const void *bytes, uint64_t size);
 /** Change bytes of a file from outside. False: not that long, or no such file. */
 bool hal_sim_disk_poke(struct hal_sim_disk *disk, const char *path, uint64_t offset,
                        const void *bytes, size_t size);
@@ -112,6 +115,7 @@ struct hal_sim_options {
     uint64_t step_most_ns;     /* the clock's small step; 0: 2000 */
     uint64_t kill_at_step;     /* 0: never */
     uint64_t kill_at_transfer; /* the so many-th disk operation of this machine; 0: never */
+    uint64_t kill_at_flush; /* during the so many-th flush: before it, in it or when it is done */
     unsigned spurious_permille; /* chance that a condition wakes for no reason */
     int cpus;                   /* hal_cpu_count(); 0: 2 */
     struct hal_sim_disk *disk;  /* borrowed; NULL: files cannot be opened */
@@ -128,7 +132,7 @@ enum hal_sim_end {
 
 struct hal_sim_outcome {
     enum hal_sim_end end;
-    uint64_t steps, switches, transfers, threads;
+    uint64_t steps, switches, transfers, flushes, threads;
     uint64_t clock_ns;        /* how long it ran, by its own clock */
     uint64_t leftover_blocks; /* of ph_memory.h, not freed by the program; given back anyway */
     char text[1200];          /* DEADLOCK: who waits for what; FAILED: the sentence */

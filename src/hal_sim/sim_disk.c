@@ -333,6 +333,25 @@ const uint8_t *hal_sim_disk_file(const struct hal_sim_disk *disk, const char *pa
     return file->seen;
 }
 
+int hal_sim_disk_put(struct hal_sim_disk *disk, const char *path, const void *bytes, uint64_t size)
+{
+    if (size > disk->options.file_bytes) {
+        return PHANTOM_EINVALID;
+    }
+    struct sim_file *file = sim_disk_find(disk, path);
+    if (file != NULL) {
+        sim_disk_unlink(file);
+    }
+    file = sim_disk_make(disk, path);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(file->seen, bytes, size);
+    memcpy(file->durable, bytes, size);
+    file->seen_size = file->durable_size = size;
+    return 0;
+}
+
 bool hal_sim_disk_poke(struct hal_sim_disk *disk, const char *path, uint64_t offset,
                        const void *bytes, size_t size)
 {

@@ -70,7 +70,7 @@ struct hal_sim {
     int cpu;                  /* all threads stay on it: handing over is then cheapest */
     bool over;                /* threads that get the baton now end */
     bool silent;              /* pthread locks are the process's now, no switch points */
-    uint64_t transfers;
+    uint64_t transfers, flushes;
     struct {
         bool used;
         void (*at_end)(void *value);

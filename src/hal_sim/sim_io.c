@@ -205,12 +205,23 @@ static int io_flush(struct snap_io *io)
 {
     struct sim_io *own = io_of(io);
     begin(own, "flush");
+    bool last = ++own->sim->flushes == own->sim->options.kill_at_flush;
+    uint64_t when = last ? ph_rng_below(&own->sim->rng, 3) : 3;
     uint64_t moment = sim_disk_moment(own->file);
+    if (when == 0) {
+        hal_sim_kill();
+    }
     take_time(own, "flushing", disk_of(own)->options.flush_most_us);
+    if (when == 1) {
+        hal_sim_kill();
+    }
     if (sim_disk_fails(disk_of(own), HAL_SIM_FAULT_FLUSH_ERROR)) {
         return -EIO;
     }
     sim_disk_settle(own->file, moment);
+    if (when == 2) {
+        hal_sim_kill();
+    }
     return 0;
 }
 

@@ -44,7 +44,10 @@ bool hal_sim_inside(void)
 
 struct hal_sim *sim_here(void)
 {
-    PH_CHECK(self != NULL); /* a thread that no simulated machine has started */
+    if (self == NULL) {
+        ph_check_failed(__FILE__, __LINE__,
+                        "called from a thread that belongs to no simulated machine");
+    }
     return self->sim;
 }
 
@@ -523,6 +526,7 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
     }
     out->steps = sim->step;
     out->transfers = sim->transfers;
+    out->flushes = sim->flushes;
     out->threads = sim->thread_count;
     out->clock_ns = sim->now_ns - UINT64_C(1000000000);
     sim_io_drop_all(sim);
