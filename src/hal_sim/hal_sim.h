@@ -163,6 +163,9 @@ bool hal_sim_has_ended(int number);
 void hal_sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** A switch point that is no call of the HAL. Outside of machines nothing happens. */
 void hal_sim_point(const char *what);
+/** A lock for each address, not recursive; nobody touches what is there. */
+void hal_sim_lock(const void *address);
+void hal_sim_unlock(const void *address);
 /** A random number below `bound` from the machine's stream. */
 uint64_t hal_sim_random_below(uint64_t bound);
 /** From now on a broken invariant (ph_check.h) on a machine ends that machine as FAILED instead of

@@ -75,6 +75,18 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
     return 0;
 }
 
+void hal_sim_lock(const void *address)
+{
+    (void)sim_here();
+    (void)__wrap_pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)address);
+}
+
+void hal_sim_unlock(const void *address)
+{
+    (void)sim_here();
+    (void)__wrap_pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)address);
+}
+
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (!hal_sim_inside()) {
