@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kernel/snap_sync.h - who may be in the heap when. Stability: kept from the Genode port.
+ *
+ * A thread that touches the heap holds its lock, which is shared: what it does between lock and
+ * unlock is in a snapshot as a whole or not at all. A stop waits until nobody holds it; who wants
+ * it then waits. Locks nest in a thread. A thread that runs for long calls
+ * phantom_thread_wait_4_snap() whenever phantom_virtual_machine_snap_request is not 0.
+ */
+#ifndef PHANTOM_PORT_KERNEL_SNAP_SYNC_H
+#define PHANTOM_PORT_KERNEL_SNAP_SYNC_H
+
+#include "../ph_io.h"
+#include "../phantom_assert.h"
+#include "atomic.h"
+#include "net_timer.h"
+
+/** Not 0: threads in the heap should come to phantom_thread_wait_4_snap() soon. Read only. */
+extern volatile int phantom_virtual_machine_snap_request;
+/** Not 0: threads of the machine should end there. The host sets it. */
+extern volatile int phantom_virtual_machine_stop_request;
+
+/** Once, before threads use the heap; may be repeated, and left out. */
+void phantom_snap_threads_interlock_init(void);
+
+/** Enter and leave the heap. */
+void vm_lock_persistent_memory(void);
+void vm_unlock_persistent_memory(void);
+/** A place where the thread's data are consistent: leave, wait while there is a stop, enter again.
+ *  Does not return if phantom_virtual_machine_stop_request: the thread ends. */
+void phantom_thread_wait_4_snap(void);
+
+/** Stop: return when no other thread is in the heap; none enters before as many
+ *  phantom_snapper_reenable_threads(). Nests, also of several threads. */
+void phantom_snapper_wait_4_threads(void);
+void phantom_snapper_reenable_threads(void);
+
+/** Ask the snapshot thread for a snapshot; does not wait. */
+void request_snap(void);
+/** Seconds between regular snapshots, at least 1; 5 at first. */
+void set_snap_interval(int interval_sec);
+/** Until the next snapshot is durable. */
+void phantom_wait_4_snapshot_done(void);
+
+#endif /* PHANTOM_PORT_KERNEL_SNAP_SYNC_H */
