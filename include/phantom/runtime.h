@@ -88,6 +88,10 @@ struct phantom_options {
      * it must be the same. Not used after phantom_open() has returned. */
     const void *key;
     size_t key_size;
+
+    /* At birth only: "lz4" makes a store whose pages are compressed where that saves blocks; NULL
+     * or "none": they are not. Another name is PHANTOM_EINVALID. Smaller, and slower to write. */
+    const char *compression;
 };
 
 /** Set size and zero the rest. @threads any */

@@ -93,6 +93,7 @@ struct phantom_store_info {
     uint64_t generations; /* retained */
     struct phantom_generation current;
     bool encrypted;
+    bool compressed;
 };
 PHANTOM_API void phantom_store_info(const struct phantom_store *store,
                                     struct phantom_store_info *out);
@@ -281,7 +282,10 @@ struct phantom_progress {
 
 enum phantom_transfer_flags {
     PHANTOM_REPLACE = 1, /* a file of that name is replaced; else it is -EEXIST */
-    PHANTOM_PARTIAL = 2  /* salvage: if nothing is whole, rescue with holes */
+    PHANTOM_PARTIAL = 2, /* salvage: if nothing is whole, rescue with holes */
+    /* copy, clone, compact: whether the new store is compressed; default: as the old one is */
+    PHANTOM_COMPRESS_LZ4 = 4,
+    PHANTOM_COMPRESS_NONE = 8
 };
 
 struct phantom_copied {
@@ -376,6 +380,11 @@ PHANTOM_API int phantom_store_compact(const char *path, const struct phantom_pro
 /** For an encrypted store: phantom_store_open_keyed(). */
 PHANTOM_API int phantom_store_compact_keyed(const char *path, const struct phantom_key *key,
                                             const struct phantom_progress *progress,
+                                            struct phantom_compacted *out,
+                                            struct phantom_diag *diag);
+/** The same with flags: PHANTOM_COMPRESS_LZ4 or PHANTOM_COMPRESS_NONE, for all that it retains. */
+PHANTOM_API int phantom_store_compact_flags(const char *path, const struct phantom_key *key,
+                                            unsigned flags, const struct phantom_progress *progress,
                                             struct phantom_compacted *out,
                                             struct phantom_diag *diag);
 

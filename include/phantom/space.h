@@ -165,6 +165,10 @@ struct phantom_space_options {
      * it must be the same (else PHANTOM_EKEY). Not used after phantom_space_open() has returned. */
     const void *key;
     size_t key_size;
+
+    /* At birth only: "lz4" makes a store whose pages are compressed where that saves blocks; NULL
+     * or "none": they are not. Another name is PHANTOM_EINVALID. Smaller, and slower to write. */
+    const char *compression;
 };
 
 /** Set size and zero the rest. @threads any */

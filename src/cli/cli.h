@@ -77,11 +77,13 @@ enum cli_option {
     CLI_PROMETHEUS = 512,
     CLI_OBJECTS = 1024,
     CLI_LIST = 2048,
+    CLI_COMPRESS = 8192,
     CLI_KEY_FILE = 4096 /* every command that takes a store knows it */
 };
 struct cli_arguments {
     unsigned given; /* enum cli_option */
     const char *generation, *good, *bad;
+    unsigned compress; /* PHANTOM_COMPRESS_LZ4, PHANTOM_COMPRESS_NONE or 0 */
     char **operand;
     int count;
     bool done; /* help was printed */

@@ -112,6 +112,7 @@ static const struct option all_options[] = {{"json", no_argument, NULL, CLI_JSON
                                             {"prometheus", no_argument, NULL, CLI_PROMETHEUS},
                                             {"objects", no_argument, NULL, CLI_OBJECTS},
                                             {"list", no_argument, NULL, CLI_LIST},
+                                            {"compress", required_argument, NULL, CLI_COMPRESS},
                                             {"key-file", required_argument, NULL, CLI_KEY_FILE},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
@@ -152,6 +153,14 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, unsigned
             }
             continue; /* what is given says what the command is to do */
         }
+        case CLI_COMPRESS:
+            out->compress = strcmp(optarg, "lz4") == 0    ? PHANTOM_COMPRESS_LZ4
+                            : strcmp(optarg, "none") == 0 ? PHANTOM_COMPRESS_NONE
+                                                          : 0;
+            if (out->compress == 0) {
+                return cli_usage(command, "--compress: '%s' is neither lz4 nor none", optarg);
+            }
+            break;
         case CLI_GENERATION: out->generation = optarg; break;
         case CLI_GOOD_BAD:
             if (strcmp(options[which].name, "good") == 0) {

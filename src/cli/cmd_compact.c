@@ -28,8 +28,8 @@ static int print_outcome(const struct cli_arguments *arguments,
 static int run(int argc, char **argv)
 {
     struct cli_arguments arguments;
-    int result =
-        cli_parse(&cli_command_compact, argc, argv, CLI_JSON | CLI_PROGRESS, 1, 1, &arguments);
+    int result = cli_parse(&cli_command_compact, argc, argv, CLI_JSON | CLI_PROGRESS | CLI_COMPRESS,
+                           1, 1, &arguments);
     if (result != CLI_OK || arguments.done) {
         return result;
     }
@@ -38,14 +38,16 @@ static int run(int argc, char **argv)
     struct cli_progress progress;
     cli_catch_signals();
     cli_progress_init(&progress, "compact", (arguments.given & CLI_PROGRESS) != 0);
-    int error = phantom_store_compact_keyed(arguments.operand[0], cli_key(), &progress.progress,
-                                            &outcome, &diag);
+    int error = phantom_store_compact_flags(arguments.operand[0], cli_key(), arguments.compress,
+                                            &progress.progress, &outcome, &diag);
     cli_progress_end(&progress);
     return error != 0 ? cli_fail(error, &diag) : print_outcome(&arguments, &outcome);
 }
 
 const struct cli_command cli_command_compact = {
-    "compact", "[--progress] [--json] STORE", "rewrite a store in as few bytes as it takes",
+    "compact", "[--compress lz4|none] [--progress] [--json] STORE",
+    "rewrite a store in as few bytes as it takes",
+    "  --compress WHAT   lz4 or none, for all it retains; default: as it is\n"
     "  --progress        say how far it is, also if stderr is no terminal\n"
     "  --json            one JSON document\n",
     run};

@@ -56,7 +56,8 @@ static int make(struct phantom_store *store, const struct cli_arguments *argumen
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct phantom_copied copied = {0};
     struct cli_progress progress;
-    unsigned flags = (arguments->given & CLI_FORCE) != 0 ? PHANTOM_REPLACE : 0;
+    unsigned flags =
+        ((arguments->given & CLI_FORCE) != 0 ? PHANTOM_REPLACE : 0) | arguments->compress;
     cli_progress_init(&progress, clone ? "clone" : "copy", (arguments->given & CLI_PROGRESS) != 0);
     int error =
         to_stdout ? phantom_store_copy_stream(store, generation, getenv("TMPDIR"), write_stdout,
@@ -75,13 +76,17 @@ static int run(const struct cli_command *command, int argc, char **argv, bool cl
 {
     struct cli_arguments arguments;
     int result = cli_parse(command, argc, argv,
-                           CLI_JSON | CLI_PROGRESS | CLI_FORCE | CLI_GENERATION, 2, 2, &arguments);
+                           CLI_JSON | CLI_PROGRESS | CLI_FORCE | CLI_GENERATION | CLI_COMPRESS, 2,
+                           2, &arguments);
     if (result != CLI_OK || arguments.done) {
         return result;
     }
     if (!clone && strcmp(arguments.operand[1], "-") == 0) {
         if ((arguments.given & CLI_JSON) != 0) {
             return cli_usage(command, "stdout cannot take the copy and a JSON document");
+        }
+        if ((arguments.given & CLI_COMPRESS) != 0) {
+            return cli_usage(command, "a copy to stdout is compressed as the store is");
         }
         if (isatty(STDOUT_FILENO) == 1) {
             return cli_usage(command, "stdout is a terminal; a copy is not text");
@@ -108,17 +113,19 @@ static int run_clone(int argc, char **argv)
 }
 
 const struct cli_command cli_command_copy = {
-    "copy", "[--generation G] [--force] [--progress] [--json] STORE FILE|-",
+    "copy", "[--generation G] [--compress lz4|none] [--force] [--progress] [--json] STORE FILE|-",
     "copy one generation into a store of its own, also beside a running world",
     "  --generation G    a number or a tag; default: the newest\n"
+    "  --compress WHAT   lz4 or none; default: as STORE\n"
     "  --force           replace FILE if it exists\n"
     "  --progress        say how far it is, also if stderr is no terminal\n"
     "  --json            one JSON document\n",
     run_copy};
 const struct cli_command cli_command_clone = {
-    "clone", "[--generation G] [--force] [--progress] [--json] STORE NEW",
+    "clone", "[--generation G] [--compress lz4|none] [--force] [--progress] [--json] STORE NEW",
     "make a store with an identity of its own from a generation",
     "  --generation G    a number or a tag; default: the newest\n"
+    "  --compress WHAT   lz4 or none; default: as STORE\n"
     "  --force           replace NEW if it exists\n"
     "  --progress        say how far it is, also if stderr is no terminal\n"
     "  --json            one JSON document\n",

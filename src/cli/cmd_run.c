@@ -154,6 +154,7 @@ enum {
     OPT_NO_URING,
     OPT_EAGER,
     OPT_KEY_FILE,
+    OPT_COMPRESS,
     OPT_CHECK
 };
 
@@ -169,6 +170,7 @@ static const struct option run_options[] = {
     {"no-io-uring", no_argument, NULL, OPT_NO_URING},
     {"eager", no_argument, NULL, OPT_EAGER},
     {"key-file", required_argument, NULL, OPT_KEY_FILE},
+    {"compress", required_argument, NULL, OPT_COMPRESS},
     {"check", no_argument, NULL, OPT_CHECK},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -197,6 +199,12 @@ static int take_option(struct run_state *state, int option, size_t *classes, siz
     case OPT_NO_URING: options->without_io_uring = true; break;
     case OPT_EAGER: options->eager = true; break;
     case OPT_KEY_FILE: result = cli_take_key_file(&cli_command_run, optarg); break;
+    case OPT_COMPRESS:
+        options->compression = optarg;
+        if (strcmp(optarg, "lz4") != 0 && strcmp(optarg, "none") != 0) {
+            return cli_usage(&cli_command_run, "--compress: '%s' is neither lz4 nor none", optarg);
+        }
+        break;
     case OPT_CHECK: options->check_snapshots = true; break;
     case 'v': state->verbose = true; break;
     case OPT_INTERVAL:
@@ -389,12 +397,14 @@ out:
 const struct cli_command cli_command_run = {
     "run",
     "STORE [--boot CLASS] [--classes DIR]... [--interval MS] [--strategy NAME] [--env K=V]...\n"
-    "           [--heap SIZE] [--workers N] [--ack-fd N] [--no-io-uring] [--eager] [--check] [-v]",
+    "           [--heap SIZE] [--workers N] [--ack-fd N] [--no-io-uring] [--eager] [--check]\n"
+    "           [--compress lz4|none] [-v]",
     "create the world in STORE, or let it go on where it stopped",
     "  --boot CLASS      class whose method 8 gets the boot object (birth only)\n"
     "  --classes DIR     where class files are; may be repeated\n"
     "  --env K=V         entry of the kernel environment (birth only)\n"
     "  --heap SIZE       address range of the heap, 64M to 64G, default 64G (birth only)\n"
+    "  --compress WHAT   lz4: compress pages; default none (birth only)\n"
     "  --interval MS     milliseconds between snapshots, default 1000; 0: only first and last\n"
     "  --strategy NAME   async, sigbus, mprotect, fork or full; default: the best of async and "
     "full\n"

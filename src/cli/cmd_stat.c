@@ -21,7 +21,8 @@ static int print_text(const char *path, const struct phantom_store_info *info,
     cli_bytes_text(info->metadata_bytes, metadata);
     cli_bytes_text(g->live_pages * 4096, live);
     printf("store          %s\n", path);
-    printf("uuid           %s%s\n", info->uuid, info->encrypted ? ", encrypted" : "");
+    printf("uuid           %s%s%s\n", info->uuid, info->encrypted ? ", encrypted" : "",
+           info->compressed ? ", compressed (lz4)" : "");
     printf("versions       store %u, heap layout %u, native classes %u\n", info->format_version,
            info->heap_layout_version, info->native_class_version);
     printf("file           %s: %s used, %s free, %s metadata\n", file, used, spare, metadata);
@@ -44,7 +45,7 @@ static int print_document(const char *path, const struct phantom_store_info *inf
                           const struct phantom_recovery *recovery)
 {
     json_t *document = json_pack(
-        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b}", "store",
+        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b}", "store",
         cli_path_json(path), "uuid", info->uuid, "format_version", (json_int_t)info->format_version,
         "heap_layout_version", (json_int_t)info->heap_layout_version, "native_class_version",
         (json_int_t)info->native_class_version, "heap_base", (json_int_t)info->heap_base,
@@ -53,7 +54,7 @@ static int print_document(const char *path, const struct phantom_store_info *inf
         (json_int_t)info->data_bytes_free, "metadata_bytes", (json_int_t)info->metadata_bytes,
         "generations", (json_int_t)info->generations, "incomplete",
         (json_int_t)recovery->incomplete, "current", cli_generation_json(&info->current),
-        "encrypted", (int)info->encrypted);
+        "encrypted", (int)info->encrypted, "compressed", (int)info->compressed);
     return cli_print_json(document);
 }
 

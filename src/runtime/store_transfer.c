@@ -99,14 +99,23 @@ static void tell_copied(const struct snap_copied *from, const uint8_t uuid[16],
     }
 }
 
+static enum snap_compression compression_of(const struct snap_store *store, unsigned flags)
+{
+    return (flags & PHANTOM_COMPRESS_LZ4) != 0    ? SNAP_COMPRESSION_LZ4
+           : (flags & PHANTOM_COMPRESS_NONE) != 0 ? SNAP_COMPRESSION_NONE
+                                                  : snap_store_params(store)->compression;
+}
+
 /* One generation of a store into `making`. */
 static int make_copy(struct phantom_store *store, uint64_t generation, const uint8_t *uuid,
-                     struct making *making, const struct phantom_progress *progress,
+                     unsigned flags, struct making *making, const struct phantom_progress *progress,
                      struct snap_copied *copied, struct phantom_diag *diag)
 {
     const struct snap_progress steps = progress_of(progress);
     generation = generation != 0 ? generation : snap_store_current(store->store)->number;
-    return snap_store_copy(store->store, &generation, 1, uuid, making->io, &steps, copied, diag);
+    return snap_store_copy_as(store->store, &generation, 1, uuid,
+                              compression_of(store->store, flags), making->io, &steps, copied,
+                              diag);
 }
 
 static int copy_as(struct phantom_store *store, uint64_t generation, const uint8_t *uuid,
@@ -118,7 +127,7 @@ static int copy_as(struct phantom_store *store, uint64_t generation, const uint8
     struct snap_copied copied = {0};
     int result = begin_making(&making, path, what, flags, diag);
     if (result == 0) {
-        result = make_copy(store, generation, uuid, &making, progress, &copied, diag);
+        result = make_copy(store, generation, uuid, flags, &making, progress, &copied, diag);
         result = end_making(&making, result, path, copied.bytes, flags, diag);
     }
     if (result == 0) {
@@ -186,7 +195,7 @@ int phantom_store_copy_stream(struct phantom_store *store, uint64_t generation,
     /* PHANTOM_REPLACE: a file of the bare name, which is never made, is no obstacle. */
     int result = begin_making(&making, path, "stream", PHANTOM_REPLACE, diag);
     if (result == 0) {
-        result = make_copy(store, generation, NULL, &making, progress, &copied, diag);
+        result = make_copy(store, generation, NULL, 0, &making, progress, &copied, diag);
         hal_file_discard(making.temporary); /* its name: the open file is all that is needed now */
     }
     if (result == 0) {
@@ -254,7 +263,7 @@ int phantom_store_salvage_keyed(const char *path, const struct phantom_key *key,
 
 /* ---- compact -------------------------------------------------------------------------------- */
 
-static int rewrite(struct snap_store *store, struct snap_io *target,
+static int rewrite(struct snap_store *store, unsigned flags, struct snap_io *target,
                    const struct phantom_progress *progress, struct phantom_compacted *out,
                    struct snap_copied *copied, struct phantom_diag *diag)
 {
@@ -271,7 +280,8 @@ static int rewrite(struct snap_store *store, struct snap_io *target,
         numbers[i] = list[i].number;
     }
     out->generations_before = count;
-    int result = snap_store_copy(store, numbers, count, NULL, target, &steps, copied, diag);
+    int result = snap_store_copy_as(store, numbers, count, NULL, compression_of(store, flags),
+                                    target, &steps, copied, diag);
     ph_free(list);
     ph_free(numbers);
     if (result == 0) {
@@ -303,7 +313,14 @@ int phantom_store_compact(const char *path, const struct phantom_progress *progr
     return phantom_store_compact_keyed(path, NULL, progress, out, diag);
 }
 
-int phantom_store_compact_keyed(const char *name, const struct phantom_key *key,
+int phantom_store_compact_keyed(const char *path, const struct phantom_key *key,
+                                const struct phantom_progress *progress,
+                                struct phantom_compacted *out, struct phantom_diag *diag)
+{
+    return phantom_store_compact_flags(path, key, 0, progress, out, diag);
+}
+
+int phantom_store_compact_flags(const char *name, const struct phantom_key *key, unsigned flags,
                                 const struct phantom_progress *progress,
                                 struct phantom_compacted *out, struct phantom_diag *diag)
 {
@@ -332,7 +349,7 @@ int phantom_store_compact_keyed(const char *name, const struct phantom_key *key,
         result = begin_making(&making, path, "compact", PHANTOM_REPLACE, diag);
     }
     if (result == 0) {
-        result = rewrite(store, making.io, progress, &report, &copied, diag);
+        result = rewrite(store, flags, making.io, progress, &report, &copied, diag);
         result =
             result == 0 ? look_at(making.io, &secret, &report, &report.bytes_after, diag) : result;
         /* The writer's lock on the old file is held until the new one has its name. */

@@ -111,6 +111,7 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     out->metadata_bytes = usage.metadata_bytes;
     out->generations = snap_store_list(store->store, NULL, 0);
     out->encrypted = snap_store_is_encrypted(store->store);
+    out->compressed = params->compression != SNAP_COMPRESSION_NONE;
     world_generation(current, &out->current);
 }
 

@@ -425,7 +425,8 @@ static int create_store(struct phantom_world *world, const char *birth_path,
     const struct snap_key key = {world->options.key, world->options.key_size};
     struct snap_store_params params = {.heap_size = world->options.heap_size, .key = key};
     store_uuid_random(params.uuid);
-    int result = PHANTOM_EADDRESS;
+    int result = snap_compression_named(world->options.compression, &params.compression, diag);
+    result = result == 0 ? PHANTOM_EADDRESS : result;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && result == PHANTOM_EADDRESS;
          attempt++) {
         params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
@@ -546,6 +547,7 @@ int phantom_open(const char *path, const struct phantom_options *options,
     }
     world->options.environment = NULL;
     world->options.key = NULL;
+    world->options.compression = NULL;
     world->options.boot_class = NULL;
     *out = world;
     return 0;

@@ -52,6 +52,8 @@ struct snap_key {
 
 /** What becomes of pages on their way into the store. */
 enum snap_compression { SNAP_COMPRESSION_NONE, SNAP_COMPRESSION_LZ4 };
+/** "lz4", or "none" or NULL. 0, or PHANTOM_EINVALID: the name is unknown. */
+int snap_compression_named(const char *name, enum snap_compression *out, struct phantom_diag *diag);
 
 /** Fixed at birth. */
 struct snap_store_params {

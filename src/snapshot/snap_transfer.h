@@ -74,6 +74,12 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
                     const struct snap_progress *progress, struct snap_copied *out,
                     struct phantom_diag *diag);
 
+/** The same, compressed or not whatever the source is. */
+int snap_store_copy_as(struct snap_store *store, const uint64_t *generations, size_t count,
+                       const uint8_t *uuid, enum snap_compression compression,
+                       struct snap_io *target, const struct snap_progress *progress,
+                       struct snap_copied *out, struct phantom_diag *diag);
+
 /**
  * Give the generations of a copy, which nobody has open, the tags that they have in the source.
  * Commits one generation; none if there is no tag. Nothing is dropped.

@@ -288,6 +288,15 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
                     const struct snap_progress *progress, struct snap_copied *out,
                     struct phantom_diag *diag)
 {
+    return snap_store_copy_as(store, generations, count, uuid, store->params.compression, target,
+                              progress, out, diag);
+}
+
+int snap_store_copy_as(struct snap_store *store, const uint64_t *generations, size_t count,
+                       const uint8_t *uuid, enum snap_compression compression,
+                       struct snap_io *target, const struct snap_progress *progress,
+                       struct snap_copied *out, struct phantom_diag *diag)
+{
     struct snap_store_params params = store->params;
     struct snap_key key = store_secret_key(store->file.secret);
     struct snap_copied unwanted;
@@ -295,6 +304,7 @@ int snap_store_copy(struct snap_store *store, const uint64_t *generations, size_
     out = out != NULL ? out : &unwanted;
     *out = (struct snap_copied){0};
     params.key = key;
+    params.compression = compression;
     if (uuid != NULL && !PH_MUTANT(CLONE_KEEPS_UUID)) {
         memcpy(params.uuid, uuid, sizeof params.uuid);
     }

@@ -19,6 +19,15 @@ static const struct {
     {STORE_FEATURE_PAGE_DELTAS, "page deltas"},
 };
 
+int snap_compression_named(const char *name, enum snap_compression *out, struct phantom_diag *diag)
+{
+    bool none = name == NULL || strcmp(name, "none") == 0;
+    *out = none ? SNAP_COMPRESSION_NONE : SNAP_COMPRESSION_LZ4;
+    return none || strcmp(name, "lz4") == 0
+               ? 0
+               : ph_fail(diag, PHANTOM_EINVALID, "unknown compression '%s': lz4 or none", name);
+}
+
 static bool heap_is_possible(uint64_t base, uint64_t size)
 {
     return base % SNAP_PAGE_SIZE == 0 && size != 0 && size % SNAP_PAGE_SIZE == 0 &&

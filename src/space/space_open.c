@@ -384,7 +384,8 @@ static int create_store(struct phantom_space *space, const char *birth_path,
                                        .retain_bytes = space->options.retain_bytes,
                                        .key = key};
     random_uuid(params.uuid);
-    int rc = PHANTOM_EADDRESS;
+    int rc = snap_compression_named(space->options.compression, &params.compression, diag);
+    rc = rc == 0 ? PHANTOM_EADDRESS : rc;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && rc == PHANTOM_EADDRESS; attempt++) {
         params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
         rc = reserve_memory(space, params.heap_base, params.heap_size, diag);
@@ -516,6 +517,7 @@ int phantom_space_open(const char *path, const struct phantom_space_options *opt
     struct phantom_diag cause = PHANTOM_DIAG_INIT;
     int rc = bring_up(space, options, &cause);
     space->options.key = NULL;
+    space->options.compression = NULL;
     if (rc != 0) {
         free_space(space);
         return ph_fail(diag, rc, "%s", cause.text);

@@ -3,7 +3,7 @@
  * crash_explorer.c - the crash-state explorer as a program.
  *
  *     crash_explorer [--seed S] [--states-min N] [--recoveries-min N] [--seconds S] [--density D]
- *                    [--encrypted] [--verbose]
+ *                    [--encrypted] [--compressed] [--verbose]
  *     crash_explorer --seed S --workload W [--state N]      replay one workload, up to a state
  *     crash_explorer --mutants | --mutant NAME              only in the build with mutants
  *
@@ -38,7 +38,7 @@ static int usage(const char *problem)
             "crash_explorer: %s\nusage: crash_explorer [--seed S] [--workload W] [--state N] "
             "[--states-min N] [--recoveries-min N] [--seconds S] [--density 1..16] [--mutants | "
             "--mutant NAME] "
-            "[--encrypted] [--verbose]\n",
+            "[--encrypted] [--compressed] [--verbose]\n",
             problem);
     return 2;
 }
@@ -55,6 +55,7 @@ static bool parse(int argc, char **argv, struct options *options)
         {"mutant", required_argument, NULL, 'u'},
         {"mutants", no_argument, NULL, 'a'},
         {"encrypted", no_argument, NULL, 'e'},
+        {"compressed", no_argument, NULL, 'c'},
         {"verbose", no_argument, NULL, 'v'},
         {"recoveries-min", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
@@ -72,6 +73,7 @@ static bool parse(int argc, char **argv, struct options *options)
         case 'd': options->budget.density = (unsigned)number; break;
         case 'u': options->mutant = optarg; break;
         case 'a': options->all_mutants = true; break;
+        case 'c': crash_compress = true; break;
         case 'e': crash_key = &crash_test_key; break;
         case 'v': options->verbose = true; break;
         default: return false;
@@ -131,9 +133,10 @@ static int explore(struct crash_explorer *explorer, const struct options *option
     if (!good) {
         printf("VIOLATION in workload %llu (%s), state %llu (%s):\n  %s\n", (ull)explorer->workload,
                campaign.text, (ull)explorer->state, explorer->image, explorer->why);
-        printf("REPRO: crash_explorer%s --seed %llu --density %u --workload %llu --state %llu\n",
-               crash_key != NULL ? " --encrypted" : "", (ull)options->budget.seed,
-               options->budget.density, (ull)explorer->workload, (ull)explorer->state);
+        printf("REPRO: crash_explorer%s%s --seed %llu --density %u --workload %llu --state %llu\n",
+               crash_key != NULL ? " --encrypted" : "", crash_compress ? " --compressed" : "",
+               (ull)options->budget.seed, options->budget.density, (ull)explorer->workload,
+               (ull)explorer->state);
     }
     bool enough = counts->distinct >= options->budget.states_min;
     if (good && !enough) {

@@ -18,12 +18,22 @@
 enum { WORDS = SNAP_PAGE_SIZE / 8, FIRST_HEAP_PAGES = 64 };
 
 const struct snap_key *crash_key;
+bool crash_compress;
 const struct snap_key crash_test_key = {"the key of the stores of a test!", SNAP_KEY_SIZE};
 
 void crash_keep_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
+}
+
+static const uint64_t FACTOR = UINT64_C(0x9E3779B97F4A7C15);
+
+/** Of how many words one differs from the others. */
+static uint64_t stride_of(uint64_t version)
+{
+    static const uint64_t strides[] = {1, 3, 5, 12};
+    return crash_compress ? strides[version % 4] : 1;
 }
 
 void crash_page_fill(uint64_t version, void *page)
@@ -34,17 +44,17 @@ void crash_page_fill(uint64_t version, void *page)
         return;
     }
     for (uint64_t i = 0; i < WORDS; i++) {
-        words[i] = version ^ (i * UINT64_C(0x9E3779B97F4A7C15));
+        words[i] = version ^ (i % stride_of(version) == 0 ? i * FACTOR : 0);
     }
 }
 
 bool crash_page_is(uint64_t version, const void *page)
 {
     const uint64_t *words = page;
-    uint64_t factor = version == 0 ? 0 : UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t factor = version == 0 ? 0 : FACTOR, stride = stride_of(version);
     uint64_t difference = 0;
     for (uint64_t i = 0; i < WORDS; i++) {
-        difference |= words[i] ^ version ^ (i * factor);
+        difference |= words[i] ^ version ^ (stride == 1 || i % stride == 0 ? i * factor : 0);
     }
     return difference == 0;
 }
@@ -177,6 +187,7 @@ int crash_session_create(struct crash_session *session, uint64_t retain_bytes, s
     for (size_t i = 0; i < sizeof(params.uuid); i++) {
         params.uuid[i] = (uint8_t)ph_rng_next(rng);
     }
+    params.compression = crash_compress ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE;
     if (crash_key != NULL) {
         params.key = *crash_key;
     }

@@ -31,6 +31,9 @@ struct crash_oracle {
 /** The key of every store that is made or opened here; NULL: they are not encrypted. Set once,
  * before the first. */
 extern const struct snap_key *crash_key;
+/** True: every store that is made here is compressed, and three pages of four have content that
+ * can be. Set once, before the first. */
+extern bool crash_compress;
 /** A key for tests. */
 extern const struct snap_key crash_test_key;
 

@@ -100,6 +100,18 @@ static int run_encrypted(void)
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
+/* Compressed stores: commits, accounting and rollback take other ways. */
+static int run_compressed(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failing_writes_and_flushes_leave_a_good_store),
+        cmocka_unit_test(whole_blocks_in_the_wrong_place_are_never_believed),
+        cmocka_unit_test(tags_and_readers_pin_and_rollback_is_new),
+    };
+    crash_compress = true;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +124,9 @@ int main(int argc, char **argv)
     crash_keep_memory();
     if (argc > 1 && strcmp(argv[1], "--encrypted") == 0) {
         return run_encrypted();
+    }
+    if (argc > 1 && strcmp(argv[1], "--compressed") == 0) {
+        return run_compressed();
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

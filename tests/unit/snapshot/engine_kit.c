@@ -226,6 +226,7 @@ void kit_begin_with(struct kit *kit, const struct kit_kind *kind, uint64_t pages
     kit->faulty = io_faulty_create(kit->disk);
     assert_non_null(kit->faulty);
     struct snap_store_params params = {
+        .compression = kind->compressed ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE,
         .heap_base = (uint64_t)(uintptr_t)kit->memory->base,
         .heap_size = pages * PAGE,
         .uuid = {1, 2, 3, 4},

@@ -42,7 +42,8 @@ struct kit_kind {
     const char *name;
     const char *strategy;
     const struct kit_memory *memory;
-    bool marked; /* every store is marked, and the engine is told so */
+    bool marked;     /* every store is marked, and the engine is told so */
+    bool compressed; /* the store is */
 };
 
 enum { KIT_MUTATORS_MOST = 16 };

@@ -24,6 +24,7 @@ struct recipe_store {
     struct snap_store *store;
     struct phantom_diag diag;
     int64_t time_ns;
+    bool varied; /* not every page is made of one byte */
     uint8_t now[PAGES];
     bool known[NUMBERS];
     uint8_t at[NUMBERS][PAGES]; /* the byte that fills each page, by generation; 0: a hole */
@@ -46,6 +47,20 @@ static void remember(struct recipe_store *r)
     }
 }
 
+/* A page made of one byte, or, if `varied`, of that and of noise: none, every sixth byte, or all.
+ */
+static void draw(bool varied, uint64_t page, uint8_t byte, uint8_t *out)
+{
+    static const unsigned steps[] = {SNAP_PAGE_SIZE, 6, 1};
+    unsigned step = varied && byte != 0 ? steps[page % 3] : SNAP_PAGE_SIZE;
+    uint64_t noise = page << 8 | byte;
+    memset(out, byte, SNAP_PAGE_SIZE);
+    for (unsigned i = step; i < SNAP_PAGE_SIZE; i += step) {
+        noise = noise * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        out[i] = (uint8_t)(noise >> 40);
+    }
+}
+
 /* `count` pages from `first` on, `step` apart. */
 static void put(struct recipe_store *r, uint64_t first, uint64_t count, uint64_t step, uint8_t byte)
 {
@@ -58,7 +73,7 @@ static void put(struct recipe_store *r, uint64_t first, uint64_t count, uint64_t
             assert_int_equal(snap_txn_write(txn, &r->diag), 0);
             slot = snap_txn_stage(txn, page);
         }
-        memset(slot, byte, SNAP_PAGE_SIZE);
+        draw(r->varied, page, byte, slot);
         r->now[page] = byte;
     }
     r->time_ns += INT64_C(10000000000);
@@ -113,14 +128,32 @@ static void cook_aged(struct recipe_store *r)
     assert_true(store_ring_first(r->store) > 4);
 }
 
+/* Packs of one block and of two, pages that are not packed, packs that are partly replaced, a
+ * rollback that needs old ones. (Which bytes a pack has is LZ4's business.) */
+static void cook_packs(struct recipe_store *r)
+{
+    put(r, 0, 60, 1, 0x41);
+    put(r, 0, 20, 7, 0x42);
+    put(r, 3, 1, 1, 0x43);
+    put(r, 10, 4, 1, 0);
+    put(r, 2, 30, 2, 0x44);
+    uint64_t back = snap_store_current(r->store)->number - 2;
+    memcpy(r->now, r->at[back], PAGES);
+    assert_int_equal(snap_store_rollback(r->store, back, NULL, &r->diag), 0);
+    remember(r);
+    put(r, 0, 9, 5, 0x45);
+}
+
 static const struct shape {
     const char *name;
     void (*cook)(struct recipe_store *r);
     unsigned tags;
-} shapes[] = {{"fresh", cook_fresh, 0},
-              {"chain", cook_chain, 0},
-              {"checkpoint", cook_checkpoint, 0},
-              {"aged", cook_aged, 3}};
+    bool compressed;
+} shapes[] = {{"fresh", cook_fresh, 0, false},
+              {"chain", cook_chain, 0, false},
+              {"checkpoint", cook_checkpoint, 0, false},
+              {"aged", cook_aged, 3, false},
+              {"packs", cook_packs, 1, true}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static struct recipe_store *cook(const struct shape *shape)
@@ -133,8 +166,10 @@ static struct recipe_store *cook(const struct shape *shape)
     struct snap_store_params params = fixture_params();
     params.segment_bytes = STORE_SEGMENT_BYTES_LEAST;
     params.retain_bytes = 4 << 20;
+    params.compression = shape->compressed ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE;
     assert_int_equal(snap_store_create(r->io, &params, &r->diag), 0);
     assert_int_equal(snap_store_open(r->io, 0, &r->store, NULL, &r->diag), 0);
+    r->varied = shape->compressed;
     shape->cook(r);
     return r;
 }
@@ -193,6 +228,7 @@ static struct snap_io *unpack(const struct shape *shape)
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 struct seen {
+    bool varied;
     const uint8_t *want;
     uint64_t next, live;
 };
@@ -200,13 +236,14 @@ struct seen {
 static int compare_byte(void *context, uint64_t page, const void *data)
 {
     struct seen *seen = context;
-    const uint8_t *byte = data;
+    uint8_t want[SNAP_PAGE_SIZE];
     for (; seen->next < page; seen->next++) {
         assert_int_equal(seen->want[seen->next], 0);
     }
     assert_in_range(page, 0, PAGES - 1);
-    assert_int_equal(byte[0], seen->want[page]);
-    assert_memory_equal(byte, byte + 1, SNAP_PAGE_SIZE - 1);
+    assert_int_not_equal(seen->want[page], 0);
+    draw(seen->varied, page, seen->want[page], want);
+    assert_memory_equal(data, want, SNAP_PAGE_SIZE);
     seen->next = page + 1;
     seen->live++;
     return 0;
@@ -228,7 +265,7 @@ static void check(struct snap_store *store, struct recipe_store *r, const struct
     for (size_t i = 0; i < count; i++) {
         assert_in_range(list[i].number, 1, NUMBERS - 1);
         assert_true(r->known[list[i].number]);
-        struct seen seen = {.want = r->at[list[i].number]};
+        struct seen seen = {.varied = r->varied, .want = r->at[list[i].number]};
         assert_int_equal(
             snap_store_for_each_page(store, list[i].number, compare_byte, &seen, &r->diag), 0);
         for (; seen.next < PAGES; seen.next++) {

@@ -10,6 +10,7 @@ int main(void)
 {
     static const struct kit_kind kinds[] = {
         {"async over fake memory", "async", &kit_fake_memory, false},
+        {"async into a compressed store", "async", &kit_fake_memory, false, true},
         {"async with marks over fake memory", "async", &kit_fake_memory, true},
         {"async with marks, no barrier", "async", &kit_fake_memory_without_barrier, true},
         {"cards over fake memory", "cards", &kit_fake_untracked_memory, true},
