@@ -4,8 +4,8 @@
 
 usage: store_commands_test.py --phantom EXE --classes DIR --wordcount EXE CASE
 
-CASE: history, copies, beside-a-writer, damage, bisect, refusals, full-disk, compact-history,
-      outputs, signals, prometheus
+CASE: history, copies, compression, beside-a-writer, damage, bisect, refusals, full-disk,
+      compact-history, outputs, signals, prometheus
 Exit status 77: this machine cannot run the case (the reason is the last line).
 """
 import argparse
@@ -228,6 +228,36 @@ class Case:
         self.check_whole(compacted)
         self.run("run", compacted, expect=0)
         self.no_rubbish(store, copy, clone, self.path("stream.phantom"), compacted, link)
+
+    def compression(self):
+        """A world born compressed, and copies of one kind made from the other."""
+        small = self.path("small.phantom")
+        self.run("run", small, "--boot", ".examples.queens", "--classes", self.classes,
+                 "--interval", "20", "--compress", "lz4", expect=0)
+        check(self.json("stat", small)["compressed"] is True, "the world is not compressed")
+        self.check_whole(small)
+        rows = [(r["generation"], r["hash"]) for r in self.json("log", small)]
+        plain, clone = self.path("plain.phantom"), self.path("clone.phantom")
+        self.run("copy", "--compress", "none", small, plain, expect=0)
+        self.run("clone", "--compress", "lz4", plain, clone, expect=0)
+        for store, compressed in ((plain, False), (clone, True)):
+            check(self.json("stat", store)["compressed"] is compressed, f"{store}: {compressed}")
+            self.check_whole(store)
+        check([(r["generation"], r["hash"]) for r in self.json("log", plain)] == rows[-1:],
+              "a copy of the other kind is not the same memory")
+        used = {s: self.json("stat", s)["data_bytes_used"] for s in (plain, clone)}
+        check(used[clone] < used[plain], f"compression saved nothing: {used}")
+        for what in ("none", "lz4"):
+            self.json("compact", "--compress", what, small)
+            check(self.json("stat", small)["compressed"] is (what == "lz4"), f"compact to {what}")
+            check([(r["generation"], r["hash"]) for r in self.json("log", small)] == rows,
+                  "compact lost generations")
+            self.check_whole(small)
+        self.run("run", small, expect=0)
+        self.check_whole(small)
+        self.run("copy", "--compress", "zip", small, self.path("out"), expect=2)
+        self.run("copy", "--compress", "lz4", small, "-", expect=2)
+        self.no_rubbish(small, plain, clone)
 
     def beside_a_writer(self):
         store = self.path("busy.phantom")
