@@ -362,6 +362,11 @@ static int replaced(void *context, uint64_t place)
     return give_up(txn, store_place_block(place), store_place_blocks(place));
 }
 
+void store_txn_touch(struct snap_txn *txn)
+{
+    txn->touched = true;
+}
+
 int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_diag *diag)
 {
     if (pack_slots_has(&txn->store->slots, place)) {

@@ -253,6 +253,9 @@ int store_may_write(struct snap_store *store, struct phantom_diag *diag);
 uint32_t store_txn_staging(const struct snap_store *store);
 /** Take back all writes in flight; the transaction learns of an error when it goes on. */
 void store_txn_wait(struct snap_store *store);
+/** The map is about to be changed without anything being staged (a rollback): an abort resets it.
+ */
+void store_txn_touch(struct snap_txn *txn);
 /** The map is about to name a page of a pack that is there already (a rollback). 0, -ENOMEM, or
  * PHANTOM_ECORRUPT: it names it already. */
 int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_diag *diag);

@@ -353,6 +353,35 @@ static void rollback_brings_content_back_and_can_be_undone(void **state)
 /* Rollbacks, tags and commits at random, with generations dropped all the time: what blocks are in
  * use must stay right, and the walk at open must agree. */
 /** A heap that shrank leaves pages in the map behind its end; both ways over that. */
+/* A rollback that is refused when the map has the old pages already leaves no trace of them. */
+static void rollback_without_room_leaves_the_memory_as_it_is(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, 1000);
+    fixture_put(f, 0, 1000, 1);
+    fixture_put(f, 0, 1000, 2);
+    fixture_reopen(f); /* the file is as long as it must be for what is in it */
+    assert_int_equal(snap_store_account(f->store, UINT64_MAX, &f->diag), 0);
+    uint64_t all = block_space_free_count(&f->store->space), first = 0;
+    for (uint64_t left = all; left != 0;) { /* nothing is free, and the file cannot grow */
+        left -= block_space_allocate(&f->store->space, left, 1, 99, &first);
+    }
+    f->io->fail_allocate = f->io->allocations + 1;
+    f->io->sticky = true;
+    f->io->error = -ENOSPC;
+    assert_int_equal(snap_store_rollback(f->store, 1, NULL, &f->diag), PHANTOM_ENOSPACE);
+    f->io->fail_allocate = 0;
+    f->io->sticky = false;
+    struct snap_txn *txn = fixture_begin(f);
+    assert_true(snap_txn_is_empty(txn));
+    fixture_commit(f, txn); /* repeats the current generation */
+    check_generation(f->store, snap_store_current(f->store)->number, fixture_tags(f, 2), f->pages);
+    fixture_crash(f);
+    fixture_open(f);
+    fixture_check(f);
+    fixture_free(f);
+}
+
 static void rollback_reaches_pages_behind_the_end_of_the_heap(void **state)
 {
     (void)state;
@@ -650,6 +679,7 @@ int main(void)
         cmocka_unit_test(tags_are_refused_for_a_reason),
         cmocka_unit_test(failed_tag_is_no_tag),
         cmocka_unit_test(rollback_brings_content_back_and_can_be_undone),
+        cmocka_unit_test(rollback_without_room_leaves_the_memory_as_it_is),
         cmocka_unit_test(rollback_reaches_pages_behind_the_end_of_the_heap),
         cmocka_unit_test(random_rollbacks_match_the_model),
         cmocka_unit_test(damaged_catalog_is_refused_by_writers_and_told_by_verify),
