@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_halt.c - how it ends: panic, reset; and how it begins: the records of INIT_ME.
+ * port_halt.c - how it ends: panic, shutdown, reset; and how it begins: the records of INIT_ME.
  *
  * Owns the list of init records, which constructors fill before main(): process-wide by nature.
  */
 #include "port_internal.h"
 
+#include <genode_misc.h>
+#include <kernel/dpc.h>
 #include <kernel/init.h>
 #include <kernel/trap.h>
 #include <stdarg.h>
@@ -50,6 +52,11 @@ void hal_assert_failed(const char *file, int line)
     panic("assertion failed at %s:%d", file, line);
 }
 
+void _stub_print_func(const char *function)
+{
+    ph_log(PH_LOG_INFO, "%s does nothing here", function);
+}
+
 void hal_halt(void)
 {
     panic("halt");
@@ -80,6 +87,24 @@ void hal_cpu_reset_real(void)
         instance->options.on_exit(instance->options.context, 1);
     }
     _exit(0);
+}
+
+void phantom_shutdown(int flags)
+{
+    struct phantom_hal *instance = port_hal();
+    if ((flags & PHANTOM_SHUTDOWN_FLAG_NOSYNC) == 0 && instance->options.on_sync != NULL) {
+        instance->options.on_sync(instance->options.context);
+    }
+    dpc_finish();
+    errno_t rc = port_disks_fence(instance);
+    if (rc != 0) {
+        say("shutdown: a disk could not be flushed\n");
+    }
+    if (instance->options.on_exit != NULL) {
+        instance->options.on_exit(instance->options.context,
+                                  (flags & PHANTOM_SHUTDOWN_FLAG_REBOOT) != 0);
+    }
+    exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- init records --------------------------------------------------------------------------- */
@@ -113,10 +138,6 @@ void run_init_functions(int level)
         default: break;
         }
     }
-}
-
-void phantom_timed_call_init(void)
-{
 }
 
 void phantom_init_part_pool(void)

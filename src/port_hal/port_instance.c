@@ -29,10 +29,10 @@ struct part {
 
 /* Memory and the threads' table are needed by all others, so they are first and end last. */
 static const struct part parts[] = {
-    {port_threads_open, port_threads_close},
-    {port_memory_open, port_memory_close},
-    {port_stats_open, port_stats_close},
-    {port_disks_open, port_disks_close},
+    {port_threads_open, port_threads_close}, {port_memory_open, port_memory_close},
+    {port_stats_open, port_stats_close},     {port_files_open, port_files_close},
+    {port_disks_open, port_disks_close},     {port_softirqs_open, port_softirqs_close},
+    {port_dpc_open, port_dpc_close},         {port_timers_open, port_timers_close},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -135,6 +135,8 @@ void phantom_hal_usage(struct phantom_hal_usage *out)
 {
     struct phantom_hal *instance = port_hal();
     *out = (struct phantom_hal_usage){.threads = port_threads_count(instance),
-                                      .disk_requests = port_disks_requests(instance)};
+                                      .disk_requests = port_disks_requests(instance),
+                                      .worker_threads = port_timers_workers(instance) +
+                                                        port_dpc_workers(instance)};
     port_memory_usage(instance, out);
 }

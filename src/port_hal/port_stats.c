@@ -158,10 +158,11 @@ void stat_update_second_stats(void)
 static void write_storage(struct port_stats *stats)
 {
     for (int i = 0; i < MAX_STAT_COUNTERS; i++) {
-        stats->storage[i].total_prev_runs = stats->before[i];
-        stats->storage[i].total_prev_and_this_runs =
-            stats->before[i] + stats->total[i] +
-            (u_int64_t)(int64_t)__atomic_load_n(&stats->second[i], __ATOMIC_RELAXED);
+        u_int64_t now = stats->before[i] + stats->total[i] +
+                        (u_int64_t)(int64_t)__atomic_load_n(&stats->second[i], __ATOMIC_RELAXED);
+        /* Whole numbers for whoever reads them meanwhile. */
+        __atomic_store_n(&stats->storage[i].total_prev_runs, stats->before[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&stats->storage[i].total_prev_and_this_runs, now, __ATOMIC_RELAXED);
     }
 }
 

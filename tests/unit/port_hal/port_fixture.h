@@ -13,6 +13,8 @@
 #include <phantom_hal.h>
 #include <stdbool.h>
 
+#undef run_test /* a macro of cmocka, a function of the port */
+
 /** cmocka setup and teardown: *state is the instance, and the calling thread is inside it. */
 int port_setup(void **state);
 int port_teardown(void **state);

@@ -267,7 +267,7 @@ static void touch_all_pages(void *argument)
         if (page[0] != (uint32_t)((first + i) % SPACE_PAGES)) {
             atomic_fetch_add(&t->wrong, 1);
         }
-        page[1] = 1;
+        __atomic_store_n(&page[1], 1, __ATOMIC_RELAXED);
     }
     hal_sem_release(&t->done);
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_workers.c - a pool that grows by a thread whenever a job finds nobody idle, and shrinks when
+ * more than a few are idle.
+ *
+ * The lock protects all that changes; it is not held while a job runs. Always true: if a job is
+ * wanted, then a worker is idle and was signalled, or is on its way to look, or could not be
+ * started (then the second tick tries again).
+ */
+#include "port_workers.h"
+
+enum { MOST_IDLE = 6 };
+
+static void work(void *argument)
+{
+    struct port_workers *workers = argument;
+    (void)t_current_set_name(workers->name);
+    (void)hal_mutex_lock(&workers->lock);
+    for (;;) {
+        if (workers->wanted == 0) {
+            if (workers->stop || workers->idle >= MOST_IDLE) {
+                break;
+            }
+            workers->idle++;
+            (void)hal_cond_wait(workers->sleep, &workers->lock);
+            workers->idle--;
+            continue;
+        }
+        workers->wanted--;
+        (void)hal_mutex_unlock(&workers->lock);
+        workers->run(workers->context);
+        (void)hal_mutex_lock(&workers->lock);
+    }
+    workers->total--;
+    (void)hal_cond_broadcast(&workers->left);
+    (void)hal_mutex_unlock(&workers->lock);
+}
+
+/* The lock is held. */
+static void add_if_needed(struct port_workers *workers)
+{
+    bool needed = workers->wanted > workers->idle;
+    if (PH_MUTANT(DPC_FIXED_WORKERS)) {
+        needed = workers->total == 0;
+    }
+    if (needed && port_threads_start(workers->hal, work, workers) >= 0) {
+        workers->total++;
+    }
+}
+
+int port_workers_open(struct port_workers *workers, hal_cond_t *sleep)
+{
+    workers->sleep = sleep != NULL ? sleep : &workers->own_sleep;
+    if (hal_mutex_init(&workers->lock, workers->name) != 0) {
+        return ENOMEM;
+    }
+    if (hal_cond_init(workers->sleep, workers->name) == 0) {
+        if (hal_cond_init(&workers->left, workers->name) == 0) {
+            return 0;
+        }
+        (void)hal_cond_destroy(workers->sleep);
+    }
+    (void)hal_mutex_destroy(&workers->lock);
+    return ENOMEM;
+}
+
+void port_workers_post(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    workers->wanted++;
+    add_if_needed(workers);
+    (void)hal_cond_signal(workers->sleep);
+    (void)hal_mutex_unlock(&workers->lock);
+}
+
+void port_workers_second(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    add_if_needed(workers);
+    (void)hal_mutex_unlock(&workers->lock);
+}
+
+void port_workers_close(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    workers->stop = true;
+    (void)hal_cond_broadcast(workers->sleep);
+    while (workers->total > 0) {
+        (void)hal_cond_wait(&workers->left, &workers->lock);
+    }
+    (void)hal_mutex_unlock(&workers->lock);
+    (void)hal_cond_destroy(&workers->left);
+    (void)hal_cond_destroy(workers->sleep);
+    (void)hal_mutex_destroy(&workers->lock);
+}
+
+size_t port_workers_count(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    size_t count = (size_t)workers->total;
+    (void)hal_mutex_unlock(&workers->lock);
+    return count;
+}
