@@ -84,8 +84,9 @@ void port_stats_add(struct phantom_hal *instance, int counter, int delta)
 {
     int *word = &instance->stats->second[counter];
     if (PH_MUTANT(STAT_NOT_ATOMIC)) {
-        int value = __atomic_load_n(word, __ATOMIC_RELAXED);
-        __atomic_store_n(word, value + delta, __ATOMIC_RELAXED);
+        int value = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+        phantom_scheduler_yield();
+        __atomic_store_n(word, value + delta, __ATOMIC_SEQ_CST);
     } else {
         (void)__atomic_fetch_add(word, delta, __ATOMIC_RELAXED);
     }
