@@ -38,6 +38,7 @@ struct port_thread {
     int preemption_disabled;
     atomic_bool killed;
     _Atomic uint32_t asleep; /* reasons for which it sleeps in thread_block(); a futex */
+    uint32_t woken_early;    /* by itself, before thread_block(): it will not sleep */
     _Atomic uint32_t nudged; /* futex: changes to end a sleep */
     char name[32];
 };

@@ -40,7 +40,9 @@ void pager_io_request_done(pager_io_request *me)
     if (PH_MUTANT(DONE_BEFORE_FLAGS)) {
         clear_flags(me);
     }
-    if (sleeper) {
+    if (sleeper && tid == get_current_tid()) {
+        port_thread()->woken_early |= THREAD_SLEEP_IO; /* a driver that is done at once */
+    } else if (sleeper) {
         hal_spin_lock(&me->lock);
         hal_spin_unlock(&me->lock);
         (void)phantom_thread_wake_up(tid, THREAD_SLEEP_IO);

@@ -469,6 +469,13 @@ void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)
 {
     struct port_thread *thread = port_thread();
     uint32_t flag = (uint32_t)sleep_flag;
+    if ((thread->woken_early & flag) != 0) {
+        thread->woken_early &= ~flag;
+        if (lock_to_be_unlocked != NULL) {
+            hal_spin_unlock(lock_to_be_unlocked);
+        }
+        return;
+    }
     /* Asleep as far as others can see, before the lock is free: whoever wants to wake us takes the
      * lock first. */
     if (!PH_MUTANT(UNLOCK_BEFORE_SLEEP)) {

@@ -619,6 +619,30 @@ static void partitions_of_a_disk_are_found(void **state)
     memcpy(path, first_path, sizeof(path));
 }
 
+/* A driver that is done before asyncIo returns; sectors hold their number. */
+static errno_t at_once(struct phantom_disk_partition *p, pager_io_request *rq)
+{
+    (void)p;
+    uint32_t number = (uint32_t)rq->blockNo;
+    memcpy_v2p(rq->phys_page, &number, sizeof(number));
+    rq->rc = number == 13 ? EIO : 0;
+    pager_io_request_done(rq);
+    return 0;
+}
+
+static void a_driver_may_be_done_at_once(void **state)
+{
+    (void)state;
+    uint32_t sector[128] = {0};
+    phantom_disk_partition_t p = {.block_size = 512, .size = 800, .asyncIo = at_once};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(phantom_sync_read_sector(&p, sector, 7, 1), 0);
+        assert_int_equal(sector[0], 7);
+        assert_int_equal(phantom_sync_read_sector(&p, sector, 13, 1), EIO);
+        assert_int_equal(phantom_sync_read_sector(disk, sector, 7, 1), 0); /* sleeps as always */
+    }
+}
+
 static errno_t refuse(struct phantom_disk_partition *p, pager_io_request *rq)
 {
     (void)p;
@@ -750,6 +774,7 @@ int main(int argc, char **argv)
         disk_test(a_burst_is_longer_than_the_ring),
         disk_test(partitions_of_a_disk_are_found),
         disk_test(a_driver_of_somebody_else_is_asked),
+        disk_test(a_driver_may_be_done_at_once),
         disk_test(files_are_opened_with_care),
         disk_test(the_instances_own_disk_is_opened_once),
         disk_test(blocks_beyond_two_terabytes_are_themselves),
