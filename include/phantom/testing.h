@@ -44,8 +44,8 @@
  *     memory in the context, or use phantom_testing_alloc().
  *   - While a space or a world is open, first stores into it are caught by a handler of SIGSEGV,
  *     which passes on what is not in the range.
- *   - Pages are restored when the store is opened, not on demand; strategies are async, cards and
- *     full. Sockets, real files and real time do not exist on the machine.
+ *   - Strategies are async, cards and full. Sockets, real files and real time do not exist on the
+ *     machine.
  */
 #ifndef PHANTOM_TESTING_H
 #define PHANTOM_TESTING_H

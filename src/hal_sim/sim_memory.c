@@ -6,13 +6,18 @@
  * opens the page. (Not taken: comparing with a shadow copy, which reads the whole heap at each scan
  * and does not see a store of the same bytes.)
  *
+ * Pages on demand (serve): what is ABSENT cannot be read either. Who touches it tells the loader, a
+ * thread of the machine, and sleeps, inside the handler; another thread works ahead.
+ *
  * Owns the mapping and one byte for each page. True between calls: a page is writable exactly when
- * its state is DIRTY, or KEPT on a memory that does not track.
+ * its state is DIRTY, and readable unless it is ABSENT.
  */
 #include "sim_internal.h"
 
 #include "ph_check.h"
 #include "trap_signals.h"
+
+#include <hal.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +27,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HOLE, CLEAN, DIRTY };
+/* ABSENT: a touch waits until somebody has installed the page. */
+enum { HOLE, CLEAN, DIRTY, ABSENT };
+enum { REQUESTS = 64 };
+
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
 
 struct sim_memory {
     struct snap_memory memory; /* first */
@@ -32,6 +50,12 @@ struct sim_memory {
     uint8_t *pages; /* states */
     uint64_t size;
     struct sim_memory *next;
+    /* Serving pages on demand. */
+    struct snap_page_source source;
+    uint64_t served;            /* pages [0, served) can be ABSENT; 0: serve() was not called */
+    uint64_t request[REQUESTS]; /* that threads wait for */
+    unsigned requests, servers; /* servers: threads that run */
+    bool stopping;
 };
 
 static struct sim_memory *memory_of(struct snap_memory *memory)
@@ -45,12 +69,26 @@ static void protect(struct sim_memory *own, uint64_t first, uint64_t count, int 
     PH_CHECK(rc == 0); /* too many mappings: a heap of a test that is too scattered */
 }
 
+static void wait_for_page(struct sim_memory *own, uint64_t page)
+{
+    PH_CHECK(own->requests < REQUESTS); /* one for each thread that waits */
+    own->request[own->requests++] = page;
+    sim_wake(own->request, 1);
+    while (own->pages[page] == ABSENT) {
+        (void)sim_sleep("page", NULL, &own->pages[page], SIM_NEVER);
+    }
+}
+
 /** In the storing thread, inside the signal handler. */
 static bool first_store(struct trap_range *range, const struct trap_fault *fault)
 {
     struct sim_memory *own =
         (struct sim_memory *)((char *)range - offsetof(struct sim_memory, range));
     uint64_t page = (fault->address - range->begin) / SIM_PAGE;
+    if (own->pages[page] == ABSENT && hal_sim_inside()) {
+        wait_for_page(own, page);
+        return true; /* a store faults once more, into a page that is there */
+    }
     if (!fault->store || own->pages[page] == DIRTY) {
         return false; /* a wild access, or somebody has changed the protection */
     }
@@ -65,7 +103,7 @@ static int check_span(const struct sim_memory *own, uint64_t first, uint64_t cou
 
 static bool matches(uint8_t state, bool dirty)
 {
-    return dirty ? state == DIRTY : state != HOLE;
+    return dirty ? state == DIRTY : state == CLEAN || state == DIRTY;
 }
 
 /** Ranges of pages that are dirty, or not holes. */
@@ -153,10 +191,108 @@ static int memory_discard(struct snap_memory *memory, uint64_t first, uint64_t c
     sim_point("give back", NULL);
     int rc = check_span(own, first, count);
     if (rc == 0 && count > 0) {
-        protect(own, first, count, PROT_READ);
+        uint64_t absent = first < own->served ? own->served - first : 0;
+        absent = absent < count ? absent : count;
         rc = madvise(memory->base + first * SIM_PAGE, count * SIM_PAGE, MADV_DONTNEED);
         PH_CHECK(rc == 0);
-        memset(own->pages + first, HOLE, count);
+        if (absent > 0) {
+            protect(own, first, absent, PROT_NONE);
+            memset(own->pages + first, ABSENT, absent);
+        }
+        if (absent < count) {
+            protect(own, first + absent, count - absent, PROT_READ);
+            memset(own->pages + first + absent, HOLE, count - absent);
+        }
+    }
+    return rc;
+}
+
+/* ---- pages on demand ------------------------------------------------------------------------ */
+
+static void server_ends(struct sim_memory *own)
+{
+    own->servers--;
+    sim_wake(&own->servers, UINT_MAX);
+}
+
+static void load_pages(void *context)
+{
+    struct sim_memory *own = context;
+    (void)t_current_set_name("page loader");
+    while (!own->stopping) {
+        if (own->requests == 0) {
+            (void)sim_sleep("page requests", NULL, own->request, SIM_NEVER);
+            continue;
+        }
+        uint64_t page = own->request[0];
+        own->requests--;
+        memmove(&own->request[0], &own->request[1], own->requests * sizeof(own->request[0]));
+        own->source.demand(own->source.context, page);
+    }
+    server_ends(own);
+}
+
+static void read_ahead(void *context)
+{
+    struct sim_memory *own = context;
+    (void)t_current_set_name("page reader");
+    while (!own->stopping && own->source.background(own->source.context)) {
+    }
+    server_ends(own);
+}
+
+static void memory_stop_serving(struct snap_memory *memory)
+{
+    struct sim_memory *own = memory_of(memory);
+    own->stopping = true;
+    sim_wake(own->request, UINT_MAX);
+    while (own->servers > 0) {
+        (void)sim_sleep("page servers", NULL, &own->servers, SIM_NEVER);
+    }
+}
+
+static int memory_serve(struct snap_memory *memory, uint64_t count,
+                        const struct snap_page_source *source)
+{
+    struct sim_memory *own = memory_of(memory);
+    int rc = check_span(own, 0, count);
+    if (rc != 0 || count == 0) {
+        return rc;
+    }
+    own->source = *source;
+    own->served = count;
+    memset(own->pages, ABSENT, count);
+    protect(own, 0, count, PROT_NONE);
+    void (*const threads[])(void *) = {load_pages, read_ahead};
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        own->servers++;
+        int started = sim_start(threads[i], own);
+        if (started < 0) {
+            own->servers--;
+            rc = started;
+            memory_stop_serving(memory);
+        }
+    }
+    return rc;
+}
+
+static int memory_install(struct snap_memory *memory, uint64_t first, uint64_t count,
+                          const void *data)
+{
+    struct sim_memory *own = memory_of(memory);
+    int rc = check_span(own, first, count);
+    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+        uint64_t page = first + i;
+        if (own->pages[page] != ABSENT) {
+            continue;
+        }
+        if (data != NULL) {
+            protect(own, page, 1, PROT_READ | PROT_WRITE);
+            memcpy(memory->base + page * SIM_PAGE, (const uint8_t *)data + i * SIM_PAGE, SIM_PAGE);
+        }
+        protect(own, page, 1, PROT_READ);
+        own->pages[page] = data != NULL ? CLEAN : HOLE;
+        sim_wake(&own->pages[page], UINT_MAX);
     }
     return rc;
 }
@@ -199,6 +335,7 @@ static void unmap(struct sim_memory *own)
 
 static void memory_close(struct snap_memory *memory)
 {
+    memory_stop_serving(memory);
     unmap(memory_of(memory));
 }
 
@@ -273,6 +410,11 @@ int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
     own->sim = sim;
     own->ops = sim_memory_ops;
     own->ops.tracks = tracking == HAL_TRACK_ASYNC;
+    if (own->ops.tracks && !UNDER_TSAN) { /* which forbids much of it in a signal handler */
+        own->ops.serve = memory_serve;
+        own->ops.install = memory_install;
+        own->ops.stop_serving = memory_stop_serving;
+    }
     own->memory.ops = &own->ops;
     int rc = map(own, base, size, diag);
     if (rc != 0) {

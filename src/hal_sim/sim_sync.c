@@ -200,11 +200,48 @@ int hal_sem_acquire(hal_sem_t *s)
     return 0;
 }
 
+int hal_sem_acquire_etc(hal_sem_t *s, int val, int flags, long uSec)
+{
+    struct hal_sem_impl *impl = s->impl;
+    if (val < 1) {
+        return EINVAL;
+    }
+    sim_point("acquire", impl->name);
+    uint64_t wake_at = SIM_NEVER;
+    if ((flags & SEM_FLAG_TIMEOUT) != 0) {
+        wake_at = deadline(sim_here(), (uSec > 0 ? uSec : 0) * INT64_C(1000));
+    }
+    if ((flags & SEM_FLAG_ZERO) != 0) {
+        impl->value = 0;
+    }
+    while (impl->value < (uint64_t)val) {
+        bool late = sim_sleep("semaphore", impl->name, impl, wake_at);
+        if (late && impl->value < (uint64_t)val) {
+            return ETIMEDOUT;
+        }
+    }
+    impl->value -= (uint64_t)val;
+    return 0;
+}
+
+void hal_sem_zero(hal_sem_t *s)
+{
+    sim_point("zero", s->impl->name);
+    s->impl->value = 0;
+}
+
+int sem_get_count(hal_sem_t *s, int *count)
+{
+    sim_point("count", s->impl->name);
+    *count = s->impl->value < INT_MAX ? (int)s->impl->value : INT_MAX;
+    return 0;
+}
+
 void hal_sem_release(hal_sem_t *s)
 {
     const char *name = s->impl->name;
     s->impl->value++;
-    sim_wake(s->impl, 1);
+    sim_wake(s->impl, UINT_MAX); /* which of them can go on they know themselves */
     sim_point("release", name);
 }
 

@@ -54,7 +54,7 @@ struct bank_case {
     uint64_t promised[TELLERS]; /* transfers that were acknowledged as durable */
     uint32_t interval_ms;
     const char *strategy;
-    bool announced, check;
+    bool announced, check, eager;
     unsigned tellers;
     /* Of the life that runs. */
     struct phantom_space *space;
@@ -271,6 +271,7 @@ static bool open_bank(struct bank_case *b)
     options.strategy = b->strategy;
     options.all_stores_announced = b->announced;
     options.check_snapshots = b->check;
+    options.eager = b->eager;
     options.context = b;
     options.committed = committed;
     options.message = message;
@@ -347,6 +348,7 @@ static void *begin_bank(struct sim_case *c)
     b->strategy = strategies[ph_rng_below(&c->rng, 4)];
     b->announced = (b->strategy != NULL && b->strategy[0] == 'c') || ph_rng_below(&c->rng, 2) == 0;
     b->check = ph_rng_below(&c->rng, 2) == 0;
+    b->eager = ph_rng_below(&c->rng, 3) == 0;
     b->tellers = 1 + (unsigned)ph_rng_below(&c->rng, TELLERS);
     return b;
 }

@@ -28,7 +28,7 @@ struct world_case {
     size_t reached; /* bytes of `expected` that have been printed so far */
     /* Options, the same for all lives of the case. */
     uint32_t interval_ms;
-    bool check, full;
+    bool check, full, eager;
     unsigned workers;
 };
 
@@ -68,6 +68,7 @@ static struct phantom_options world_options(struct world_case *w, const char *co
     options.heap_size = UINT64_C(64) << 20;
     options.interval_ms = w->interval_ms;
     options.check_snapshots = w->check;
+    options.eager = w->eager;
     options.strategy = w->full ? "full" : NULL;
     options.workers = w->workers;
     options.context = w;
@@ -180,6 +181,7 @@ static void *begin_world(struct sim_case *c)
     w->interval_ms = intervals[ph_rng_below(&c->rng, 4)];
     w->check = ph_rng_below(&c->rng, 2) == 0;
     w->full = ph_rng_below(&c->rng, 5) == 0;
+    w->eager = ph_rng_below(&c->rng, 3) == 0;
     w->workers = 1 + (unsigned)ph_rng_below(&c->rng, 4);
     size_t used = 0;
     for (int round = 1, total = 0; round <= ROUNDS; round++) {

@@ -209,6 +209,66 @@ static void tracked_memory(void *context)
     memory->ops->close(memory);
 }
 
+struct supply {
+    struct snap_memory *memory;
+    unsigned demanded, ahead;
+};
+
+/** Page n holds n, and every third is a hole. */
+static void supply_page(struct supply *supply, uint64_t page)
+{
+    uint8_t *content = page_of((int)page, 1);
+    const void *data = page % 3 == 0 ? NULL : content;
+    EXPECT(supply->memory->ops->install(supply->memory, page, 1, data) == 0);
+    ph_free(content);
+}
+
+static void demand(void *context, uint64_t page)
+{
+    struct supply *supply = context;
+    supply->demanded++;
+    hal_yield();
+    supply_page(supply, page);
+}
+
+static bool work_ahead(void *context)
+{
+    struct supply *supply = context;
+    supply_page(supply, 20 + supply->ahead++);
+    hal_sleep_msec(1);
+    return supply->ahead < 10;
+}
+
+static void served_memory(void *context)
+{
+    (void)context;
+    struct supply supply = {NULL, 0, 0};
+    struct snap_range ranges[4];
+    uint64_t resume = 0;
+    const uint8_t uuid[16] = {9};
+    uint64_t size = UINT64_C(1) << 26, pages = size / PAGE;
+    EXPECT(hal_memory_reserve(hal_heap_base(uuid, size, 0), size, HAL_TRACK_ASYNC, &supply.memory,
+                              NULL) == 0);
+    struct snap_memory *memory = supply.memory;
+    if (memory->ops->serve != NULL) { /* not under ThreadSanitizer */
+        const struct snap_page_source source = {&supply, demand, work_ahead};
+        EXPECT(memory->ops->serve(memory, 40, &source) == 0);
+        EXPECT(memory->base[4 * PAGE] == 4 && memory->base[3 * PAGE] == 0);
+        memory->base[5 * PAGE] = 77;
+        EXPECT(memory->base[5 * PAGE + 1] == 5);
+        EXPECT(supply.demanded == 3);
+        EXPECT(memory->ops->scan(memory, 0, pages, 0, ranges, 4, &resume) == 1);
+        EXPECT(ranges[0].first == 5 && ranges[0].count == 1);
+        EXPECT(memory->ops->discard(memory, 4, 1) == 0);
+        EXPECT(memory->base[4 * PAGE] == 4 && supply.demanded == 4); /* the source said so again */
+        hal_sleep_msec(50);
+        EXPECT(supply.ahead == 10 && memory->base[22 * PAGE] == 22 && supply.demanded == 4);
+        EXPECT(memory->base[50 * PAGE] == 0 && supply.demanded == 4); /* not served */
+        memory->ops->stop_serving(memory);
+    }
+    memory->ops->close(memory);
+}
+
 static int fault_result;
 static enum { BY_WRITE, BY_SUBMIT, BY_FLUSH, BY_ALLOCATE } fault_through;
 
@@ -352,6 +412,14 @@ static void first_stores_are_noticed(void **state)
     must_end(NULL, 1, tracked_memory);
 }
 
+static void pages_come_when_they_are_touched(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        must_end(NULL, seed, served_memory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_machine_is_killed_at_each_operation_of_its_disk),
         cmocka_unit_test(faults_come_back_as_errors),
         cmocka_unit_test(first_stores_are_noticed),
+        cmocka_unit_test(pages_come_when_they_are_touched),
     };
     first_seed = ph_rng_seed_from_environment(20261122);
     print_message("PH_SEED=%llu\n", (unsigned long long)first_seed);

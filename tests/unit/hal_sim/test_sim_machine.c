@@ -238,6 +238,35 @@ static void yield_program(void *context)
     shared_finish(&s);
 }
 
+static void giver(void *context)
+{
+    struct shared *s = context;
+    for (int i = 0; i < 3; i++) {
+        hal_sem_release(&s->done);
+    }
+}
+
+static void sem_program(void *context)
+{
+    struct shared s;
+    int count = 99;
+    (void)context;
+    shared_init(&s);
+    EXPECT(hal_sem_acquire_etc(&s.done, 0, 0, 0) == EINVAL);
+    EXPECT(hal_sem_acquire_etc(&s.done, 1, SEM_FLAG_TIMEOUT, 0) == ETIMEDOUT);
+    uint64_t begin = hal_monotonic_ns();
+    EXPECT(hal_sem_acquire_etc(&s.done, 1, SEM_FLAG_TIMEOUT, 5000) == ETIMEDOUT);
+    EXPECT(hal_monotonic_ns() - begin >= 5000000);
+    start(giver, &s, 1);
+    EXPECT(hal_sem_acquire_etc(&s.done, 3, 0, 0) == 0); /* all at once */
+    EXPECT(sem_get_count(&s.done, &count) == 0 && count == 0);
+    hal_sem_release(&s.done);
+    EXPECT(sem_get_count(&s.done, &count) == 0 && count == 1);
+    hal_sem_zero(&s.done);
+    EXPECT(hal_sem_acquire_etc(&s.done, 1, SEM_FLAG_TIMEOUT, -1) == ETIMEDOUT);
+    shared_finish(&s);
+}
+
 struct keys {
     struct shared s;
     hal_thread_key_t key;
@@ -357,6 +386,12 @@ static void a_condition_wakes_one_or_all(void **state)
 {
     (void)state;
     must_end(cond_program, NULL);
+}
+
+static void semaphores_count_and_take_several_at_once(void **state)
+{
+    (void)state;
+    must_end(sem_program, NULL);
 }
 
 static void time_passes_when_nobody_can_run(void **state)
@@ -519,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mutex_excludes),
         cmocka_unit_test(a_condition_wakes_one_or_all),
+        cmocka_unit_test(semaphores_count_and_take_several_at_once),
         cmocka_unit_test(time_passes_when_nobody_can_run),
         cmocka_unit_test(a_futex_sleeps_only_on_the_expected_value),
         cmocka_unit_test(who_yields_lets_others_run),
