@@ -5,6 +5,7 @@
 usage: check_symbols.py rooms ALLOWED_FILE BASE.a LIBRARY.a...   what the libraries need is in one of
                                  them, in the base room (whose own needs do not count), or allowed
        check_symbols.py exports LIBRARY.so                only phantom_ names are exported
+       check_symbols.py apart LIBRARY.so PORT.so          no name of the port is exported by both
 """
 import re
 import subprocess
@@ -53,9 +54,27 @@ def check_exports(library):
     return 1 if strangers or "phantom_open" not in names else 0
 
 
+def exported(library):
+    output = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
+                            capture_output=True, text=True, check=True).stdout
+    return {line.split()[0].split("@")[0] for line in output.splitlines()}
+
+
+def check_apart(library, port):
+    both = {name for name in exported(library) & exported(port)
+            if not FROM_THE_COMPILER.match(name)}
+    for name in sorted(both):
+        print(f"{name} is exported by {library} and by {port}")
+    there = {"panic", "hal_mutex_lock", "disk_enqueue", "set_net_timer"} <= exported(port)
+    print(f"{len(exported(port))} names of the port, {len(both)} of them elsewhere, too")
+    return 1 if both or not there else 0
+
+
 def main():
     if len(sys.argv) >= 4 and sys.argv[1] == "rooms":
         return check_rooms(sys.argv[2], sys.argv[3:])
+    if len(sys.argv) == 4 and sys.argv[1] == "apart":
+        return check_apart(sys.argv[2], sys.argv[3])
     if len(sys.argv) == 3 and sys.argv[1] == "exports":
         return check_exports(sys.argv[2])
     print(__doc__)

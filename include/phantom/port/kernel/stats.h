@@ -59,6 +59,8 @@ void stat_add_to_counter(int nCounter, int delta);
 
 /** 0, or EINVAL: no such counter. Counts above 32 bits read as the largest number. */
 errno_t get_stats_record(int id, struct kernel_stats *out);
+/** See init_routines.h. */
+void phantom_dump_stats_buf(char *buf, int len);
 /** A second is over. The timer thread does it; for machines whose tick comes from outside. */
 void stat_update_second_stats(void);
 /**
