@@ -7,7 +7,9 @@
  * the working set of the opening before, and eagerly; beside them, in the same run, the same bytes
  * in a flat file, mapped privately with its pages out of the page cache. Each life either touches
  * its working set (4000 pages in random order) as fast as it can, or serves requests, one every
- * millisecond for a second, each of which touches 8 pages of that set.
+ * millisecond for a second, each of which touches 8 pages of that set. Others change a page as soon
+ * as the store is open and snapshot: how long that takes, how long what it did not wait for
+ * (accounting) and a second such commit when that is done.
  *
  * The store is read past the page cache, the mapped file is evicted from it before each life. All
  * files are in --dir, without names from the moment they are open as far as possible.
@@ -51,7 +53,7 @@ struct settings {
 };
 
 enum source { LAZY, EAGER, MAPPED };
-enum work { FIRST_PAGE, ALL_AT_ONCE, PACED };
+enum work { FIRST_PAGE, FIRST_COMMIT, ALL_AT_ONCE, PACED };
 
 /** What one life showed; nanoseconds. */
 struct life {
@@ -61,6 +63,8 @@ struct life {
     uint64_t fault_p50, fault_p99, faults;
     uint64_t request_p50, request_p99;
     uint64_t complete_ns; /* lazy: until everything was loaded */
+    /* Commits of one page: the first, when accounting is done, and that itself. */
+    uint64_t commit_ns, second_ns, account_ns;
 };
 
 struct bench {
@@ -248,6 +252,27 @@ static void work_paced(struct bench *bench, struct life *life)
     life->request_p99 = percentile(took, REQUESTS, 99);
 }
 
+/** Change the page that was touched and commit. */
+static int commit_page(struct bench *bench, uint64_t *ns, struct phantom_diag *diag)
+{
+    volatile uint64_t *word =
+        (void *)(bench->memory->base + bench->working[WORKING_PAGES / 2] * PAGE + 8);
+    *word += 2;
+    uint64_t start = now_ns();
+    int rc = snap_engine_snapshot(bench->engine, NULL, diag);
+    *ns = now_ns() - start;
+    return rc;
+}
+
+static int work_commits(struct bench *bench, struct life *life, struct phantom_diag *diag)
+{
+    int rc = commit_page(bench, &life->commit_ns, diag);
+    uint64_t start = now_ns();
+    rc = rc != 0 ? rc : snap_store_account(bench->store, UINT64_MAX, diag);
+    life->account_ns = now_ns() - start;
+    return rc != 0 ? rc : commit_page(bench, &life->second_ns, diag);
+}
+
 static int open_store_life(struct bench *bench, enum source source, uint64_t start,
                            struct life *life, struct phantom_diag *diag)
 {
@@ -301,12 +326,14 @@ static int live(struct bench *bench, enum source source, enum work work, bool fo
     }
     (void)touch(bench, bench->working[WORKING_PAGES / 2]);
     life->first_ns = now_ns() - start;
-    if (work == ALL_AT_ONCE) {
+    if (work == FIRST_COMMIT && source != MAPPED) {
+        rc = work_commits(bench, life, diag);
+    } else if (work == ALL_AT_ONCE) {
         work_at_once(bench, source, start, life);
     } else if (work == PACED) {
         work_paced(bench, life);
     }
-    if (source == LAZY && work != FIRST_PAGE) {
+    if (source == LAZY && work != FIRST_PAGE && work != FIRST_COMMIT) {
         struct snap_restore_progress progress;
         do {
             sched_yield();
@@ -321,7 +348,7 @@ static int live(struct bench *bench, enum source source, enum work work, bool fo
         snap_engine_close(bench->engine); /* saves the working set */
         bench->engine = NULL;
         if (forget) {
-            rc = snap_store_write_wanted(bench->store, NULL, 0);
+            rc = rc != 0 ? rc : snap_store_write_wanted(bench->store, NULL, 0);
         }
     }
     close_world(bench);
@@ -336,33 +363,44 @@ static double us(uint64_t ns)
 }
 
 static void report(json_t *rows, uint64_t heap_mib, uint64_t live_mib, const char *name,
-                   const struct life *first, const struct life *once, const struct life *paced)
+                   const struct life *first, const struct life *once, const struct life *paced,
+                   const struct life *commits)
 {
     printf("%6" PRIu64 " MiB %-22s %9.1f %9.1f %9.1f %8" PRIu64
-           " %8.0f %8.0f %10.1f %8.0f %9.0f %10.1f\n",
+           " %8.0f %8.0f %10.1f %8.0f %9.0f %10.1f %9.2f %9.1f %9.2f\n",
            heap_mib, name, us(first->store_ns) / 1000, us(first->engine_ns) / 1000,
            us(first->first_ns) / 1000, once->faults, us(once->fault_p50), us(once->fault_p99),
            us(once->work_ns) / 1000, us(paced->request_p50), us(paced->request_p99),
-           us(once->complete_ns) / 1000);
+           us(once->complete_ns) / 1000, us(commits->commit_ns) / 1000,
+           us(commits->account_ns) / 1000, us(commits->second_ns) / 1000);
     (void)fflush(stdout);
     json_array_append_new(
         rows,
-        json_pack("{s:I, s:I, s:s, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "heap_mib",
-                  (json_int_t)heap_mib, "live_mib", (json_int_t)live_mib, "how", name,
-                  "store_open_us", us(first->store_ns), "engine_open_us", us(first->engine_ns),
-                  "first_page_us", us(first->first_ns), "faults", (json_int_t)once->faults,
-                  "fault_p50_us", us(once->fault_p50), "fault_p99_us", us(once->fault_p99),
-                  "working_set_us", us(once->work_ns), "request_p50_us", us(paced->request_p50),
-                  "request_p99_us", us(paced->request_p99), "complete_us", us(once->complete_ns)));
+        json_pack(
+            "{s:I, s:I, s:s, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+            "heap_mib", (json_int_t)heap_mib, "live_mib", (json_int_t)live_mib, "how", name,
+            "store_open_us", us(first->store_ns), "engine_open_us", us(first->engine_ns),
+            "first_page_us", us(first->first_ns), "faults", (json_int_t)once->faults,
+            "fault_p50_us", us(once->fault_p50), "fault_p99_us", us(once->fault_p99),
+            "working_set_us", us(once->work_ns), "request_p50_us", us(paced->request_p50),
+            "request_p99_us", us(paced->request_p99), "complete_us", us(once->complete_ns),
+            "first_commit_us", us(commits->commit_ns), "accounting_us", us(commits->account_ns),
+            "second_commit_us", us(commits->second_ns)));
 }
 
-/** The life with the median time to the first page. */
-static int median_first(struct bench *bench, enum source source, bool forget, struct life *out,
-                        struct phantom_diag *diag)
+/** What the life is sorted by: its first page, or its first commit. */
+static uint64_t key_of(const struct life *life, enum work work)
+{
+    return work == FIRST_COMMIT ? life->commit_ns : life->first_ns;
+}
+
+/** The life with the median time to the first page, or of the first commit. */
+static int median_first(struct bench *bench, enum source source, enum work work, bool forget,
+                        struct life *out, struct phantom_diag *diag)
 {
     struct life lives[FIRST_TRIES];
     for (unsigned i = 0; i < FIRST_TRIES; i++) {
-        int rc = live(bench, source, FIRST_PAGE, forget, &lives[i], diag);
+        int rc = live(bench, source, work, forget, &lives[i], diag);
         if (rc != 0) {
             return rc;
         }
@@ -370,7 +408,7 @@ static int median_first(struct bench *bench, enum source source, bool forget, st
     for (unsigned i = 1; i < FIRST_TRIES; i++) { /* insertion sort */
         struct life one = lives[i];
         unsigned k = i;
-        for (; k > 0 && lives[k - 1].first_ns > one.first_ns; k--) {
+        for (; k > 0 && key_of(&lives[k - 1], work) > key_of(&one, work); k--) {
             lives[k] = lives[k - 1];
         }
         lives[k] = one;
@@ -391,16 +429,19 @@ static int measure(struct bench *bench, uint64_t heap_mib, uint64_t live_mib, js
                  {"eager", EAGER, false},
                  {"mmap of a flat file", MAPPED, false}};
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct life first, once, paced;
+        struct life first, once, paced, commits;
         bool learns = kinds[i].source == LAZY && !kinds[i].forget;
         int rc = learns ? live(bench, LAZY, ALL_AT_ONCE, false, &once, diag) : 0;
         rc = rc != 0 ? rc : live(bench, kinds[i].source, ALL_AT_ONCE, kinds[i].forget, &once, diag);
         rc = rc != 0 ? rc : live(bench, kinds[i].source, PACED, kinds[i].forget, &paced, diag);
-        rc = rc != 0 ? rc : median_first(bench, kinds[i].source, kinds[i].forget, &first, diag);
+        enum source source = kinds[i].source;
+        rc = rc != 0 ? rc : median_first(bench, source, FIRST_PAGE, kinds[i].forget, &first, diag);
+        rc = rc != 0 ? rc
+                     : median_first(bench, source, FIRST_COMMIT, kinds[i].forget, &commits, diag);
         if (rc != 0) {
             return rc;
         }
-        report(rows, heap_mib, live_mib, kinds[i].name, &first, &once, &paced);
+        report(rows, heap_mib, live_mib, kinds[i].name, &first, &once, &paced, &commits);
     }
     return 0;
 }
@@ -507,8 +548,9 @@ int main(int argc, char **argv)
         printf("SKIP: this kernel (%s) does not track written pages for us\n", probe.kernel);
         return 77;
     }
-    printf("%33s %9s %9s %9s %8s %8s %8s %10s %8s %9s %10s\n", "", "store ms", "engine ms",
-           "first ms", "faults", "p50 us", "p99 us", "set ms", "req p50", "req p99", "all ms");
+    printf("%33s %9s %9s %9s %8s %8s %8s %10s %8s %9s %10s %9s %9s %9s\n", "", "store ms",
+           "engine ms", "first ms", "faults", "p50 us", "p99 us", "set ms", "req p50", "req p99",
+           "all ms", "commit ms", "acct ms", "second ms");
     json_t *rows = json_array();
     int rc = rows != NULL ? 0 : -ENOMEM;
     for (unsigned i = 0; rc == 0 && i < settings.sizes; i++) {
