@@ -24,6 +24,7 @@
     X(EARLY_ANYWHERE, "a commit before accounting takes blocks that are not proved free")          \
     X(EARLY_DEAD_FORGOTTEN, "what died before accounting was complete never becomes free")         \
     X(EARLY_DROPS, "a commit before accounting drops generations")                                 \
+    X(STREAM_OVERTAKES, "a staging slot is filled again while its page is being written")          \
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
     X(NO_FLUSH_AT_OPEN, "open believes what a killed writer left in the page cache")               \
     X(RETIRE_NOT_FLUSHED, "recovery does not make its tombstones durable before new writes")       \

@@ -3,13 +3,15 @@
  * engine_staging.c - services for the strategies: room in the store, and the staging area, which is
  * bounded, kept from one snapshot to the next, and present before the world is stopped.
  *
- * Back-pressure: a live round that fills the area writes it out and waits, mutators run on. Before
+ * Back-pressure: a live round that fills the area writes it out and waits (for half of it, and goes
+ * on in that half while the other is written; snap_txn.c, "streaming"), mutators run on. Before
  * the stop the strategy says how many pages it expects there (snap_engine_expect), and room is made
  * for them. A set that does not fit all the same is written out with the world stopped, which is
  * slow, right, counted and reported.
  *
- * True between calls: the first engine->unwritten.members slots of the area hold pages that are not
- * written yet; the first staging.touched slots are present.
+ * True between calls: engine->unwritten.members slots hold pages that are not written yet, and they
+ * are the first ones of the area unless all of it has been used; the first staging.touched slots
+ * are present.
  */
 #include "capture.h"
 #include "ph_check.h"
@@ -58,6 +60,9 @@ uint64_t snap_engine_room_for(const struct snap_engine *engine, const struct pag
 static int empty_staging(struct snap_engine *engine, struct snap_txn *txn,
                          struct phantom_diag *diag)
 {
+    if (snap_txn_is_full(txn)) { /* every slot has held a copy, or it would not be */
+        engine->staging.touched = engine->options.staging_pages;
+    }
     int rc = snap_txn_write(txn, diag);
     if (rc == 0) {
         page_set_clear(&engine->unwritten);
@@ -69,8 +74,7 @@ static int empty_staging(struct snap_engine *engine, struct snap_txn *txn,
 int snap_engine_make_room(struct snap_engine *engine, struct snap_txn *txn,
                           struct phantom_diag *diag)
 {
-    bool full = engine->unwritten.members >= engine->options.staging_pages;
-    return full ? empty_staging(engine, txn, diag) : 0;
+    return snap_txn_is_full(txn) ? empty_staging(engine, txn, diag) : 0;
 }
 
 int snap_engine_stage(struct snap_engine *engine, struct snap_txn *txn, uint64_t page,
@@ -151,12 +155,14 @@ int snap_engine_expect(struct snap_engine *engine, struct snap_txn *txn, uint64_
 {
     uint64_t used = engine->unwritten.members;
     uint64_t room = engine->options.staging_pages - used;
+    int rc = 0;
     if (pages > room && used != 0) {
-        int rc = empty_staging(engine, txn, diag);
-        if (rc != 0) {
-            return rc;
-        }
+        rc = empty_staging(engine, txn, diag);
         used = 0;
+    }
+    rc = rc != 0 ? rc : snap_txn_settle(txn, diag);
+    if (rc != 0) {
+        return rc;
     }
     if (engine->staging.touched < used) { /* these hold copies: touching would change them */
         engine->staging.touched = used;

@@ -33,6 +33,7 @@ int snap_store_open_view(struct snap_store *store, struct snap_io *io, struct sn
     view->read_only = true;
     view->file = store->file;
     view->file.io = io;
+    view->file.output = NULL;
     view->params = store->params;
     int error = store_secret_copy(store->file.secret, &view->file.secret);
     error = error != 0

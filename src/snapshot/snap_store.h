@@ -246,7 +246,7 @@ int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom
 
 /**
  * Where transactions of this capacity will stage: slots of one page are handed out from the
- * beginning of the area on, after each snap_txn_write() from the beginning again. The area stays
+ * beginning of the area on; once all of them have been used, from anywhere. The area stays
  * until a transaction of another capacity begins or the store is closed. No transaction is open.
  * @return 0 or -ENOMEM
  */
@@ -276,8 +276,16 @@ void *snap_txn_stage(struct snap_txn *txn, uint64_t page);
 bool snap_txn_is_empty(const struct snap_txn *txn);
 /** The page becomes a hole (reads as zeros). A zero page that was staged becomes one by itself. */
 int snap_txn_hole(struct snap_txn *txn, uint64_t page);
-/** Sum and write out what is staged, in large requests; waits so that staging slots become free. */
+/** Sum and write out what is staged, in large requests; waits so that staging slots become free.
+ * When the area was full it waits for half of it only: the other half is written while pages are
+ * staged, and stage() says that the area is full after half of it. An error of such a write is
+ * reported by the next call. */
 int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag);
+/** The next new page has no slot: write() is due. */
+bool snap_txn_is_full(const struct snap_txn *txn);
+/** Wait for all writes, so that all slots that hold no staged page are free: at most the capacity
+ * can be staged. 0 or PHANTOM_EPOISONED */
+int snap_txn_settle(struct snap_txn *txn, struct phantom_diag *diag);
 
 struct snap_commit {
     uint64_t heap_pages;

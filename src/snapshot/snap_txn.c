@@ -4,10 +4,18 @@
  *
  * Owns the staging arena (kept from one transaction to the next), the index from page to slot, and
  * everything that is undecided until commit: blocks taken, blocks replaced. True between calls:
- *  - a slot whose block has been handed to the output does not change until the output is drained,
- *    and every call drains it before it returns;
+ *  - a slot whose block has been handed to the output does not change until its write is complete.
+ *    Every call waits for that before it returns, but for one: see streaming;
  *  - no block of a retained generation has been written;
  *  - error != 0: the map is in an undefined state, only abort (or a commit that fails) may follow.
+ *
+ * Streaming. When the arena is full, write() hands all of it to the output and returns as soon as
+ * one half is written; stage() gives out slots of that half while the other is on its way, then the
+ * halves change places. So a large snapshot is copied, summed and written at the same time, in the
+ * same memory. Slots are counted from `base` on; what is not among the first `limit` may be in
+ * flight. Whoever needs all of the arena waits (snap_txn_settle(), the map's blocks); a read
+ * through the same I/O waits as well (store_file_read_runs()). An error is reported by the next
+ * call that can, and the record is not written before all completions are in.
  *
  * Order inside commit(): copy of a page < its sum < completion of its write < completion of the
  * flush < publish. Nothing is freed or reused before publish.
@@ -42,7 +50,8 @@ struct snap_txn {
     struct snap_store *store;
     uint64_t number; /* of the generation it will be */
     uint32_t capacity;
-    uint32_t used; /* slots staged and not yet written */
+    uint32_t used;        /* slots staged and not yet written */
+    uint32_t base, limit; /* where slot 0 is; how many may be staged: 0, capacity; else a half */
     uint8_t *arena;
     struct slot *slot;
     uint32_t *bucket; /* open addressing: slot + 1, or 0 */
@@ -135,7 +144,22 @@ int snap_store_staging(struct snap_store *store, uint32_t staging_pages, void **
 
 static uint8_t *slot_data(const struct snap_txn *txn, uint32_t slot)
 {
-    return txn->arena + (size_t)slot * SNAP_PAGE_SIZE;
+    return txn->arena + ((size_t)txn->base + slot) * SNAP_PAGE_SIZE;
+}
+
+/* Behind the last slot that map nodes may take now. */
+static uint32_t node_end(const struct snap_txn *txn)
+{
+    return txn->limit == txn->capacity ? txn->capacity + NODE_SLOTS : txn->limit;
+}
+
+/* Every page staged has been handed out, every write is complete: the arena is free. */
+static int empty_arena(struct snap_txn *txn)
+{
+    int error = store_output_drain(&txn->output);
+    txn->node_slot = txn->base = 0;
+    txn->limit = txn->capacity;
+    return error;
 }
 
 static void empty_index(struct snap_txn *txn)
@@ -380,14 +404,11 @@ int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_di
 static int put_block(struct snap_txn *txn, uint64_t want, unsigned kind, uint64_t index,
                      const void *content, uint64_t *block, struct store_sum *sum)
 {
-    if (txn->node_slot == txn->capacity + NODE_SLOTS) {
-        int error = store_output_drain(&txn->output);
-        if (error != 0) {
-            return error;
-        }
-        txn->node_slot = 0; /* every page staged has been written by now */
+    int error = txn->node_slot == node_end(txn) ? empty_arena(txn) : 0;
+    if (error != 0) {
+        return error;
     }
-    int error = take_block(txn, want, block, txn->diag);
+    error = take_block(txn, want, block, txn->diag);
     if (error != 0) {
         return error;
     }
@@ -463,13 +484,6 @@ static int check_file(struct snap_store *store, struct phantom_diag *diag)
                                       : "cannot be reached any more");
 }
 
-void store_txn_wait(struct snap_store *store)
-{
-    if (store->txn_active) {
-        (void)store_output_drain(&store->txn->output);
-    }
-}
-
 uint32_t store_txn_staging(const struct snap_store *store)
 {
     return store->txn != NULL ? store->txn->capacity : 0;
@@ -520,7 +534,10 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     txn->blocks_taken = txn->pages_written = txn->run_left = 0;
     txn->error = 0;
     txn->touched = false;
+    txn->base = 0;
+    txn->limit = txn->capacity;
     store_output_init(&txn->output, store->io);
+    store->file.output = &txn->output;
     empty_index(txn);
     store->map.replaced = replaced;
     store->map.place = place;
@@ -591,7 +608,7 @@ void *snap_txn_stage(struct snap_txn *txn, uint64_t page)
         txn->slot[slot].hole = false;
         return slot_data(txn, slot);
     }
-    if (txn->used == txn->capacity) {
+    if (txn->used == txn->limit) {
         return NULL;
     }
     uint32_t slot = txn->used++;
@@ -784,6 +801,24 @@ static int refuse(const struct snap_txn *txn, struct phantom_diag *diag)
                          store_file_name(&txn->store->file), phantom_strerror(txn->error));
 }
 
+bool snap_txn_is_full(const struct snap_txn *txn)
+{
+    return txn->used == txn->limit;
+}
+
+/* All that was staged is on its way: go on in the half that is, or will be, written first. */
+static void change_halves(struct snap_txn *txn)
+{
+    uint32_t half = txn->capacity / 2;
+    bool upper = txn->limit < txn->capacity && txn->base == 0; /* it was full in the lower one */
+    txn->base = upper ? half : 0;
+    txn->limit = upper ? txn->capacity - half : half;
+    if (!PH_MUTANT(STREAM_OVERTAKES)) {
+        store_output_leave(&txn->output, slot_data(txn, 0),
+                           txn->arena + (size_t)(txn->base + txn->limit) * SNAP_PAGE_SIZE);
+    }
+}
+
 int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
 {
     int error = refuse(txn, diag);
@@ -791,9 +826,32 @@ int snap_txn_write(struct snap_txn *txn, struct phantom_diag *diag)
         return error;
     }
     txn->diag = diag;
-    error = settle(txn, enter_staged(txn, 0, diag), diag);
+    bool full = snap_txn_is_full(txn);
+    error = enter_staged(txn, 0, diag);
     return_run(txn);
     empty_index(txn);
+    if (full && error == 0) {
+        change_halves(txn);
+    }
+    if (full && error == 0 && txn->output.error == 0) {
+        return 0;
+    }
+    txn->base = 0;
+    txn->limit = txn->capacity;
+    return settle(txn, error, diag);
+}
+
+int snap_txn_settle(struct snap_txn *txn, struct phantom_diag *diag)
+{
+    int error = refuse(txn, diag);
+    if (error == 0) {
+        error = settle(txn, 0, diag);
+        if (txn->base != 0) {
+            memmove(txn->arena, slot_data(txn, 0), (size_t)txn->used * SNAP_PAGE_SIZE);
+        }
+        txn->base = 0;
+        txn->limit = txn->capacity;
+    }
     return error;
 }
 
@@ -963,6 +1021,7 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
         *out = store_current(store)->info;
     }
     empty_index(txn);
+    store->file.output = NULL;
     store->txn_active = false;
 }
 
@@ -972,12 +1031,11 @@ static int put_secret_run(struct snap_txn *txn, const uint8_t *image)
     const struct store_file *file = &txn->store->file;
     const struct store_delta_ref *ref = &txn->store->map.disk.delta;
     PH_CHECK(ref->blocks <= txn->capacity + NODE_SLOTS);
-    if (ref->blocks > txn->capacity + NODE_SLOTS - txn->node_slot) {
-        int error = store_output_drain(&txn->output);
+    if (ref->blocks > node_end(txn) - txn->node_slot) {
+        int error = empty_arena(txn);
         if (error != 0) {
             return error;
         }
-        txn->node_slot = 0; /* every page staged has been written by now */
     }
     uint8_t *data = slot_data(txn, txn->node_slot);
     size_t bytes = (size_t)ref->blocks * SNAP_PAGE_SIZE;
@@ -996,7 +1054,7 @@ static int put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const 
     if (txn->store->file.secret != NULL) {
         return put_secret_run(txn, image);
     }
-    bool fits = blocks <= txn->capacity + NODE_SLOTS - txn->node_slot;
+    bool fits = blocks <= node_end(txn) - txn->node_slot;
     for (uint64_t i = 0; i < blocks; i++) {
         uint8_t *data = (uint8_t *)(uintptr_t)image + i * SNAP_PAGE_SIZE; /* only read from */
         if (fits) {
@@ -1046,7 +1104,7 @@ static int prepare(struct snap_txn *txn, const struct snap_commit *commit,
         return ph_fail(diag, PHANTOM_EINVALID, "%s: generation numbers are used up",
                        store_file_name(&store->file));
     }
-    txn->output.together = txn->pages_written == 0 && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
+    txn->output.together = !txn->touched && txn->used <= SNAP_SMALL_COMMIT_PAGES &&
                            txn->holes.count <= SNAP_SMALL_COMMIT_PAGES;
     int error =
         enter_staged(txn, page_map_guess_run(&store->map, txn->used + txn->holes.count), diag);
@@ -1084,6 +1142,8 @@ void snap_txn_abort(struct snap_txn *txn)
     }
     struct snap_store *store = txn->store;
     bool untouched = snap_txn_is_empty(txn); /* so is the map: what it has loaded stays */
+    (void)settle(txn, 0, NULL);              /* a write that failed poisons also when given up */
+    store->file.output = NULL;
     store_retention_cancel(store);
     return_run(txn);
     for (size_t i = 0; i < txn->taken_count; i++) {

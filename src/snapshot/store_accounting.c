@@ -598,7 +598,6 @@ int snap_store_account(struct snap_store *store, uint64_t budget, struct phantom
     if (store->accounted || store->read_only) {
         return 0;
     }
-    store_txn_wait(store); /* the walk takes every completion for one of its own */
     int error = store->accounting == NULL ? begin(store, diag) : 0;
     if (error != 0) {
         return error;

@@ -90,6 +90,9 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
     unsigned sent = 0, in_flight = 0;
     int error = 0;
     PH_CHECK(run_count <= STORE_READ_RUNS);
+    if (file->output != NULL) {
+        (void)store_output_drain(file->output); /* who writes next learns of an error */
+    }
     while (in_flight != 0 || (error == 0 && sent < run_count)) {
         bool full = false;
         while (error == 0 && !full && sent < run_count) {
@@ -268,6 +271,7 @@ static void take_back(struct store_output *output, struct snap_io_request *reque
     } else if (request->result < 0) {
         note_error(output, request->result);
     }
+    request->length = 0;
     request->next = output->idle;
     output->idle = request;
 }
@@ -300,6 +304,7 @@ static void send(struct store_output *output, struct snap_io_request *request)
         }
         if (status != -EAGAIN || output->in_flight == 0) {
             note_error(output, status);
+            request->length = 0;
             request->next = output->idle;
             output->idle = request;
             return;
@@ -340,6 +345,26 @@ void store_output_put(struct store_output *output, uint64_t block, void *buffer)
         output->buffer = buffer;
     }
     output->count++;
+}
+
+static bool reads_from(const struct store_output *output, const uint8_t *from, const uint8_t *to)
+{
+    for (unsigned i = 0; i < STORE_OUTPUT_REQUESTS; i++) {
+        const struct snap_io_request *request = &output->request[i];
+        const uint8_t *buffer = request->buffer;
+        if (request->length != 0 && buffer < to && buffer + request->length > from) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void store_output_leave(struct store_output *output, const uint8_t *from, const uint8_t *to)
+{
+    send_run(output);
+    while (output->in_flight != 0 && reads_from(output, from, to)) {
+        reap_some(output, 1);
+    }
 }
 
 int store_output_drain(struct store_output *output)

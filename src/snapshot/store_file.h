@@ -18,10 +18,12 @@
 #include <stdint.h>
 
 struct store_secret;
+struct store_output;
 
 struct store_file {
     struct snap_io *io;
     uint8_t uuid[16];
+    struct store_output *output; /* writes of it may be in flight; NULL: there are none */
     struct store_secret *secret; /* keys of an encrypted store, else NULL (store_codec.h) */
     uint64_t page_count;         /* of the heap's range */
     uint64_t data_start;         /* first block of the data area */
@@ -74,7 +76,8 @@ struct store_run { /* one read request of whole blocks */
     void *buffer;
 };
 enum { STORE_READ_RUNS = 64 };
-/** Read several runs, a few at a time in flight. At most STORE_READ_RUNS. */
+/** Read several runs, a few at a time in flight. At most STORE_READ_RUNS. Writes in flight are
+ * waited for first: completions say no whose they are. */
 int store_file_read_runs(const struct store_file *file, const struct store_run *runs,
                          unsigned run_count, struct phantom_diag *diag);
 
@@ -112,9 +115,9 @@ struct store_output {
     struct snap_io *io;
     struct snap_io_request request[STORE_OUTPUT_REQUESTS];
     struct snap_io_request *idle;
-    unsigned in_flight;
-    bool together; /* small commits: a few runs, all sent when they are drained */
-    int error;     /* the first */
+    unsigned in_flight; /* those with a length that are not idle */
+    bool together;      /* small commits: a few runs, all sent when they are drained */
+    int error;          /* the first */
     bool lost; /* reap() failed: requests may be in flight for ever, buffers must not be freed */
     uint64_t block; /* the run being gathered */
     uint8_t *buffer;
@@ -124,6 +127,8 @@ struct store_output {
 void store_output_init(struct store_output *output, struct snap_io *io);
 /** Write one block some time before the next drain. The buffer must stay as it is until then. */
 void store_output_put(struct store_output *output, uint64_t block, void *buffer);
+/** Send what is gathered; wait until no write in flight reads from [from, to). */
+void store_output_leave(struct store_output *output, const uint8_t *from, const uint8_t *to);
 /** Send what is gathered, take back every completion. 0 or the first error since init. */
 int store_output_drain(struct store_output *output);
 

@@ -251,8 +251,6 @@ bool store_is_revived(const struct snap_store *store, uint64_t block);
 int store_may_write(struct snap_store *store, struct phantom_diag *diag);
 /** Capacity of the staging area that is there already. */
 uint32_t store_txn_staging(const struct snap_store *store);
-/** Take back all writes in flight; the transaction learns of an error when it goes on. */
-void store_txn_wait(struct snap_store *store);
 /** The map is about to be changed without anything being staged (a rollback): an abort resets it.
  */
 void store_txn_touch(struct snap_txn *txn);

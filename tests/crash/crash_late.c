@@ -26,9 +26,10 @@ struct stage {
     struct io_forward forward;
     struct io_scratch *disk;
     struct crash_session *session;
-    uint64_t reader;  /* generation that a reader has locked; 0: none */
-    int size_error;   /* what size() says */
-    uint64_t shorter; /* bytes that are missing at the end */
+    uint64_t reader;              /* generation that a reader has locked; 0: none */
+    int size_error;               /* what size() says */
+    uint64_t shorter;             /* bytes that are missing at the end */
+    struct snap_io_request *late; /* requests, the last one first */
     char *why;
     size_t why_size;
 };
@@ -60,6 +61,34 @@ static int op_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
     const struct stage *stage = (const struct stage *)io;
     bool held = stage->reader != 0 && byte == SNAP_LOCK_GENERATION(stage->reader);
     return held && kind == SNAP_IO_LOCK_EXCLUSIVE ? -EAGAIN : 0;
+}
+
+/** A disk that looks at the bytes of a write when its completion is asked for, the last one first.
+ */
+static int late_submit(struct snap_io *io, struct snap_io_request *request)
+{
+    struct stage *stage = (struct stage *)io;
+    request->next = stage->late;
+    stage->late = request;
+    return 0;
+}
+
+static int late_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
+{
+    struct stage *stage = (struct stage *)io;
+    struct snap_io *disk = stage->forward.inner;
+    struct snap_io_request *request = minimum != 0 ? stage->late : NULL;
+    *done = request;
+    if (request == NULL) {
+        return 0;
+    }
+    stage->late = request->next;
+    request->next = NULL;
+    bool read = request->direction == SNAP_IO_READ;
+    int rc = read ? disk->ops->read(disk, request->offset, request->buffer, request->length)
+                  : disk->ops->write(disk, request->offset, request->buffer, request->length);
+    request->result = rc != 0 ? rc : (int32_t)request->length;
+    return 1;
 }
 
 /** A store with a few generations, open. */
@@ -226,6 +255,24 @@ static bool numbers_end_before_they_wrap(struct stage *stage)
     return true;
 }
 
+static bool a_page_on_its_way_does_not_change(struct stage *stage)
+{
+    struct crash_session *session = stage->session;
+    uint64_t number = 0;
+    stage->forward.ops.submit = late_submit;
+    stage->forward.ops.reap = late_reap;
+    session->staging_pages = 2 * SNAP_SMALL_COMMIT_PAGES;
+    session->now.heap_pages = CRASH_PAGES; /* more than that: the staging area is used twice */
+    for (unsigned page = 0; page < CRASH_PAGES; page++) {
+        crash_session_set(session, page, page + 1);
+    }
+    if (crash_session_commit(session, &number) < 0) {
+        return wrong(stage, "%s", session->why);
+    }
+    return crash_content_check(session->store, number, &session->now, stage->why,
+                               stage->why_size) == 0;
+}
+
 bool crash_late_detect(const struct crash_budget *budget, char *why, size_t why_size)
 {
     static const struct {
@@ -237,6 +284,7 @@ bool crash_late_detect(const struct crash_budget *budget, char *why, size_t why_
         {a_full_disk_gives_history_up, 64 << 20},
         {either_superblock_is_enough, 1 << 20},
         {numbers_end_before_they_wrap, 1 << 20},
+        {a_page_on_its_way_does_not_change, 1 << 20},
     };
     why[0] = 0;
     for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {

@@ -325,6 +325,7 @@ static void a_residue_larger_than_staging_is_written_in_the_stop_and_counted(voi
 {
     (void)state;
     const struct kit_kind *kinds[] = {&async_marks, &cards, &regions_only};
+    const uint64_t writes = 1 + (2000 - 1 - 256) / 128; /* the whole area, then halves of it */
     for (unsigned i = 0; i < 3; i++) {
         struct kit kit;
         struct snap_counters counters;
@@ -335,9 +336,9 @@ static void a_residue_larger_than_staging_is_written_in_the_stop_and_counted(voi
         kit.before_stop = fill_nearly_all_while_stopping;
         kit_snapshot_ok(&kit);
         assert_int_equal(kit.report.pages_stopped, 2000);
-        assert_int_equal(kit.report.writes_stopped, 2000 / 256);
+        assert_int_equal(kit.report.writes_stopped, writes);
         snap_engine_counters(kit.engine, &counters);
-        assert_int_equal(counters.writes_stopped, 2000 / 256);
+        assert_int_equal(counters.writes_stopped, writes);
         assert_int_equal(counters.staging_most, 256);
         kit_reopen(&kit);
         kit_end(&kit);
