@@ -2,7 +2,7 @@
  *
  * hostile_store.c - stores made by an enemy: fields of good stores changed, all sums right again.
  *
- *     hostile_store [--seed S] [--cases N] [--first I] [--verbose]
+ *     hostile_store [--seed S] [--cases N] [--first I] [--compressed] [--verbose]
  *     hostile_store --mutate FILE [--seed S]          change a file on the disk, for tools
  *
  * Two images of one store with a history (catalog of generations, tags, a rollback, delta runs,
@@ -52,7 +52,7 @@ struct campaign {
     uint64_t seed, number;
     struct ph_rng rng;
     struct image good[2]; /* closed; cut off after its last commit */
-    bool verbose;
+    bool verbose, compressed;
     uint64_t refused, damaged, whole, written, rolled_back, copied, salvaged;
     struct snap_generation *list; /* LIST_MOST */
     char did[400], why[900];
@@ -118,6 +118,7 @@ static void make_good(struct campaign *c)
                                        .ring_slots = SLOTS};
     struct snap_io *io = snap_io_memory_create(LIMIT);
     struct snap_store *store = NULL;
+    params.compression = c->compressed ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE;
     PH_CHECK(io != NULL && snap_store_create(io, &params, NULL) == 0);
     PH_CHECK(snap_store_open(io, 0, &store, NULL, NULL) == 0);
     for (unsigned i = 0; i < GENERATIONS; i++) {
@@ -256,6 +257,9 @@ static const struct field slot_fields[] = {FIELD(store_catalog_slot, kind),
                                            FIELD(store_catalog_slot, u.entry.delta.blocks),
                                            FIELD(store_catalog_slot, u.entry.delta.entries)};
 
+static const struct field pack_fields[] = {FIELD(store_pack_head, blocks),
+                                           FIELD(store_pack_head, slots)};
+
 static const struct field head_fields[] = {/* of a node, in the map or in the catalog */
                                            FIELD(store_node, level), FIELD(store_node, used),
                                            FIELD(store_node, index), FIELD(store_node, generation)};
@@ -275,6 +279,8 @@ static uint64_t value_for(struct campaign *c, const struct target *t, uint64_t o
                                        UINT64_C(1) << 60,
                                        (UINT64_C(1) << 60) - 1,
                                        UINT64_C(1) << 56,
+                                       UINT64_C(1) << 52,
+                                       UINT64_C(0x0110000000000113),
                                        STORE_CHAIN_ENTRIES,
                                        STORE_CHAIN_RUNS};
     switch (below(c, 6)) {
@@ -413,13 +419,29 @@ static void change_wanted(struct campaign *c, const struct target *t)
     snprintf(c->did + strlen(c->did), 40, " wanted;");
 }
 
+static void change_pack(struct campaign *c, const struct target *t)
+{
+    uint64_t at = find(c, t, STORE_PACK_MAGIC) * STORE_BLOCK_SIZE;
+    const struct store_pack_head *head = (void *)(t->bytes + at);
+    uint64_t lengths = at + offsetof(struct store_pack_head, length);
+    uint32_t slots = head->slots >= 1 && head->slots <= STORE_PACK_SLOTS ? head->slots : 1;
+    struct field length = {(uint16_t)(2 * below(c, slots + (slots < STORE_PACK_SLOTS))), 2};
+    struct field data = {(uint16_t)(sizeof *head + below(c, 200)), 1};
+    switch (below(c, 4)) {
+    case 0: CHANGE("pack", at, pack_fields); break;
+    case 1: change(c, t, "length in pack", lengths, &length, 1); break;
+    case 2: move(c, t, "length in pack", lengths, lengths + length.offset, 2); break;
+    default: change(c, t, "data in pack", at, &data, 1);
+    }
+}
+
 static void mutate(struct campaign *c, const struct target *t)
 {
     for (uint64_t left = 1 + below(c, below(c, 3) == 0 ? 4 : 1); left > 0; left--) {
         if (strlen(c->did) > sizeof c->did - 100) {
             return;
         }
-        switch (below(c, 12)) {
+        switch (below(c, c->compressed ? 16 : 12)) {
         case 0: CHANGE("superblock", 0, superblock_fields); break;
         case 1:
         case 2:
@@ -431,7 +453,8 @@ static void mutate(struct campaign *c, const struct target *t)
         case 8:
         case 9: change_catalog(c, t); break;
         case 10: change_node(c, t); break;
-        default: change_wanted(c, t);
+        case 11: change_wanted(c, t); break;
+        default: change_pack(c, t);
         }
     }
 }
@@ -799,9 +822,13 @@ static int mutate_file(struct campaign *c, const char *path)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},  {"cases", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'}, {"mutate", required_argument, NULL, 'm'},
-        {"verbose", no_argument, NULL, 'v'},     {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"cases", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"mutate", required_argument, NULL, 'm'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"compressed", no_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
     };
     static struct campaign c;
     const char *path = NULL;
@@ -815,6 +842,7 @@ int main(int argc, char **argv)
         case 'f': c.number = strtoull(optarg, NULL, 0); break;
         case 'm': path = optarg; break;
         case 'v': c.verbose = true; break;
+        case 'c': c.compressed = true; break;
         default:
             fprintf(stderr, "usage: hostile_store [--seed S] [--cases N] [--first I] [--verbose] "
                             "[--mutate FILE]\n");

@@ -13,8 +13,9 @@
  *     RESEAL   all sums are made right afterwards, so that more than the sums is tested
  *     UNSEALED the good store ended in a crash, not in a close
  *     HISTORY  the good store has more generations than its ring, so a catalog, and tags
+ *     PACKED   the good store is a compressed one
  *
- * State: the three good stores, made once.
+ * State: the four good stores, made once.
  */
 #include "ph_check.h"
 #include "ph_memory.h"
@@ -28,13 +29,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RAW = 1, RESEAL = 2, UNSEALED = 4, HISTORY = 8 };
+enum { RAW = 1, RESEAL = 2, UNSEALED = 4, HISTORY = 8, PACKED = 16 };
 enum { SLOTS = 16, HEAP_PAGES = 20000, LIMIT = 2 << 20, EDIT_BYTES = 12 };
 
 static struct image {
     uint8_t *bytes;
     uint64_t size;
-} good[3];
+} good[4];
 
 static void commit(struct snap_store *store, uint64_t first, uint64_t count, uint8_t byte)
 {
@@ -59,13 +60,14 @@ static void keep(struct image *image, struct snap_io *io)
     memcpy(image->bytes, bytes, image->size);
 }
 
-static struct snap_store *new_store(struct snap_io *io)
+static struct snap_store *new_store(struct snap_io *io, enum snap_compression compression)
 {
     struct snap_store_params params = {.heap_base = UINT64_C(0x200000000000),
                                        .heap_size = (uint64_t)HEAP_PAGES * SNAP_PAGE_SIZE,
                                        .uuid = {1, 2, 3},
                                        .segment_bytes = 64 << 10,
-                                       .ring_slots = SLOTS};
+                                       .ring_slots = SLOTS,
+                                       .compression = compression};
     struct snap_store *store = NULL;
     PH_CHECK(io != NULL && snap_store_create(io, &params, NULL) == 0);
     PH_CHECK(snap_store_open(io, 0, &store, NULL, NULL) == 0);
@@ -75,7 +77,7 @@ static struct snap_store *new_store(struct snap_io *io)
 static void make_history(void)
 {
     struct snap_io *io = snap_io_memory_create(LIMIT);
-    struct snap_store *store = new_store(io);
+    struct snap_store *store = new_store(io, SNAP_COMPRESSION_NONE);
     commit(store, 0, 10, 1);
     for (unsigned i = 0; i < SLOTS + 6; i++) {
         commit(store, i % 12, 2, (uint8_t)(i + 2));
@@ -93,7 +95,7 @@ static void make_history(void)
 static void make_good(void)
 {
     struct snap_io *io = snap_io_memory_create(LIMIT);
-    struct snap_store *store = new_store(io);
+    struct snap_store *store = new_store(io, SNAP_COMPRESSION_NONE);
     commit(store, 0, 6, 1);
     commit(store, 17000, 3, 2);
     commit(store, 2, 2, 0);
@@ -101,6 +103,19 @@ static void make_good(void)
     keep(&good[1], io); /* the last generation is not sealed */
     snap_store_close(store);
     keep(&good[0], io);
+    io->ops->close(io);
+}
+
+static void make_packed(void)
+{
+    struct snap_io *io = snap_io_memory_create(LIMIT);
+    struct snap_store *store = new_store(io, SNAP_COMPRESSION_LZ4);
+    commit(store, 0, 60, 1);
+    commit(store, 17000, 3, 2);
+    commit(store, 2, 20, 0);
+    commit(store, 1, 40, 3);
+    snap_store_close(store);
+    keep(&good[3], io);
     io->ops->close(io);
 }
 
@@ -341,11 +356,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (good[0].bytes == NULL) {
         make_good();
         make_history();
+        make_packed();
     }
     if (size == 0) {
         return 0;
     }
-    const struct image *image = &good[(data[0] & HISTORY) != 0    ? 2
+    const struct image *image = &good[(data[0] & PACKED) != 0     ? 3
+                                      : (data[0] & HISTORY) != 0  ? 2
                                       : (data[0] & UNSEALED) != 0 ? 1
                                                                   : 0];
     uint64_t length = image->size;

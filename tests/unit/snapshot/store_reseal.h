@@ -8,6 +8,7 @@
 #define STORE_RESEAL_H
 
 #include "store_format.h"
+#include "store_pack.h"
 #include "store_sum.h"
 
 #include <stdint.h>
@@ -19,11 +20,47 @@ struct reseal {
     uint8_t uuid[16];
     uint32_t slots;
     unsigned budget; /* of nodes, against cycles */
+    struct store_unpacker unpacker;
 };
 
 static inline void *reseal_block(struct reseal *r, uint64_t block)
 {
     return block < r->block_count ? r->bytes + block * STORE_BLOCK_SIZE : NULL;
+}
+
+/* The sum of the page at a place, which for a packed one is that of what comes out; then the pack's
+ * own sum is right as well. The old sum if nothing comes out. */
+static inline struct store_sum reseal_page(struct reseal *r, uint64_t page, uint64_t place,
+                                           struct store_sum old)
+{
+    uint64_t block = store_place_block(place);
+    uint32_t blocks = store_place_blocks(place);
+    uint64_t first = (uint64_t)STORE_RING_START + r->slots;
+    if (!store_place_is_packed(place)) {
+        return place >= first && reseal_block(r, place) != NULL
+                   ? store_sum_block(r->uuid, STORE_SUM_PAGE, page, reseal_block(r, place))
+                   : old;
+    }
+    struct store_pack_head *head = reseal_block(r, block);
+    if (block < first || head == NULL || blocks > r->block_count - block ||
+        store_place_slot(place) >= STORE_PACK_SLOTS) {
+        return old;
+    }
+    struct snap_io io = {.path = "reseal"};
+    struct store_file file = {.io = &io};
+    struct store_unpacker *unpacker = &r->unpacker;
+    const uint8_t *content = NULL;
+    memcpy(file.uuid, r->uuid, sizeof file.uuid);
+    if (unpacker->pack != store_place_pack(place)) {
+        head->sum = (struct store_sum){0};
+        head->sum = store_sum_blocks(r->uuid, STORE_SUM_PACK, block, head, blocks);
+        (void)store_unpack_page(&file, unpacker, 1, page, place, old, head, &content, NULL);
+    }
+    if (store_place_slot(place) < unpacker->good) {
+        old = store_sum_block(r->uuid, STORE_SUM_PAGE, page,
+                              unpacker->pages + store_place_slot(place) * STORE_BLOCK_SIZE);
+    }
+    return old;
 }
 
 /* The sum of the node in `block`, after those below it have been made right. */
@@ -38,12 +75,11 @@ static inline struct store_sum reseal_node(struct reseal *r, uint32_t level, uin
     r->budget--;
     for (unsigned i = 0; i < STORE_FANOUT; i++) {
         uint64_t below = (index << STORE_FANOUT_BITS) + i;
-        if (node->block[i] == 0 || reseal_block(r, node->block[i]) == NULL) {
+        if (node->block[i] == 0 || (level != 0 && reseal_block(r, node->block[i]) == NULL)) {
             continue;
         }
         node->sum[i] = level != 0 ? reseal_node(r, level - 1, below, node->block[i])
-                                  : store_sum_block(r->uuid, STORE_SUM_PAGE, below,
-                                                    reseal_block(r, node->block[i]));
+                                  : reseal_page(r, below, node->block[i], node->sum[i]);
     }
     return store_sum_block(r->uuid, STORE_SUM_NODE + level, index, node);
 }
@@ -69,9 +105,8 @@ static inline void reseal_run(struct reseal *r, const struct store_record *recor
         (struct store_delta_entry *)(image + store_delta_offset(head->older));
     uint64_t most = (room * STORE_BLOCK_SIZE - store_delta_offset(head->older)) / sizeof *entry;
     for (uint64_t i = 0; i < head->entries && i < most; i++) {
-        const void *page = reseal_block(r, entry[i].block);
-        if (page != NULL && entry[i].block >= (uint64_t)STORE_RING_START + r->slots) {
-            entry[i].sum = store_sum_block(r->uuid, STORE_SUM_PAGE, entry[i].page, page);
+        if (entry[i].block != 0) {
+            entry[i].sum = reseal_page(r, entry[i].page, entry[i].block, entry[i].sum);
         }
     }
     ref->sum = store_sum_blocks(r->uuid, STORE_SUM_DELTA, was.generation, image, was.blocks);
@@ -173,6 +208,7 @@ static inline void reseal_image(uint8_t *bytes, uint64_t size, const uint8_t uui
         }
         store_seal_seal(r.uuid, seal);
     }
+    store_unpacker_finish(&r.unpacker);
 }
 
 #endif /* STORE_RESEAL_H */
