@@ -92,6 +92,11 @@
     X(PARK_MISSED, "a worker runs threads although the world is stopped")                          \
     /* hal_posix */                                                                                \
     X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")                               \
+    /* port_lib */                                                                                 \
+    X(PAGER_FREED_AT_ONCE, "a block that the disk still names is given out again")                 \
+    X(PAGER_NO_FENCE, "superblocks are written without a flush between them")                      \
+    X(POOL_HANDLES_COME_AGAIN, "the handle of an element that is gone names the next one")         \
+    X(STOP_LETS_IN, "threads enter the heap while it is stopped")                                  \
     /* port_hal */                                                                                 \
     X(TID_REUSED, "the number of a thread that ended names its successor")                         \
     X(OWNER_OF_CALLER, "t_set_owner sets the owner of the calling thread")                         \

@@ -11,6 +11,7 @@
 
 #include "kernel/cond.h"
 #include "kernel/mutex.h"
+#include "ph_mutant.h"
 #include "port_heap.h"
 #include "port_interlock.h"
 #include "spinlock.h"
@@ -60,7 +61,7 @@ void port_interlock_hint(int change)
 static void enter(void)
 {
     hal_mutex_lock(&snap_interlock_mutex);
-    while (stops > 0) {
+    while (stops > 0 && !PH_MUTANT(STOP_LETS_IN)) {
         hal_cond_wait(&go_on, &snap_interlock_mutex);
     }
     inside++;

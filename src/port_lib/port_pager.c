@@ -9,6 +9,7 @@
 
 #include "kernel/stats.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "phantom_assert.h"
 
 #include <string.h>
@@ -140,6 +141,9 @@ int pager_dequeue_from_pageout(pager_io_request *p)
 
 errno_t pager_fence(void)
 {
+    if (PH_MUTANT(PAGER_NO_FENCE)) {
+        return 0;
+    }
     return disk_fence(pp);
 }
 
@@ -179,7 +183,7 @@ void pager_put_to_free_list_locked(disk_page_no_t block)
         panic("block %u cannot be freed", block);
     }
     hal_mutex_lock(&port_pager.lock);
-    port_stack_push(&port_pager.freed, block);
+    port_stack_push(PH_MUTANT(PAGER_FREED_AT_ONCE) ? &port_pager.free : &port_pager.freed, block);
     hal_mutex_unlock(&port_pager.lock);
     STAT_INC_CNT(STAT_PAGER_DISK_FREE);
 }

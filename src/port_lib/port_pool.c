@@ -15,6 +15,7 @@
 
 #include "kernel/mutex.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "phantom_assert.h"
 
 #include <errno.h>
@@ -120,7 +121,9 @@ static void put_back(struct pool_impl *impl, int index)
 {
     struct slot *slot = &impl->slots[index];
     slot->element = NULL;
-    slot->generation = (slot->generation + 1) % GENERATIONS;
+    if (!PH_MUTANT(POOL_HANDLES_COME_AGAIN)) {
+        slot->generation = (slot->generation + 1) % GENERATIONS;
+    }
     slot->next_free = impl->first_free;
     impl->first_free = index;
     impl->used--;

@@ -17,7 +17,7 @@ struct phantom_space;
 struct phantom_world;
 
 /** The object space is this one from now on; NULL: none. It stays the caller's to close, after it
- *  was unbound. */
+ *  was unbound, and after all threads that entered it (vm_lock_persistent_memory()) have ended. */
 void phantom_port_bind_space(struct phantom_space *space);
 void phantom_port_bind_world(struct phantom_world *world);
 /** What the last snapshot of the port's functions came to: 0 or an error of phantom/error.h. */

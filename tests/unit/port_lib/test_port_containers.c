@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Queues, hash tables, pools and interval maps of the port. PH_SEED= replays. */
 #include "ph_test.h"
+#include "port_defect.h"
 
 #include <errno.h>
 #include <kernel/amap.h>
@@ -277,8 +278,9 @@ static void interval_map_refuses_what_is_outside(void **state)
     amap_destroy(&map);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int defect = port_defect(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_keeps_its_order),
         cmocka_unit_test(hash_table_finds_what_is_in_it),
@@ -288,5 +290,5 @@ int main(void)
         cmocka_unit_test(interval_map_agrees_with_an_array),
         cmocka_unit_test(interval_map_refuses_what_is_outside),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return port_defect_result(defect, cmocka_run_group_tests(tests, NULL, NULL));
 }

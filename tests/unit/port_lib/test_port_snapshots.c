@@ -2,6 +2,7 @@
  * The port's snapshot functions on a space of ours: locks, stops, the snapshot thread, and what is
  * there after a restart. */
 #include "ph_test.h"
+#include "port_defect.h"
 
 #include <console.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <kernel/vm.h>
 #include <phantom/space.h>
 #include <phantom_persistence.h>
+#include <pthread.h>
 #include <snap_internal.h>
 #include <squidlib.h>
 #include <stdio.h>
@@ -167,13 +169,12 @@ struct shared {
 
 static struct shared *shared;
 static _Atomic bool stop_writing;
-static _Atomic int writers_left;
+static pthread_t writers[WRITERS];
 static _Atomic int operations;
 static hal_mutex_t cells_lock;
 
-static void writer(void *arg)
+static void *writer(void *arg)
 {
-    (void)arg;
     while (!stop_writing) {
         vm_lock_persistent_memory();
         hal_mutex_lock(&cells_lock);
@@ -182,28 +183,27 @@ static void writer(void *arg)
         }
         hal_mutex_unlock(&cells_lock);
         operations++;
-        if (phantom_virtual_machine_snap_request) {
+        if (__atomic_load_n(&phantom_virtual_machine_snap_request, __ATOMIC_RELAXED) != 0) {
             phantom_thread_wait_4_snap();
         }
         vm_unlock_persistent_memory();
     }
-    writers_left--;
+    return arg;
 }
 
 static void start_writers(void)
 {
     stop_writing = false;
-    writers_left = WRITERS;
     for (int i = 0; i < WRITERS; i++) {
-        assert_true(hal_start_thread(writer, NULL, THREAD_FLAG_VM) >= 0);
+        assert_int_equal(pthread_create(&writers[i], NULL, writer, NULL), 0);
     }
 }
 
 static void end_writers(void)
 {
     stop_writing = true;
-    while (writers_left > 0) {
-        hal_sleep_msec(1);
+    for (int i = 0; i < WRITERS; i++) { /* really gone: the space may be closed then */
+        assert_int_equal(pthread_join(writers[i], NULL), 0);
     }
 }
 
@@ -243,7 +243,7 @@ static void a_stop_lets_nobody_in(void **state)
             assert_int_equal(shared->cells[k], first);
         }
         assert_int_equal(operations, at_stop);
-        assert_int_not_equal(phantom_virtual_machine_snap_request, 0);
+        assert_true(__atomic_load_n(&phantom_virtual_machine_snap_request, __ATOMIC_RELAXED) > 0);
         phantom_snapper_reenable_threads();
         while (operations < wanted) { /* they go on */
             hal_sleep_msec(0);
@@ -286,20 +286,21 @@ static void note_end(phantom_thread_t *thread)
     ended++;
 }
 
-static void runs_with_a_handler(void *arg)
+static void *runs_with_a_handler(void *arg)
 {
     t_current_set_death_handler(note_end);
     runs_until_it_must_stop(arg);
+    return NULL;
 }
 
 static void threads_end_when_the_machine_stops(void **state)
 {
     (void)state;
-    assert_true(hal_start_thread(runs_with_a_handler, NULL, THREAD_FLAG_VM) >= 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, runs_with_a_handler, NULL), 0);
     __atomic_store_n(&phantom_virtual_machine_stop_request, 1, __ATOMIC_SEQ_CST);
-    while (ended == 0) {
-        hal_sleep_msec(1);
-    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(ended, 1);
     __atomic_store_n(&phantom_virtual_machine_stop_request, 0, __ATOMIC_SEQ_CST);
     phantom_snapper_wait_4_threads(); /* it left the heap before it ended */
     phantom_snapper_reenable_threads();
@@ -334,8 +335,9 @@ static void the_snapshot_thread_takes_what_is_asked_for_and_a_last_one(void **st
     hal_mutex_destroy(&cells_lock);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int defect = port_defect(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_is_what_comes_back),
         cmocka_unit_test(locks_nest_and_a_snapshot_from_inside_works),
@@ -347,5 +349,5 @@ int main(void)
         cmocka_unit_test(threads_end_when_the_machine_stops),
         cmocka_unit_test(the_snapshot_thread_takes_what_is_asked_for_and_a_last_one),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return port_defect_result(defect, cmocka_run_group_tests(tests, begin, end));
 }

@@ -15,7 +15,8 @@
 #include "atomic.h"
 #include "net_timer.h"
 
-/** Not 0: threads in the heap should come to phantom_thread_wait_4_snap() soon. Read only. */
+/** Not 0: threads in the heap should come to phantom_thread_wait_4_snap() soon. Read only; changed
+ *  atomically, so a plain read is stale at worst. */
 extern volatile int phantom_virtual_machine_snap_request;
 /** Not 0: threads of the machine should end there. The host sets it. */
 extern volatile int phantom_virtual_machine_stop_request;
