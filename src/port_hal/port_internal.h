@@ -37,8 +37,8 @@ struct port_thread {
     bool snapper, no_paged_mem, masked;
     int preemption_disabled;
     atomic_bool killed;
-    _Atomic uint32_t asleep; /* reasons for which it sleeps in thread_block(); a futex */
-    uint32_t woken_early;    /* by itself, before thread_block(): it will not sleep */
+    _Atomic uint32_t asleep; /* reasons for which it sleeps in thread_block(), and << 16 posted
+                                ones; a futex */
     _Atomic uint32_t nudged; /* futex: changes to end a sleep */
     char name[32];
 };
@@ -65,6 +65,8 @@ struct phantom_hal *port_hal(void);
 struct port_thread *port_thread(void);
 /** The same without making one; NULL. */
 struct port_thread *port_thread_if_any(void);
+/** End a thread's thread_block(flag), also one that it has not reached yet: it will be its next. */
+void port_thread_post(tid_t tid, int sleep_flag);
 /** The process's default instance, made if necessary. */
 struct phantom_hal *port_default(void);
 

@@ -3,10 +3,11 @@
  * port_request.c - how a pager_io_request begins and ends. Owns nothing.
  *
  * The end, in an order that its users rely on: flags, callback, waiter. After the callback the
- * request may be gone, so what is needed for the waiter is read before; a waiter itself keeps it
- * alive. There are two kinds: a thread in thread_block(), which is woken by its number after its
- * lock was seen free (then it counts as asleep), and, as in the port, whoever waits to get the lock
- * that the requester took before it queued the request: for them it is unlocked.
+ * request may be gone, so what is needed for the waiter is read before. There are two kinds of
+ * waiters: a thread in thread_block(), or on its way there, for which the wake-up is kept until it
+ * comes (so a driver may also be done within asyncIo, on that very thread); and, as in the port,
+ * whoever waits to get the lock that the requester took before it queued the request: for them it
+ * is unlocked.
  */
 #include "port_internal.h"
 
@@ -40,12 +41,8 @@ void pager_io_request_done(pager_io_request *me)
     if (PH_MUTANT(DONE_BEFORE_FLAGS)) {
         clear_flags(me);
     }
-    if (sleeper && tid == get_current_tid()) {
-        port_thread()->woken_early |= THREAD_SLEEP_IO; /* a driver that is done at once */
-    } else if (sleeper) {
-        hal_spin_lock(&me->lock);
-        hal_spin_unlock(&me->lock);
-        (void)phantom_thread_wake_up(tid, THREAD_SLEEP_IO);
+    if (sleeper) {
+        port_thread_post(tid, THREAD_SLEEP_IO);
     } else if (lock_held) {
         hal_spin_unlock(&me->lock);
     }

@@ -35,8 +35,8 @@ void hal_spin_lock(hal_spinlock_t *sl)
 
 void hal_spin_unlock(hal_spinlock_t *sl)
 {
-    int before = __atomic_exchange_n(&sl->lock, 0, __ATOMIC_RELEASE);
-    PH_CHECK(before == 1); /* nobody held it */
+    PH_CHECK(__atomic_load_n(&sl->lock, __ATOMIC_RELAXED) == 1); /* else nobody held it */
+    __atomic_store_n(&sl->lock, 0, __ATOMIC_RELEASE);
 }
 
 int atomic_add(volatile int *val, int incr)

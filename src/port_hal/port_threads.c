@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { POSTED_SHIFT = 16 };
 enum { SLOT_BITS = 16, MAX_SLOTS = 1 << SLOT_BITS, GENERATIONS = 1 << 15, FIRST_SLOTS = 64 };
 
 struct slot {
@@ -469,13 +470,6 @@ void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)
 {
     struct port_thread *thread = port_thread();
     uint32_t flag = (uint32_t)sleep_flag;
-    if ((thread->woken_early & flag) != 0) {
-        thread->woken_early &= ~flag;
-        if (lock_to_be_unlocked != NULL) {
-            hal_spin_unlock(lock_to_be_unlocked);
-        }
-        return;
-    }
     /* Asleep as far as others can see, before the lock is free: whoever wants to wake us takes the
      * lock first. */
     if (!PH_MUTANT(UNLOCK_BEFORE_SLEEP)) {
@@ -490,7 +484,8 @@ void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)
     }
     for (;;) {
         uint32_t seen = atomic_load(&thread->asleep);
-        if ((seen & flag) == 0) {
+        if ((seen & flag) == 0 || (seen & flag << POSTED_SHIFT) != 0) {
+            (void)atomic_fetch_and(&thread->asleep, ~(flag | flag << POSTED_SHIFT));
             return;
         }
         (void)futex_sleep(&thread->asleep, seen, NULL);
@@ -515,9 +510,21 @@ errno_t phantom_thread_wake_up(tid_t tid, int sleep_flag)
     return thread != NULL ? 0 : ESRCH;
 }
 
+void port_thread_post(tid_t tid, int sleep_flag)
+{
+    struct port_table *table = port_hal()->threads;
+    (void)pthread_mutex_lock(&table->lock);
+    struct port_thread *thread = find(table, tid);
+    if (thread != NULL) {
+        (void)atomic_fetch_or(&thread->asleep, (uint32_t)sleep_flag << POSTED_SHIFT);
+        futex_wake_all(&thread->asleep);
+    }
+    (void)pthread_mutex_unlock(&table->lock);
+}
+
 void wake_sleeping_thread(void *thread)
 {
-    wake(thread, UINT32_MAX);
+    wake(thread, (UINT32_C(1) << POSTED_SHIFT) - 1);
 }
 
 /* ---- what is known of a thread -------------------------------------------------------------- */
