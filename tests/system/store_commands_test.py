@@ -4,11 +4,12 @@
 
 usage: store_commands_test.py --phantom EXE --classes DIR --wordcount EXE CASE
 
-CASE: history, copies, compression, beside-a-writer, damage, bisect, refusals, full-disk,
+CASE: history, copies, compression, beside-a-writer, dead-writer, damage, bisect, refusals, full-disk,
       compact-history, outputs, signals, prometheus
 Exit status 77: this machine cannot run the case (the reason is the last line).
 """
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ import time
 
 SKIP = 77
 BLOCK = 4096
+F_OFD_SETLK = 37
+WRITER_BYTE = 1 << 62  # src/snapshot/snap_io.h
 RING = 16  # docs/formats/store.md: superblock, copy, seal, reserved, then the ring
 COMMANDS = ("log", "stat", "verify", "diff", "copy", "clone", "salvage", "compact", "bisect", "tag",
             "untag", "rollback")
@@ -279,6 +283,7 @@ class Case:
                       >= 0, "diff")
                 self.json("verify", store)
                 self.json("stat", store)
+                self.bisect_beside_a_writer(store)
                 for command in (("rollback", store, "newest"), ("tag", store, "name"),
                                 ("untag", store, "name"), ("compact", store)):
                     self.json(*command, expect=3)
@@ -286,6 +291,46 @@ class Case:
             finally:
                 writer.send_signal(signal.SIGTERM)
                 writer.wait(timeout=60)
+        self.check_whole(store)
+
+    def bisect_beside_a_writer(self, store):
+        """It looks at what is retained when it begins; what the writer drops meanwhile is skipped."""
+        rows = self.json("log", store)
+        wanted = rows[-1]["generation"]
+        judge = self.path("judge_busy.py")
+        with open(judge, "w", encoding="utf-8") as file:
+            file.write("import json,subprocess,sys\n"
+                       "d=json.loads(subprocess.run([sys.argv[1],'stat','--json',sys.argv[2]],"
+                       "capture_output=True).stdout)\n"
+                       f"sys.exit(1 if d['current']['generation']>={wanted} else 0)\n")
+        result = self.run("bisect", "--json", store, "--", sys.executable, judge, self.phantom, "{}")
+        document = json.loads(result.stdout)
+        if result.returncode == 0:
+            check(document["first_bad"] >= wanted > document["last_good"], f"bisect: {document}")
+        else:  # the oldest or newest is gone before it was looked at: said so, nothing is guessed
+            check(result.returncode == 2 and "error" in document,
+                  f"bisect beside a writer: exit {result.returncode}: {document}")
+        os.unlink(judge)
+
+    def dead_writer(self):
+        """Its lock is still held for a moment, by writes that the kernel finishes: an opening waits
+        for that, and not for a writer that stays."""
+        store, rows = self.world()
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, WRITER_BYTE, 1, 0)
+        for kept in (False, True):
+            with open(store, "r+b") as holder:
+                fcntl.fcntl(holder, F_OFD_SETLK, lock)
+                with subprocess.Popen([self.phantom, "tag", store, f"kept-{kept}"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                      env=self.environment) as command:
+                    while not asleep_with(command.pid, store):
+                        check(command.poll() is None,
+                              f"it did not wait for a dead writer: exit {command.returncode}")
+                    if not kept:
+                        holder.close()
+                    command.wait(timeout=60)
+            check(command.returncode == (3 if kept else 0), f"exit {command.returncode}")
+        check([r["tags"] for r in self.json("log", store) if r["tags"]] == [["kept-False"]], "tags")
         self.check_whole(store)
 
     def damage(self):
@@ -626,6 +671,17 @@ class Case:
         check(value("phantom_store_sealed") == int(rows[-1]["sealed"]), "sealed")
         check(all(l["store"] == store for n, l, v in samples), "the label does not name the store")
         self.run("stat", "--prometheus", "--json", store, expect=2)
+
+
+def asleep_with(pid, path):
+    """Does the process have the file open, and sleep for a while?"""
+    try:
+        files = {os.path.realpath(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            call = file.read().split()[0]
+    except (OSError, IndexError):
+        return False
+    return os.path.realpath(path) in files and call in ("35", "230")  # (clock_)nanosleep, x86-64
 
 
 def parse_exposition(text):
