@@ -353,10 +353,15 @@ class Checker:
             for row in self.rows:
                 if row.kind in ("function", "global") and row.name in missing:
                     self.failures.setdefault(row.line, "does not link")
-            if linked < 0 and missing:
-                linked = 0
-            elif linked < 0:
-                self.deferred.append("the references do not link: " + errors[:2000])
+                    number = numbers[row.header]
+                    skip = {line: "" for line in self.failures}
+                    self.compile(row.header, number, skip, objects[number])
+            if missing:  # what is left must link as a whole, and the program must start
+                _, linked, errors = self.check_links(objects)
+            expected = sum(row.kind in ("function", "global") and row.line not in self.failures
+                           for row in self.rows)
+            if linked != expected:
+                self.deferred.append(f"{linked} of {expected} references link: " + errors[:2000])
         return texts, linked
 
 
