@@ -20,6 +20,8 @@
 
 enum { PAGE = SNAP_PAGE_SIZE };
 
+bool lazy_compressed;
+
 /* Free with and without the address and thread sanitizers. */
 static const uint64_t BASE = UINT64_C(0x7e8000000000);
 
@@ -299,11 +301,13 @@ void lazy_begin(struct lazy_kit *kit, uint64_t pages)
                                                 .reader_context = kit};
     reserve(kit);
     must(kit, hal_file_open(kit->path, HAL_FILE_CREATE, &kit->io, &kit->diag), "file");
-    const struct snap_store_params params = {.heap_base = BASE,
-                                             .heap_size = pages * PAGE,
-                                             .uuid = {1, 2, 3, 4},
-                                             .retain_bytes = 1,
-                                             .segment_bytes = 1 << 20};
+    const struct snap_store_params params = {
+        .heap_base = BASE,
+        .heap_size = pages * PAGE,
+        .uuid = {1, 2, 3, 4},
+        .retain_bytes = 1,
+        .segment_bytes = 1 << 20,
+        .compression = lazy_compressed ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE};
     must(kit, snap_store_create(kit->io, &params, &kit->diag), "create");
     must(kit, snap_store_open(kit->io, 0, &kit->store, NULL, &kit->diag), "store");
     must(kit, open_engine(kit), "engine");

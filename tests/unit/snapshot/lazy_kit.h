@@ -19,6 +19,9 @@
 
 enum { LAZY_MUTATORS_MOST = 4, LAZY_READERS = 2, LAZY_BULK_READER = 1 };
 
+/** True: stores are compressed. Set once, before the first. */
+extern bool lazy_compressed;
+
 struct lazy_mutator {
     struct lazy_kit *kit;
     pthread_t thread;

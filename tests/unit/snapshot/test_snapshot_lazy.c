@@ -526,6 +526,16 @@ int main(int argc, char **argv)
     if (long_run) {
         return cmocka_run_group_tests(campaign, NULL, NULL);
     }
+    const struct CMUnitTest packed[] = {
+        cmocka_unit_test(restored_on_demand_is_what_was_committed),
+        cmocka_unit_test(restored_in_the_background_is_what_was_committed),
+        cmocka_unit_test(faults_and_background_reader_meet),
+        cmocka_unit_test(what_a_run_used_comes_first_in_the_next),
+    };
+    if (argc > 1 && strcmp(argv[1], "compressed") == 0) {
+        lazy_compressed = true;
+        return cmocka_run_group_tests(packed, NULL, NULL);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(restored_on_demand_is_what_was_committed),
         cmocka_unit_test(restored_in_the_background_is_what_was_committed),
