@@ -370,7 +370,8 @@ void lazy_fill(struct lazy_kit *kit, uint64_t first, uint64_t count, uint64_t va
         struct ph_rng rng;
         ph_rng_init(&rng, page * 0x9e3779b97f4a7c15 + value);
         for (uint64_t offset = 0; offset < PAGE; offset += 8) {
-            put_word(kit, page * PAGE + offset, ph_rng_next(&rng) | 1);
+            bool same = lazy_compressed && offset % 64 != 0;
+            put_word(kit, page * PAGE + offset, (same ? value : ph_rng_next(&rng)) | 1);
         }
     }
 }
