@@ -285,7 +285,7 @@ bool sim_case_run(struct sim_campaign *campaign, uint64_t seed, struct sim_total
     const struct hal_sim_disk_options options = {
         .seed = ph_rng_next(&c->rng),
         .file_bytes = UINT64_C(64) << 20,
-        .latency_most_us = 20u << ph_rng_below(&c->rng, 5),
+        .latency_most_us = 20u << ph_rng_below(&c->rng, 8),
         .flush_most_us = 100u << ph_rng_below(&c->rng, 5),
     };
     c->disk = hal_sim_disk_create(&options);

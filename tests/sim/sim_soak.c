@@ -147,8 +147,10 @@ static void hunt(const struct settings *s, enum ph_mutant mutant, struct found *
 static int try_mutants(const struct settings *s)
 {
     static const enum ph_mutant list[] = {
-        PH_MUTANT_QUIET_WAKE_LOST,     PH_MUTANT_GROUP_WAKE_LOST, PH_MUTANT_COUNTER_NOT_ATOMIC,
-        PH_MUTANT_QUEUED_AFTER_UNLOCK, PH_MUTANT_PARK_MISSED,     PH_MUTANT_REUSE_TOO_EARLY,
+        PH_MUTANT_QUIET_WAKE_LOST,      PH_MUTANT_GROUP_WAKE_LOST,     PH_MUTANT_GATE_WAKE_LOST,
+        PH_MUTANT_COUNTER_NOT_ATOMIC,   PH_MUTANT_QUEUED_AFTER_UNLOCK, PH_MUTANT_PARK_MISSED,
+        PH_MUTANT_GATE_ENTERED_STOPPED, PH_MUTANT_GROUP_CLOSED_LATE,   PH_MUTANT_REUSE_TOO_EARLY,
+        PH_MUTANT_ACK_BEFORE_FLUSH,     PH_MUTANT_FLUSH_BEFORE_REAP,
     };
     struct found *found =
         mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
