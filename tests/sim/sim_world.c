@@ -125,6 +125,12 @@ static void live_world(void *context)
     if (exists) {
         sim_check_opened(c, recovery.opened);
     }
+    if (exists && ph_rng_below(&c->rng, 3) == 0) { /* perhaps beside the loading */
+        rc = phantom_step(world, 500);
+        SIM_EXPECT(rc == PHANTOM_ETIMEOUT || rc == 0 || rc == -EIO);
+        rc = phantom_snapshot(world, NULL);
+        SIM_EXPECT(rc == 0 || hal_sim_disk_fired(c->disk) != 0);
+    }
     rc = phantom_run(world);
     check_counters(w, world);
     if (rc == PHANTOM_EPOISONED || rc == -EIO) {
