@@ -117,6 +117,7 @@ bool store_record_is_possible(const struct store_file *file, uint32_t slot,
         !is_delta_possible(record) || record->tree_height != file->height ||
         record->heap_pages > file->page_count || record->live_pages > file->page_count ||
         record->extent_count > STORE_EXTENTS ||
+        record->blocks_written >= UINT64_MAX / STORE_BLOCK_SIZE || /* the catalog is to hold it */
         (record->retained[slot / 64] >> slot % 64 & 1) == 0) {
         return false;
     }

@@ -445,10 +445,12 @@ static void spoil(struct fixture *f, int which)
     case 27: leaf->generation = 0; break;
     case 28: leaf->sum[100].low = 1; break; /* a hole with a sum */
     case 29: record->uuid[3] ^= 1; break;
+    case 30: record->blocks_written = UINT64_MAX; break; /* its catalog entry would be refused */
+    case 31: record->blocks_written = UINT64_MAX / STORE_BLOCK_SIZE; break;
     default: break;
     }
 }
-enum { SPOILERS = 30 };
+enum { SPOILERS = 32 };
 
 static void impossible_content_behind_good_sums_is_refused(void **state)
 {
