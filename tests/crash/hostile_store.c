@@ -663,6 +663,22 @@ static bool look(struct campaign *c, struct snap_store *store, bool *whole)
 /* ---- writing ------------------------------------------------------------------------------------
  */
 
+/** Commits before anybody knows what is in use. A high water that is a lie has them written over
+ * what is needed: that is damage like any other, and no reason to fall over. */
+static bool write_early(struct campaign *c, struct snap_store *store)
+{
+    for (uint64_t left = 1 + below(c, 4); left > 0; left--) {
+        struct phantom_diag diag = PHANTOM_DIAG_INIT;
+        int error = below(c, 3) == 0 ? snap_store_account(store, 1 + below(c, 6), &diag)
+                                     : put(store, below(c, PAGES - 130), below(c, 4) == 0 ? 120 : 3,
+                                           (unsigned)below(c, 256), 1, &diag);
+        if (error < 0 && diag.text[0] == 0) {
+            return wrong(c, "an early commit: %s", phantom_err_name(error));
+        }
+    }
+    return true;
+}
+
 /** Commit, roll back, tag; each must hold what it promises after opening again. */
 static bool write_some(struct campaign *c, struct snap_io *io, struct snap_store **store,
                        bool whole)
@@ -674,6 +690,10 @@ static bool write_some(struct campaign *c, struct snap_io *io, struct snap_store
     unsigned action = (unsigned)below(c, 4);
     int error = 0;
     bool fits = snap_store_params(*store)->heap_size == (uint64_t)PAGES * SNAP_PAGE_SIZE;
+    if (fits && below(c, 2) == 0 && !write_early(c, *store)) {
+        return false;
+    }
+    before = snap_store_current(*store)->number;
     if (snap_store_audit(*store, &diag) != 0) {
         return diag.text[0] != 0 || wrong(c, "audit: no sentence");
     }
