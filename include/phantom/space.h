@@ -222,7 +222,7 @@ PHANTOM_API void phantom_space_recovered(const struct phantom_space *space,
  *   PHANTOM_ECORRUPT, -EIO  a page could not be loaded; what changed since is not in the store
  *   PHANTOM_EINVALID   some thread is inside an operation, or this one inside a callback: the space
  *                      stays open
- *   PHANTOM_EFORKED    in a forked child: only memory was freed
+ *   PHANTOM_EFORKED    in a forked child: nothing was done, the child's copy ends with the child
  * @pre other threads that use the space are inside one of the waiting calls, or ended what they
  *      called; none begins a call, or ends after having used the space, from here on. (That another
  *      thread is about to call is something only the host can know: usually it joins its threads.)
@@ -233,7 +233,8 @@ PHANTOM_API int phantom_space_close(struct phantom_space *space);
 /** Free the space without a last snapshot: as a crash would, but tidily. NULL allowed. Calls that
  * wait are finished as by phantom_space_close(), which may commit once more for them; `safe`
  * callbacks not yet called get PHANTOM_ESTOPPED. Same preconditions as phantom_space_close(); an
- * open operation is not waited for. From inside a callback it does nothing. */
+ * open operation is not waited for. From inside a callback, or in a forked child, it does nothing.
+ */
 PHANTOM_API void phantom_space_abandon(struct phantom_space *space);
 
 /** First address of the range, and its length in bytes. Fixed for the life of the store.

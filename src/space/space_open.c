@@ -143,8 +143,7 @@ void phantom_space_abandon(struct phantom_space *space)
         return;
     }
     if (atomic_load(space->forked)) {
-        free_space(space); /* its other threads are not in this process */
-        return;
+        return; /* see phantom_space_close() */
     }
     if (space_is_in_callback(space)) {
         return; /* the thread would wait for itself */
@@ -158,7 +157,8 @@ void phantom_space_abandon(struct phantom_space *space)
 int phantom_space_close(struct phantom_space *space)
 {
     if (atomic_load(space->forked)) {
-        free_space(space);
+        /* Threads that are not in this process may have been in the middle of anything, the release
+         * of a buffer included: what they left is not touched. It ends with the child. */
         return PHANTOM_EFORKED;
     }
     if (space_is_inside(space) || space_gate_occupied(&space->gate) ||
