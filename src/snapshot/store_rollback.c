@@ -266,7 +266,9 @@ static int commit_rollback(struct snap_store *store, const struct store_generati
         return error;
     }
     uint64_t *is_back = NULL;
-    store_txn_touch(txn);
+    if (!PH_MUTANT(ROLLBACK_UNTOUCHED)) {
+        store_txn_touch(txn);
+    }
     error = enter_differences(txn, store, to, back, diag);
     error = error != 0 ? error : snap_txn_reserve(txn, back->count, diag);
     if (error == 0) {

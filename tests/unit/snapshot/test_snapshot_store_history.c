@@ -3,6 +3,7 @@
  * test_snapshot_store_history.c - the catalog of generations, the retention policy, tags and
  * rollback: what is retained, that all of it can be read, and that it is the same after reopening.
  */
+#include "ph_mutant.h"
 #include "snap_transfer.h"
 #include "store_fixture.h"
 
@@ -350,13 +351,9 @@ static void rollback_brings_content_back_and_can_be_undone(void **state)
     fixture_free(f);
 }
 
-/* Rollbacks, tags and commits at random, with generations dropped all the time: what blocks are in
- * use must stay right, and the walk at open must agree. */
-/** A heap that shrank leaves pages in the map behind its end; both ways over that. */
-/* A rollback that is refused when the map has the old pages already leaves no trace of them. */
-static void rollback_without_room_leaves_the_memory_as_it_is(void **state)
+/* Roll back when there is no room for it. Does the next commit have the memory of before? */
+static bool commit_after_a_refused_rollback_is_right(enum ph_mutant mutant)
 {
-    (void)state;
     struct fixture *f = fixture_new(LIMIT, 1000);
     fixture_put(f, 0, 1000, 1);
     fixture_put(f, 0, 1000, 2);
@@ -369,19 +366,39 @@ static void rollback_without_room_leaves_the_memory_as_it_is(void **state)
     f->io->fail_allocate = f->io->allocations + 1;
     f->io->sticky = true;
     f->io->error = -ENOSPC;
+    ph_active_mutant = mutant;
     assert_int_equal(snap_store_rollback(f->store, 1, NULL, &f->diag), PHANTOM_ENOSPACE);
+    ph_active_mutant = PH_MUTANT_NONE;
     f->io->fail_allocate = 0;
     f->io->sticky = false;
     struct snap_txn *txn = fixture_begin(f);
     assert_true(snap_txn_is_empty(txn));
     fixture_commit(f, txn); /* repeats the current generation */
-    check_generation(f->store, snap_store_current(f->store)->number, fixture_tags(f, 2), f->pages);
-    fixture_crash(f);
-    fixture_open(f);
-    fixture_check(f);
+    const struct snap_generation current = *snap_store_current(f->store);
+    _Alignas(8) uint8_t page[SNAP_PAGE_SIZE], wanted[SNAP_PAGE_SIZE];
+    fill(2, 7, wanted);
+    assert_int_equal(snap_store_read_page(f->store, current.number, 7, page, &f->diag), 1);
+    bool same = memcmp(page, wanted, sizeof page) == 0;
+    if (mutant == PH_MUTANT_NONE) {
+        check_generation(f->store, current.number, fixture_tags(f, 2), f->pages);
+        fixture_crash(f);
+        fixture_open(f);
+        fixture_check(f);
+    }
     fixture_free(f);
+    return same;
 }
 
+static void rollback_without_room_leaves_the_memory_as_it_is(void **state)
+{
+    (void)state;
+    assert_true(commit_after_a_refused_rollback_is_right(PH_MUTANT_NONE));
+    assert_false(
+        commit_after_a_refused_rollback_is_right(PH_MUTANT_ROLLBACK_UNTOUCHED)); /* killed */
+    print_message("mutant ROLLBACK_UNTOUCHED: killed\n");
+}
+
+/* A heap that shrank leaves pages in the map behind its end; both ways over that. */
 static void rollback_reaches_pages_behind_the_end_of_the_heap(void **state)
 {
     (void)state;
@@ -408,6 +425,8 @@ static void rollback_reaches_pages_behind_the_end_of_the_heap(void **state)
     fixture_free(f);
 }
 
+/* Rollbacks, tags and commits at random, with generations dropped all the time: what blocks are in
+ * use must stay right, and the walk at open must agree. */
 static void random_rollbacks_match_the_model(void **state)
 {
     (void)state;
