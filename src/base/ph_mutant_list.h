@@ -70,6 +70,7 @@
     X(COPY_WITHOUT_LOCK, "a copy does not hold its generation against the writer")                 \
     X(CLONE_KEEPS_UUID, "a clone has the UUID of the store it was made from")                      \
     X(SALVAGE_UNVERIFIED, "salvage takes a page that does not verify")                             \
+    X(SALVAGE_COUNT_BELIEVED, "salvage takes a generation that is not what its record says")       \
     X(ROLLBACK_UNTOUCHED, "a rollback that is refused leaves the old pages in the map")            \
     X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
     /* compression */                                                                              \

@@ -103,8 +103,9 @@ struct snap_salvage_report {
 };
 /**
  * Rescue from a damaged store, whose file is only read: the newest generation of which every node
- * and page verifies. With `partial`, if there is none, the newest whose map can be read at all,
- * with holes where a page does not verify; `lost` (NULL allowed) is called for each range lost.
+ * and page verifies and which has the pages and the sum that its record says. With `partial`, if
+ * there is none, the newest whose map can be read at all, with holes where a page does not verify;
+ * `lost` (NULL allowed) is called for each range lost.
  * The key is that of both stores; NULL: they are not encrypted.
  * @return 0; PHANTOM_ECORRUPT nothing could be rescued, or neither superblock can be read;
  *         PHANTOM_EFORMAT, PHANTOM_EVERSION; as snap_store_copy()

@@ -4,9 +4,10 @@
  *
  * It believes less than recovery does and asks for less: no record has to fit to any other. Every
  * slot of the ring whose record verifies is a candidate, newest first, retained or not; a candidate
- * is rescued if every node and page below its record verifies. The source is only read and only
- * through verified sums, so what is rescued was committed once, whatever else is damaged. That it
- * is the newest acknowledged state nobody can promise: that is why this is not recovery.
+ * is rescued if every node and page below its record verifies and they add up to it. The source is
+ * only read and only through verified sums, so what is rescued was committed once, whatever else is
+ * damaged. That it is the newest acknowledged state nobody can promise: that is why this is not
+ * recovery.
  *
  * Owns nothing between calls. The shared locks it takes on what it reads go with the source's file.
  */
@@ -134,12 +135,48 @@ static int look_at(void *context, uint64_t page, const void *data)
     return step(context, 1);
 }
 
+struct content {
+    uint64_t pages;
+    struct store_sum sum;
+};
+
+static int add_leaf(void *context, const struct store_node *leaf)
+{
+    struct content *content = context;
+    for (unsigned i = 0; i < STORE_FANOUT; i++) {
+        if (leaf->block[i] != 0) {
+            content->pages++;
+            content->sum = store_sum_add(content->sum, leaf->sum[i]);
+        }
+    }
+    return 0;
+}
+
+/* 0: its map has as many pages, of the sum, as its record says. Else a copy of it would not add up
+ * to the original, and by then it is too late for the next candidate. */
+static int adds_up(struct salvage *s, const struct store_generation *g)
+{
+    struct content content = {0};
+    struct store_overlay overlay;
+    int error = store_overlay_load(&s->from->file, &g->map, &overlay, s->diag);
+    if (error != 0) {
+        return error;
+    }
+    error = store_walk_leaves(&s->from->file, &g->map, &overlay, 0, UINT64_MAX, add_leaf, &content,
+                              s->diag);
+    store_overlay_finish(&overlay);
+    bool same = content.pages == g->info.live_pages && store_sum_equal(content.sum, g->memory_sum);
+    return error != 0 || same || PH_MUTANT(SALVAGE_COUNT_BELIEVED) ? error : PHANTOM_ECORRUPT;
+}
+
 /* 1 every byte of it verifies, 0 not, or an error that says nothing about this generation. */
-static int is_whole(struct salvage *s, const struct snap_generation *g)
+static int is_whole(struct salvage *s, const struct store_generation *g)
 {
     s->done = 0;
-    s->total = g->live_pages;
-    int error = snap_store_for_each_page(s->from, g->number, look_at, s, s->diag);
+    s->total = g->info.live_pages;
+    int error = adds_up(s, g);
+    error =
+        error != 0 ? error : snap_store_for_each_page(s->from, g->info.number, look_at, s, s->diag);
     return error == 0 ? 1 : error == -ENOMEM || error == -ECANCELED ? error : 0;
 }
 
@@ -147,13 +184,14 @@ static int is_whole(struct salvage *s, const struct snap_generation *g)
 static int rescue_whole(struct salvage *s, struct snap_io *target)
 {
     for (unsigned i = s->from->generation_count; i > 0; i--) {
-        struct snap_generation g = s->from->generation[i - 1].info;
+        const struct store_generation *candidate = &s->from->generation[i - 1];
+        const struct snap_generation g = candidate->info;
         uint64_t byte = SNAP_LOCK_GENERATION(g.number);
         /* There may be a writer after all: then it leaves this one alone, if it lets us. Whether
          * the newest record retains it does not matter: what verifies is as good as it ever was. */
         (void)s->from->io->ops->lock(s->from->io, byte, SNAP_IO_LOCK_SHARED);
         s->from->reader_lock = byte;
-        int whole = is_whole(s, &g);
+        int whole = is_whole(s, candidate);
         if (whole < 0) {
             return whole;
         }

@@ -734,6 +734,49 @@ static void salvage_takes_the_newest_whole_generation(void **state)
     drop(io);
 }
 
+/* The record of the newest generation says what its pages do not add up to; all sums are right. */
+static int salvage_around_a_wrong_record(bool count, enum ph_mutant mutant)
+{
+    struct snap_io *io = memory(), *target = memory();
+    struct model *model = build(io, 25);
+    struct snap_salvage_report report;
+    struct losses losses;
+    const unsigned wanted = GENERATIONS - 1;
+    uint64_t size = 0, slot = model->number[GENERATIONS] % SLOTS;
+    uint8_t *bytes = snap_io_memory_bytes(io, &size);
+    struct store_record *record =
+        (struct store_record *)(bytes + (STORE_RING_START + slot) * STORE_BLOCK_SIZE);
+    if (count) {
+        record->live_pages++;
+    } else {
+        record->memory_sum.low ^= 1;
+    }
+    store_record_seal(params_of_tests().uuid, (uint32_t)slot, record);
+    ph_active_mutant = mutant;
+    int error = salvage(io, false, target, &report, &losses);
+    ph_active_mutant = PH_MUTANT_NONE;
+    assert_int_equal(report.newest_seen, model->number[GENERATIONS]);
+    assert_int_equal(report.records_bad, 0);
+    if (error == 0) {
+        assert_int_equal(report.generation, model->number[wanted]);
+        check_store(target, model, &wanted, 1);
+    }
+    free(model);
+    drop(io);
+    drop(target);
+    return error;
+}
+
+static void salvage_goes_on_behind_a_record_that_does_not_add_up(void **state)
+{
+    (void)state;
+    for (unsigned count = 0; count < 2; count++) {
+        assert_int_equal(check_error(salvage_around_a_wrong_record(count, PH_MUTANT_NONE)), 0);
+        assert_int_equal(salvage_around_a_wrong_record(count, PH_MUTANT_SALVAGE_COUNT_BELIEVED),
+                         PHANTOM_ECORRUPT); /* killed */
+    }
+}
+
 static void salvage_needs_one_superblock_and_one_record(void **state)
 {
     (void)state;
@@ -969,6 +1012,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_held_against_the_writer),
         cmocka_unit_test(a_dropped_generation_is_not_found),
         cmocka_unit_test(salvage_takes_the_newest_whole_generation),
+        cmocka_unit_test(salvage_goes_on_behind_a_record_that_does_not_add_up),
         cmocka_unit_test(salvage_needs_one_superblock_and_one_record),
         cmocka_unit_test(salvage_leaves_a_hole_where_a_page_is_damaged),
         cmocka_unit_test(salvage_survives_any_byte_of_damage),
