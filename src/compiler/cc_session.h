@@ -86,7 +86,7 @@ void *cc_alloc(struct cc_session *session, size_t size);
 /** A terminated copy. */
 struct cc_text cc_copy_text(struct cc_session *session, const char *data, size_t size);
 char *cc_format(struct cc_session *session, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 void cc_free_arena(struct cc_session *session);
 
 /**
