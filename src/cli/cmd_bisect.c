@@ -56,8 +56,43 @@ static char **command_for(struct bisect *b)
     return arguments;
 }
 
+/* From before the command starts until it has ended, what may end the wait is blocked but for the
+ * moments when we sleep: a signal that comes between a look and the sleep after it is not lost. */
+struct watch {
+    sigset_t before; /* the mask to go back to, and the command's */
+    sigset_t asleep; /* while we sleep: the same, but the command's end is let through */
+    struct sigaction child_before;
+};
+
+static void child_ended(int number)
+{
+    (void)number; /* sigsuspend() returns, that is all */
+}
+
+static void watch_begin(struct watch *watch)
+{
+    struct sigaction action = {.sa_handler = child_ended};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGCHLD, &action, &watch->child_before);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCHLD);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGHUP);
+    sigprocmask(SIG_BLOCK, &blocked, &watch->before);
+    watch->asleep = watch->before;
+    sigdelset(&watch->asleep, SIGCHLD);
+}
+
+static void watch_end(const struct watch *watch)
+{
+    sigprocmask(SIG_SETMASK, &watch->before, NULL);
+    sigaction(SIGCHLD, &watch->child_before, NULL);
+}
+
 /* Start it with its output on our stderr: stdout is for the outcome. 0 or an errno. */
-static int start(char **arguments, pid_t *child)
+static int start(char **arguments, const struct watch *watch, pid_t *child)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -68,7 +103,8 @@ static int start(char **arguments, pid_t *child)
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &watch->before);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     int error = posix_spawnp(child, arguments[0], &actions, &attributes, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -76,33 +112,45 @@ static int start(char **arguments, pid_t *child)
 }
 
 /* Wait for it; a signal that asks us to stop is passed on once. The wait status, or -1. */
-static int wait_for(pid_t child)
+static int wait_for(const struct watch *watch, pid_t child)
 {
     int status = 0;
     bool told = false;
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return -1;
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended != 0) {
+            return ended == child ? status : -1;
         }
         if (cli_stopped() && !told) {
             kill(child, SIGTERM);
             told = true;
         }
+        sigsuspend(&watch->asleep);
     }
+}
+
+/* Run the command once. Its wait status, -1 or, where it could not be started, -2 and *error. */
+static int run_command(char **arguments, int *error)
+{
+    struct watch watch;
+    pid_t child = 0;
+    watch_begin(&watch);
+    *error = start(arguments, &watch, &child);
+    int status = *error == 0 ? wait_for(&watch, child) : -2;
+    watch_end(&watch);
     return status;
 }
 
 static enum verdict judge(struct bisect *b)
 {
     char **arguments = command_for(b);
-    pid_t child = 0;
-    int error = arguments == NULL ? ENOMEM : start(arguments, &child);
+    int error = ENOMEM;
+    int status = arguments != NULL ? run_command(arguments, &error) : -2;
     free(arguments);
-    if (error != 0) {
+    if (status == -2) {
         fprintf(stderr, "phantom: %s: %s\n", b->command[0], strerror(error));
         return GIVE_UP;
     }
-    int status = wait_for(child);
     if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) > 125) {
         if (!cli_stopped()) {
             fprintf(stderr, "phantom: %s ended with %s %d, which is no verdict\n", b->command[0],
