@@ -220,6 +220,24 @@ static void calls_are_made_once_and_at_the_latest_at_the_end(void **state)
     free_bank(bank);
 }
 
+/* Whoever ends the group writes once more himself: nobody may come to write beside him. */
+static void after_the_end_nobody_comes_to_write(void **state)
+{
+    (void)state;
+    struct bank *bank = new_bank();
+    uint64_t done, open;
+    assert_int_equal(space_group_join(&bank->group, &done), 0);
+    assert_int_equal(space_group_wait(&bank->group, done, -1), 0);
+    assert_int_equal(space_group_join(&bank->group, &open), 0);
+    space_group_end(&bank->group);
+    assert_int_equal(space_group_wait(&bank->group, open, -1), PHANTOM_ESTOPPED);
+    assert_int_equal(space_group_wait(&bank->group, open, 10), PHANTOM_ESTOPPED);
+    space_group_help(&bank->group);
+    assert_int_equal(bank->commits, 1);
+    assert_int_equal(space_group_wait(&bank->group, done, -1), 0);
+    free_bank(bank);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_cut_without_a_leader_closes_nothing),
         cmocka_unit_test(a_ticket_is_asked_for_and_outlives_its_round),
         cmocka_unit_test(calls_are_made_once_and_at_the_latest_at_the_end),
+        cmocka_unit_test(after_the_end_nobody_comes_to_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
