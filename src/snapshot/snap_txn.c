@@ -1126,6 +1126,7 @@ int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
     txn->diag = diag;
     int error = refuse(txn, diag);
     error = error != 0 ? error : prepare(txn, commit, diag);
+    error = error != 0 ? error : refuse(txn, diag); /* new blocks that could not be filled */
     error = error != 0 ? settle(txn, error, diag) : write_durably(txn, commit, diag);
     if (error != 0) {
         snap_txn_abort(txn);

@@ -493,6 +493,79 @@ static void two_transactions_in_one_process_belong_to_two_stores(void **state)
     fixture_free(b);
 }
 
+/* ---- the file grows, and the zeros that fill it cannot be written ------------------------------
+ */
+
+/* One at a time. */
+static struct filling {
+    struct snap_io_ops ops;
+    long fills, fail_fill; /* this one fails */
+} filling;
+
+static int write_or_fill(struct snap_io *io, uint64_t offset, const void *buffer, uint32_t length)
+{
+    const uint8_t *byte = buffer;
+    bool zeros = byte[0] == 0 && memcmp(byte, byte + 1, length - 1) == 0;
+    if (zeros && ++filling.fills == filling.fail_fill) {
+        return -EIO;
+    }
+    return trick_write(io, offset, buffer, length);
+}
+
+/* Also where the file would only grow to find longer runs. */
+static void failed_fill_of_new_blocks_acknowledges_nothing(void **state)
+{
+    (void)state;
+    enum { FILLS = 40, ROUNDS = 200 };
+    unsigned failed = 0;
+    for (long at = 1; at <= FILLS; at++) {
+        struct fixture *f = fixture_new(LIMIT, PAGES);
+        filling = (struct filling){.ops = trick_ops};
+        filling.ops.write = write_or_fill;
+        f->io->io.ops = &filling.ops;
+        struct ph_rng rng;
+        ph_rng_init(&rng, 7);
+        uint64_t number = 0;
+        int error = 0;
+        for (uint32_t round = 1; error == 0 && round <= ROUNDS; round++) {
+            struct snap_txn *txn = fixture_begin(f);
+            filling.fail_fill = at;
+            uint64_t count = round == 1 ? PAGES : 40 + ph_rng_below(&rng, 100);
+            for (uint64_t i = 0; error == 0 && i < count; i++) {
+                uint64_t page = round == 1 ? i : ph_rng_below(&rng, PAGES);
+                void *slot = snap_txn_stage(txn, page);
+                if (slot == NULL) {
+                    error = snap_txn_write(txn, &f->diag);
+                    slot = error == 0 ? snap_txn_stage(txn, page) : NULL;
+                }
+                if (slot != NULL) {
+                    fill(round, page, slot);
+                    f->now[page] = round;
+                }
+            }
+            if (error != 0) {
+                snap_txn_abort(txn);
+            } else {
+                error = fixture_try_commit(f, txn);
+            }
+            assert_int_equal(error, filling.fills >= at ? PHANTOM_EPOISONED : 0);
+            number = error == 0 ? snap_store_current(f->store)->number : number;
+        }
+        failed += error != 0;
+        back_to(f, number);
+        if (error != 0) {
+            check_poisoned(f);
+        }
+        fixture_crash(f);
+        fixture_open(f);
+        assert_int_equal(
+            number, f->store->generation_count != 0 ? snap_store_current(f->store)->number : 0);
+        fixture_check(f);
+        fixture_free(f);
+    }
+    assert_true(failed > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +573,7 @@ int main(void)
         cmocka_unit_test(reap_that_fails_once_is_tried_again),
         cmocka_unit_test(refused_submission_is_a_failed_write),
         cmocka_unit_test(refused_read_is_reported_and_the_handle_stays_usable),
+        cmocka_unit_test(failed_fill_of_new_blocks_acknowledges_nothing),
         cmocka_unit_test(failed_seal_poisons),
         cmocka_unit_test(open_reports_failing_reads_flushes_and_writes),
         cmocka_unit_test(full_disk_refuses_the_reservation_and_later_works_again),
