@@ -261,6 +261,11 @@ static void take_back(struct store_output *output, struct snap_io_request *reque
         uint32_t whole = (uint32_t)request->result / STORE_BLOCK_SIZE * STORE_BLOCK_SIZE;
         if (request->result == 0) {
             note_error(output, -EIO); /* a device that takes nothing would keep us here for ever */
+        } else if (whole == 0 && output->error == 0) {
+            /* Sent again it may end there again, for ever: a limit of the file's size can lie
+             * inside a block. A write that goes on where it stopped ends. */
+            note_error(output, output->io->ops->write(output->io, request->offset, request->buffer,
+                                                      request->length));
         } else if (output->error == 0) {
             request->offset += whole;
             request->buffer = (uint8_t *)request->buffer + whole;
