@@ -238,7 +238,10 @@ static void page_damaged(void *context, int error, const struct phantom_diag *di
         space_message(space, "%s: nothing is committed any more: %s", space->path, diag->text);
     }
     if (waiting && space->options.damaged != NULL) {
+        struct space_callback callback; /* nobody's engine closes under its own thread */
+        space_callback_begin(space, &callback);
         space->options.damaged(space->options.context, error, diag->text);
+        space_callback_end(space, &callback);
     }
 }
 
