@@ -57,6 +57,7 @@ static int emit_denial(struct program *program, const char *name, size_t length,
         {"fallocate", {SYS_fallocate}},
         {"getrandom", {SYS_getrandom}},
         {"fdatasync", {SYS_fdatasync}},
+        {"statx", {SYS_statx}},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i].name) != length || memcmp(known[i].name, name, length) != 0) {

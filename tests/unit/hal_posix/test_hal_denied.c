@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_hal_denied.c - life in a container that denies io_uring, userfaultfd, fallocate and
- * getrandom. Run by `deny io_uring[=E],userfaultfd[=E],fallocate=EOPNOTSUPP,getrandom --
- * test_hal_denied`; the argument is the error that io_uring and userfaultfd answer. Exit 77 when
- * nothing is denied.
+ * test_hal_denied.c - life in a container that denies io_uring, userfaultfd, fallocate, getrandom
+ * and statx. Run by `deny
+ * io_uring[=E],userfaultfd[=E],fallocate=EOPNOTSUPP,getrandom,statx[=E] -- test_hal_denied`; the
+ * argument is the error that E stands for. Exit 77 when nothing is denied.
  */
 #include "hal_posix.h"
 #include "hal_scratch.h"
@@ -12,6 +12,7 @@
 #include <hal.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,25 @@ static void growth_without_fallocate_writes_zeros(void **state)
     free(block);
 }
 
+static void length_and_names_are_known_without_statx(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("looked at");
+    struct snap_io *io;
+    assert_int_equal(hal_file_open(path, HAL_FILE_CREATE, &io, NULL), 0);
+    struct statx status;
+    assert_int_equal(syscall(SYS_statx, AT_FDCWD, path, 0, STATX_SIZE, &status), -1);
+    uint64_t size = 1;
+    assert_int_equal(io->ops->size(io, &size), 0);
+    assert_int_equal(size, 0);
+    assert_int_equal(truncate(path, 3 * 4096), 0);
+    assert_int_equal(io->ops->size(io, &size), 0);
+    assert_int_equal(size, 3 * 4096);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(io->ops->size(io, &size), -ESTALE);
+    io->ops->close(io);
+}
+
 static void memory_refuses_to_track_and_works_untracked(void **state)
 {
     (void)state;
@@ -166,6 +186,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_probe_says_what_is_denied),
         cmocka_unit_test(a_file_falls_back_to_threads_and_works),
         cmocka_unit_test(growth_without_fallocate_writes_zeros),
+        cmocka_unit_test(length_and_names_are_known_without_statx),
         cmocka_unit_test(memory_refuses_to_track_and_works_untracked),
         cmocka_unit_test(random_numbers_need_no_getrandom),
     };
