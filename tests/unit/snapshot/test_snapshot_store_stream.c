@@ -16,11 +16,16 @@ static struct late {
     unsigned queued, queued_most;
     long writes, fail_write; /* this one fails */
     uint32_t most;           /* bytes that a write takes; 0: all of them */
+    unsigned limit;          /* so many are taken at a time; 0: any number */
+    unsigned short_every;    /* one in so many is cut short inside a block; 0: none */
 } late;
 
 static int late_submit(struct snap_io *io, struct snap_io_request *request)
 {
     (void)io;
+    if (late.limit != 0 && late.queued == late.limit) {
+        return -EAGAIN;
+    }
     request->next = late.queue;
     late.queue = request;
     late.queued_most = ++late.queued > late.queued_most ? late.queued : late.queued_most;
@@ -45,6 +50,18 @@ static int late_reap(struct snap_io *io, unsigned minimum, struct snap_io_reques
                     : trick_write(io, request->offset, request->buffer, request->length);
     }
     request->result = error != 0 ? error : (int32_t)request->length;
+    if (late.short_every != 0 && error == 0 && request->direction == SNAP_IO_WRITE &&
+        late.writes % late.short_every == 0 && request->length > STORE_BLOCK_SIZE) {
+        uint32_t whole = request->length / 2 / STORE_BLOCK_SIZE * STORE_BLOCK_SIZE;
+        uint8_t *nonsense = malloc(request->length - whole - 512);
+        assert_non_null(nonsense);
+        memset(nonsense, 0xEE, request->length - whole - 512);
+        uint64_t size = 0;
+        uint8_t *bytes = snap_io_memory_bytes(((struct trick_io *)io)->base, &size);
+        memcpy(bytes + request->offset + whole + 512, nonsense, request->length - whole - 512);
+        free(nonsense);
+        request->result = (int32_t)(whole + 512);
+    }
     if (late.most != 0 && error == 0 && request->direction == SNAP_IO_WRITE) {
         assert_true(late.writes < 1000); /* or it goes on for ever */
         request->result = (int32_t)late.most;
@@ -99,16 +116,17 @@ static void pages_on_their_way_do_not_change(void **state)
 }
 
 /* Whatever happens between two writes, and whatever is staged twice. */
-static void anything_may_happen_meanwhile(void **state)
+static void anything_happens(uint32_t rounds, unsigned limit, unsigned short_every)
 {
-    (void)state;
     uint64_t seed = ph_rng_seed_from_environment(20261201);
     printf("PH_SEED=%" PRIu64 "\n", seed);
     struct ph_rng rng;
     ph_rng_init(&rng, seed);
     struct fixture *f = late_fixture();
+    late.limit = limit;
+    late.short_every = short_every;
     unsigned in_flight = 0;
-    for (uint32_t round = 0; round < 40; round++) {
+    for (uint32_t round = 0; round < rounds; round++) {
         struct snap_txn *txn = fixture_begin(f);
         uint32_t *before = malloc(PAGES * sizeof *before);
         assert_non_null(before);
@@ -154,9 +172,33 @@ static void anything_may_happen_meanwhile(void **state)
             fixture_open(f);
         }
     }
-    assert_true(in_flight > 20);
+    assert_true(in_flight > rounds / 2);
     fixture_check(f);
     fixture_free(f);
+}
+
+static void anything_may_happen_meanwhile(void **state)
+{
+    (void)state;
+    anything_happens(40, 0, 0);
+}
+
+/* A short queue and short writes, also of what is encrypted or compressed in its slot. */
+static void whatever_the_store_is_like(void **state)
+{
+    (void)state;
+    anything_happens(9, 2, 3);
+    fixture_compress = true;
+    anything_happens(9, 0, 4);
+#if PH_SODIUM
+    static const struct snap_key key = {"thirty-two bytes that are a key!", SNAP_KEY_SIZE};
+    fixture_key = &key;
+    anything_happens(9, 3, 5);
+    fixture_compress = false;
+    anything_happens(9, 0, 2);
+    fixture_key = NULL;
+#endif
+    fixture_compress = false;
 }
 
 /* The write that fails was sent by a call that said yes: the next ones say no, no record is there.
@@ -236,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_on_their_way_do_not_change),
         cmocka_unit_test(anything_may_happen_meanwhile),
+        cmocka_unit_test(whatever_the_store_is_like),
         cmocka_unit_test(failure_behind_the_back_is_told),
         cmocka_unit_test(writes_that_never_get_a_block_further_end),
     };
