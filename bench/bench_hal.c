@@ -204,14 +204,14 @@ static void ours_dpc(long rounds)
 static void ours_clock(long rounds)
 {
     for (long i = 0; i < rounds; i++) {
-        counter += (int)hal_system_time();
+        counter ^= (int)hal_system_time();
     }
 }
 
 static void raw_clock(long rounds)
 {
     for (long i = 0; i < rounds; i++) {
-        counter += (int)now_ns();
+        counter ^= (int)now_ns();
     }
 }
 
