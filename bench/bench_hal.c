@@ -218,14 +218,14 @@ static void raw_clock(long rounds)
 static void ours_current(long rounds)
 {
     for (long i = 0; i < rounds; i++) {
-        counter += (int)get_current_tid();
+        counter ^= (int)get_current_tid();
     }
 }
 
 static void raw_current(long rounds)
 {
     for (long i = 0; i < rounds; i++) {
-        counter += (int)pthread_self();
+        counter ^= (int)pthread_self();
     }
 }
 
@@ -315,7 +315,7 @@ static void ours_read(long rounds)
 static void raw_read(long rounds)
 {
     for (long i = 0; i < rounds; i++) {
-        counter += (int)pread(raw_file, block, PAGE_SIZE, (off_t)(i % DEPTH) * PAGE_SIZE);
+        counter ^= (int)pread(raw_file, block, PAGE_SIZE, (off_t)(i % DEPTH) * PAGE_SIZE);
     }
 }
 
@@ -361,7 +361,7 @@ static void raw_fire(long rounds)
     for (long i = 0; i < rounds; i++) {
         uint64_t times;
         (void)timerfd_settime(raw_timer, 0, &in_1_ms, NULL);
-        counter += (int)read(raw_timer, &times, sizeof(times));
+        counter ^= (int)read(raw_timer, &times, sizeof(times));
     }
 }
 
