@@ -552,7 +552,7 @@ static void damage_large_page(void)
     damage_blocks(words, sizeof(words));
 }
 
-static struct phantom_space *touched; /* in a process of its own */
+static struct phantom_space *_Atomic touched; /* in a process of its own; the kernel orders them */
 
 /** Tidying up from here would wait for the thread that is here: it is refused. */
 static void exit_told(void *context, int error, const char *text)
