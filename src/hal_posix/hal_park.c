@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * hal_park.c - the parts of <hal.h> from which stops of the world and group commits are made: a
- * futex, a fence on all CPUs, a word of each thread, a flag that a fork sets. Owns nothing but the
- * flags, which are in the fork list (hal_fork.c).
+ * fence on all CPUs, a word of each thread, a flag that a fork sets. (The futex: hal_futex.c.) Owns
+ * nothing but the flags, which are in the fork list (hal_fork.c).
  */
 #include "hal_internal.h"
 #include "ph_check.h"
@@ -11,32 +11,9 @@
 #include <hal.h>
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <sched.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-
-errno_t hal_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
-{
-    struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-    long rc = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
-                      timeout_ns >= 0 ? &timeout : NULL, NULL, 0);
-    int error = rc == 0 ? 0 : errno;
-    PH_CHECK(error == 0 || error == EAGAIN || error == EINTR || error == ETIMEDOUT);
-    return error == ETIMEDOUT ? ETIMEDOUT : 0;
-}
-
-void hal_futex_wake(_Atomic uint32_t *word, int count)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-}
-
-void hal_yield(void)
-{
-    (void)sched_yield();
-}
 
 errno_t hal_fence_all_prepare(void)
 {

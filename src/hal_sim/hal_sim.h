@@ -156,6 +156,11 @@ bool hal_sim_inside(void);
 _Noreturn void hal_sim_kill(void);
 /** End the machine as failed. Does not return. */
 _Noreturn void hal_sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Start a thread of the machine; its number, -ENOMEM or -EAGAIN. hal_start_thread() is this, unless
+ *  the program has a function of that name itself. */
+int hal_sim_start_thread(void (*run)(void *argument), void *argument);
+/** End the calling thread here, with the ends of its words (thread keys). */
+_Noreturn void hal_sim_exit_thread(void);
 /** The thread with this number (hal_start_thread()) has ended, its words' ends (thread keys)
  *  included. */
 bool hal_sim_has_ended(int number);

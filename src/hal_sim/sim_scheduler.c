@@ -446,6 +446,13 @@ static int start_in(struct hal_sim *sim, void (*run)(void *argument), void *argu
     return (int)thread->number;
 }
 
+_Noreturn void hal_sim_exit_thread(void)
+{
+    (void)sim_here();
+    end_keys(self);
+    longjmp(self->end, 1);
+}
+
 bool hal_sim_has_ended(int number)
 {
     for (const struct sim_thread *t = sim_here()->threads; t != NULL; t = t->next) {
@@ -462,6 +469,11 @@ int sim_start(void (*run)(void *argument), void *argument)
     int number = start_in(sim, run, argument);
     sim_point("start", NULL);
     return number;
+}
+
+int hal_sim_start_thread(void (*run)(void *argument), void *argument)
+{
+    return sim_start(run, argument);
 }
 
 /* ---- a machine ------------------------------------------------------------------------------ */

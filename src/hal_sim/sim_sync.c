@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim_sync.c - threads, mutex, condition, semaphore, futex, thread words, time and random numbers
- * of <hal.h> on a simulated machine. Each call is a switch point. Handles are as in hal_posix: one
+ * sim_sync.c - mutex, condition, semaphore, futex, thread words, time and random numbers of <hal.h>
+ * on a simulated machine. (Threads: sim_start.c.) Each call is a switch point. Handles are as in hal_posix: one
  * pointer to an object from volatile memory. All state belongs to the thread with the baton.
  */
 #include "sim_internal.h"
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #define WALL_START                                                                                 \
@@ -37,24 +36,6 @@ struct hal_sem_impl {
 static uint64_t deadline(struct hal_sim *sim, int64_t delay_ns)
 {
     return delay_ns < 0 ? SIM_NEVER : sim->now_ns + (uint64_t)delay_ns;
-}
-
-/* ---- threads -------------------------------------------------------------------------------- */
-
-tid_t hal_start_thread(void (*thread)(void *arg), void *arg, int flags)
-{
-    (void)flags;
-    return thread != NULL ? sim_start(thread, arg) : -EINVAL;
-}
-
-errno_t t_current_set_name(const char *name)
-{
-    if (name == NULL) {
-        return EINVAL;
-    }
-    (void)sim_here();
-    snprintf(sim_self()->name, sizeof(sim_self()->name), "%.15s", name);
-    return 0;
 }
 
 /* ---- mutex ---------------------------------------------------------------------------------- */
@@ -362,13 +343,6 @@ int64_t hal_wall_time_ns(void)
 uint64_t fast_time(void)
 {
     return (uint64_t)hal_wall_time_ns() / 1000000000;
-}
-
-void hal_sleep_msec(int milliseconds)
-{
-    struct hal_sim *sim = sim_here();
-    int64_t delay = milliseconds > 0 ? milliseconds * INT64_C(1000000) : 0;
-    (void)sim_sleep("sleep", NULL, &sim->now_ns, deadline(sim, delay));
 }
 
 uint64_t hal_random(void)

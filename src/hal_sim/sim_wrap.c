@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim_wrap.c - what the snapshot room takes from the system and not from the HAL: its leaf locks
- * and the clocks (ARCHITECTURE.md, "Files of the host are opened by one room"). Who links this room
- * asks the linker to lead these calls here (--wrap, see hal_sim_link_args): on a thread of a
- * machine they are switch points and the machine's time, elsewhere they are what they were.
+ * sim_wrap.c - what rooms take from the system and not from the HAL: leaf locks, conditions on
+ * them, and the clocks (ARCHITECTURE.md, "Files of the host are opened by one room"). Who links
+ * this room asks the linker to lead these calls here (--wrap, see hal_sim_link_args): on a thread
+ * of a machine they are switch points and the machine's time, elsewhere they are what they were.
  *
  * A thread with the baton that slept in a real mutex would never hand it on. So on a machine a
  * pthread mutex is an entry in the machine's list of held ones, and the real one is not touched.
@@ -21,9 +21,15 @@
 
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __real_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
+int __real_pthread_cond_signal(pthread_cond_t *cond);
+int __real_pthread_cond_broadcast(pthread_cond_t *cond);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_signal(pthread_cond_t *cond);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *cond);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 static struct sim_held *find_held(struct hal_sim *sim, const void *mutex)
@@ -36,14 +42,10 @@ static struct sim_held *find_held(struct hal_sim *sim, const void *mutex)
     return NULL;
 }
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+/* The thread gets the mutex, however long it takes. */
+static void take(struct sim_thread *thread, pthread_mutex_t *mutex)
 {
-    struct sim_thread *thread = sim_self();
-    if (thread == NULL || thread->sim->silent) {
-        return __real_pthread_mutex_lock(mutex);
-    }
     struct hal_sim *sim = thread->sim;
-    sim_point("pthread lock", NULL);
     for (;;) {
         const struct sim_held *held = find_held(sim, mutex);
         if (held == NULL) {
@@ -58,6 +60,25 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
         PH_CHECK(sim->held != NULL);
     }
     sim->held[sim->held_count++] = (struct sim_held){mutex, thread};
+}
+
+static void release(struct sim_thread *thread, pthread_mutex_t *mutex)
+{
+    struct hal_sim *sim = thread->sim;
+    struct sim_held *held = find_held(sim, mutex);
+    PH_CHECK(held != NULL && held->owner == thread);
+    *held = sim->held[--sim->held_count];
+    sim_wake(mutex, UINT_MAX);
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL || thread->sim->silent) {
+        return __real_pthread_mutex_lock(mutex);
+    }
+    sim_point("pthread lock", NULL);
+    take(thread, mutex);
     return 0;
 }
 
@@ -67,11 +88,46 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
     if (thread == NULL || thread->sim->silent) {
         return __real_pthread_mutex_unlock(mutex);
     }
+    release(thread, mutex);
+    return 0;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL || thread->sim->silent) {
+        return __real_pthread_cond_wait(cond, mutex);
+    }
     struct hal_sim *sim = thread->sim;
-    struct sim_held *held = find_held(sim, mutex);
-    PH_CHECK(held != NULL && held->owner == thread);
-    *held = sim->held[--sim->held_count];
-    sim_wake(mutex, UINT_MAX);
+    release(thread, mutex);
+    if (ph_rng_below(&sim->rng, 1000) < sim->options.spurious_permille) {
+        sim_point("spurious", NULL);
+    } else {
+        (void)sim_sleep("pthread cond", NULL, cond, SIM_NEVER);
+    }
+    take(thread, mutex);
+    return 0;
+}
+
+int __wrap_pthread_cond_signal(pthread_cond_t *cond)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL || thread->sim->silent) {
+        return __real_pthread_cond_signal(cond);
+    }
+    sim_wake(cond, 1);
+    sim_point("pthread signal", NULL);
+    return 0;
+}
+
+int __wrap_pthread_cond_broadcast(pthread_cond_t *cond)
+{
+    struct sim_thread *thread = sim_self();
+    if (thread == NULL || thread->sim->silent) {
+        return __real_pthread_cond_broadcast(cond);
+    }
+    sim_wake(cond, UINT_MAX);
+    sim_point("pthread broadcast", NULL);
     return 0;
 }
 
