@@ -14,11 +14,9 @@
  * It does not wait for callbacks: one may wait for a lock that the caller of the fence holds.
  */
 #include "port_disk.h"
+#include "port_machine.h"
 
-#include <fcntl.h>
 #include <kernel/stats.h>
-#include <linux/falloc.h>
-#include <unistd.h>
 
 /* ---- lists ---------------------------------------------------------------------------------- */
 
@@ -81,8 +79,9 @@ static void start_what_can(struct port_disk *disk)
 static int open_backend(struct port_disk *disk, unsigned flags)
 {
     int rc = ENOSYS;
-    if ((flags & PHANTOM_HAL_DISK_THREADS) == 0) {
-        disk->backend = &port_disk_uring;
+    const struct port_disk_backend *fast = port_file_fast_backend();
+    if ((flags & PHANTOM_HAL_DISK_THREADS) == 0 && fast != NULL) {
+        disk->backend = fast;
         rc = disk->backend->open(disk);
     }
     if (rc != 0 && rc != ENOMEM) {
@@ -97,7 +96,7 @@ int port_disk_open(struct phantom_hal *instance, int fd, uint64_t sectors, unsig
 {
     struct port_disk *disk = ph_zalloc(1, sizeof(*disk));
     if (disk == NULL) {
-        hal_close(fd);
+        port_file_close(fd);
         return ENOMEM;
     }
     disk->hal = instance;
@@ -113,7 +112,7 @@ int port_disk_open(struct phantom_hal *instance, int fd, uint64_t sectors, unsig
     }
     (void)pthread_cond_destroy(&disk->changed);
     (void)pthread_mutex_destroy(&disk->lock);
-    hal_close(fd);
+    port_file_close(fd);
     ph_free(disk);
     return rc;
 }
@@ -133,7 +132,7 @@ void port_disk_close(struct port_disk *disk)
     }
     (void)pthread_cond_destroy(&disk->changed);
     (void)pthread_mutex_destroy(&disk->lock);
-    hal_close(disk->fd); /* and with it the lock on the file */
+    port_file_close(disk->fd); /* and with it the lock on the file */
     ph_free(disk);
 }
 
@@ -291,12 +290,7 @@ errno_t port_disk_fence(struct port_disk *disk)
     if (rc != 0 || PH_MUTANT(FENCE_WITHOUT_FLUSH)) {
         return rc;
     }
-    while (fdatasync(disk->fd) != 0) {
-        if (errno != EINTR) {
-            rc = errno;
-            break;
-        }
-    }
+    rc = port_file_flush(disk->fd);
     if (rc != 0) { /* what it lost is not known, and the next flush would not say it again */
         (void)pthread_mutex_lock(&disk->lock);
         disk->failed_flush = rc;
@@ -313,7 +307,5 @@ errno_t port_disk_trim(struct port_disk *disk, uint64_t sector, uint64_t count)
     if (disk->read_only) {
         return EROFS;
     }
-    int rc = fallocate(disk->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                       (off_t)(sector * PORT_SECTOR), (off_t)(count * PORT_SECTOR));
-    return rc == 0 ? 0 : errno;
+    return port_file_trim(disk->fd, sector * PORT_SECTOR, count * PORT_SECTOR);
 }

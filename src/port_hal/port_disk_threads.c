@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_disk_threads.c - the back end that works everywhere: four threads that pread and pwrite.
+ * port_disk_threads.c - the back end that works everywhere: four threads that read and write.
  *
  * Owns the run queue, which is protected by the disk's lock.
  */
 #include "port_disk.h"
-
-#include <unistd.h>
+#include "port_machine.h"
 
 enum { WORKERS = 4 };
 
@@ -23,15 +22,15 @@ static int move(struct port_disk *disk, struct port_disk_op *op)
     while (op->moved < op->length) {
         uint8_t *memory = op->memory + op->moved;
         size_t left = op->length - op->moved;
-        off_t offset = (off_t)(op->offset + op->moved);
-        ssize_t moved = op->write ? pwrite(disk->fd, memory, left, offset)
-                                  : pread(disk->fd, memory, left, offset);
+        uint64_t offset = op->offset + op->moved;
+        ssize_t moved = op->write ? port_file_write(disk->fd, memory, left, offset)
+                                  : port_file_read(disk->fd, memory, left, offset);
         if (moved > 0) {
             op->moved += (size_t)moved;
         } else if (moved == 0) {
             return EIO; /* the file became shorter */
-        } else if (errno != EINTR && errno != EAGAIN) {
-            return errno;
+        } else if (moved != -EINTR && moved != -EAGAIN) {
+            return (int)-moved;
         }
     }
     return 0;

@@ -13,10 +13,8 @@
 
 #include <arch/arch_vmem_util.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -47,16 +45,6 @@ static struct port_faults *_Atomic spaces[MAX_SPACES];
 static struct sigaction before;
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void futex_wake(_Atomic uint32_t *word)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
-static void futex_sleep(_Atomic uint32_t *word, uint32_t expected)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
-}
-
 /* ---- in the thread that faulted ------------------------------------------------------------- */
 
 static struct port_faults *space_of(uintptr_t address)
@@ -80,9 +68,9 @@ static bool ask(struct port_faults *faults, uintptr_t address, int write)
     while (!atomic_compare_exchange_weak(&faults->list, &fault.next, &fault)) {
     }
     (void)atomic_fetch_add(&faults->posted, 1);
-    futex_wake(&faults->posted);
+    hal_futex_wake(&faults->posted, INT_MAX);
     while (atomic_load(&fault.answer) == WAITING) {
-        futex_sleep(&fault.answer, WAITING);
+        (void)hal_futex_wait(&fault.answer, WAITING, -1);
     }
     return atomic_load(&fault.answer) == HANDLED;
 }
@@ -139,7 +127,7 @@ static void answer_one(struct port_faults *faults, struct fault *fault)
         rc = handler((void *)fault->offset, fault->write, -1, NULL); // NOLINT
     }
     atomic_store(&fault->answer, rc == 0 ? HANDLED : REFUSED); /* from here on it may be gone */
-    futex_wake(&fault->answer);
+    hal_futex_wake(&fault->answer, INT_MAX);
 }
 
 static void serve(void *argument)
@@ -151,7 +139,7 @@ static void serve(void *argument)
         uint32_t seen = atomic_load(&faults->posted);
         struct fault *newest = atomic_exchange(&faults->list, NULL);
         if (newest == NULL) {
-            futex_sleep(&faults->posted, seen);
+            (void)hal_futex_wait(&faults->posted, seen, -1);
             continue;
         }
         struct fault *oldest = NULL;
@@ -222,7 +210,7 @@ void port_faults_close(struct port_faults *faults)
     withdraw(faults);
     atomic_store(&faults->stop, true);
     (void)atomic_fetch_add(&faults->posted, 1);
-    futex_wake(&faults->posted);
+    hal_futex_wake(&faults->posted, INT_MAX);
     (void)hal_sem_acquire(&faults->ended);
     hal_sem_destroy(&faults->ended);
     ph_free(faults);

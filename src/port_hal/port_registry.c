@@ -8,20 +8,15 @@
  * is read.
  */
 #include "port_registry.h"
+#include "port_machine.h"
 
-#include <fcntl.h>
 #include <fs_map.h>
 #include <genode_disk.h>
-#include <linux/fs.h>
 #include <pc/disk_partition.h>
 #include <ph_io.h>
 #include <phantom_disk.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { TABLE_OFFSET = 446, TABLE_ENTRIES = 4, SECTORS_PER_BLOCK = PAGE_SIZE / PORT_SECTOR };
 
@@ -263,43 +258,6 @@ static errno_t disk_trim_method(struct phantom_disk_partition *p, pager_io_reque
     return rq->nSect > 0 ? port_disk_trim(p->specific, rq->blockNo, (uint64_t)rq->nSect) : EINVAL;
 }
 
-/* The size of an open file in sectors. 0, or EINVAL: it is nothing that can be a disk. */
-static int file_sectors(int fd, uint64_t *sectors)
-{
-    struct stat status;
-    uint64_t bytes = 0;
-    if (fstat(fd, &status) != 0) {
-        return errno;
-    }
-    if (S_ISREG(status.st_mode)) {
-        bytes = (uint64_t)status.st_size;
-    } else if (!S_ISBLK(status.st_mode) || ioctl(fd, BLKGETSIZE64, &bytes) != 0) {
-        return EINVAL;
-    }
-    *sectors = bytes / PORT_SECTOR;
-    return *sectors >= SECTORS_PER_BLOCK ? 0 : EINVAL;
-}
-
-/* Opened, locked, measured: 0 and a descriptor, or an errno. */
-static int open_file(const char *path, unsigned flags, int *out, uint64_t *sectors)
-{
-    bool read_only = (flags & PHANTOM_HAL_DISK_READ_ONLY) != 0;
-    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return errno;
-    }
-    int rc = file_sectors(fd, sectors);
-    if (rc == 0 && flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
-        rc = errno;
-    }
-    if (rc != 0) {
-        hal_close(fd);
-        return rc;
-    }
-    *out = fd;
-    return 0;
-}
-
 /* Into the list of those that the instance closes. */
 static errno_t keep(struct port_disks *disks, struct port_disk *file)
 {
@@ -329,7 +287,7 @@ int phantom_hal_add_disk(const char *path, unsigned flags, struct phantom_disk_p
     struct port_disk *file;
     uint64_t sectors = 0;
     int fd = -1;
-    int rc = open_file(path, flags, &fd, &sectors);
+    int rc = port_file_open(path, (flags & PHANTOM_HAL_DISK_READ_ONLY) != 0, &fd, &sectors);
     if (rc == 0) {
         rc = port_disk_open(instance, fd, sectors, flags, &file);
     }

@@ -9,7 +9,6 @@
 #include "port_internal.h"
 
 #include <kernel/atomic.h>
-#include <sched.h>
 #include <spinlock.h>
 
 enum { SPINS_BEFORE_YIELD = 64 };
@@ -27,7 +26,7 @@ void hal_spin_lock(hal_spinlock_t *sl)
             if (++spins < SPINS_BEFORE_YIELD) {
                 __builtin_ia32_pause();
             } else {
-                (void)sched_yield();
+                hal_yield();
             }
         }
     }

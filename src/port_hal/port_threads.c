@@ -11,15 +11,13 @@
  * the lock and found a descriptor may use it until it lets go of the lock.
  */
 #include "port_internal.h"
+#include "port_machine.h"
 
 #include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { POSTED_SHIFT = 16 };
@@ -46,14 +44,10 @@ struct port_table {
 
 static __thread struct port_thread *current;
 static __thread struct port_thread *outer; /* the default instance's, while inside another one */
-static pthread_key_t end_key;
-static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
-
 static void thread_end(struct port_thread *thread);
 
-static void thread_ends(void *value)
+static void thread_ends(void)
 {
-    (void)value;
     if (current != NULL) {
         thread_end(current);
     }
@@ -65,19 +59,11 @@ static void thread_ends(void *value)
     }
 }
 
-static void make_end_key(void)
-{
-    int rc = pthread_key_create(&end_key, thread_ends);
-    PH_CHECK(rc == 0); /* a process has 1024 of them */
-}
-
 static void become(struct port_thread *thread)
 {
     current = thread;
     atomic_store(&thread->os_tid, (int)gettid());
-    (void)pthread_once(&end_key_once, make_end_key);
-    int rc = pthread_setspecific(end_key, thread);
-    PH_CHECK(rc == 0);
+    port_machine_at_thread_end(thread_ends);
 }
 
 struct port_thread *port_thread_if_any(void)
@@ -335,7 +321,7 @@ static tid_t start(struct phantom_hal *instance, void (*body)(void *), void *arg
         return -EAGAIN;
     }
     tid_t tid = (tid_t)thread->public.tid; /* the thread may be over before we look again */
-    int rc = hal_thread_create(run_thread, thread, NULL);
+    int rc = port_machine_start(run_thread, thread);
     if (rc != 0) {
         delist(instance->threads, thread);
         ph_free(thread);
@@ -390,7 +376,7 @@ phantom_thread_t *phantom_create_thread(void (*func)(void *), void *arg, int fla
 void hal_exit_kernel_thread(void)
 {
     (void)port_thread(); /* so that a thread of the host ends like ours */
-    pthread_exit(NULL);
+    port_machine_exit_thread();
 }
 
 errno_t t_current_set_death_handler(void (*handler)(phantom_thread_t *))
@@ -403,52 +389,36 @@ errno_t t_current_set_death_handler(void (*handler)(phantom_thread_t *))
 
 static void futex_wake_all(_Atomic uint32_t *word)
 {
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
-/* Until deadline (monotonic; NULL: none) or a wake-up. 0 or ETIMEDOUT. */
-static int futex_sleep(_Atomic uint32_t *word, uint32_t expected, const struct timespec *deadline)
-{
-    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline, NULL,
-                      FUTEX_BITSET_MATCH_ANY);
-    return rc != 0 && errno == ETIMEDOUT ? ETIMEDOUT : 0;
+    hal_futex_wake(word, INT_MAX);
 }
 
 static void die_if_killed(struct port_thread *thread)
 {
     if (atomic_load(&thread->killed)) {
-        pthread_exit(NULL);
+        port_machine_exit_thread();
     }
 }
 
 void hal_sleep_msec(int miliseconds)
 {
     struct port_thread *thread = port_thread();
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    if (miliseconds > 0) {
-        until.tv_sec += miliseconds / 1000;
-        until.tv_nsec += (long)(miliseconds % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-    }
-    int over = miliseconds <= 0 ? ETIMEDOUT : 0;
-    while (over == 0 && !atomic_load(&thread->killed)) {
+    int64_t left = miliseconds > 0 ? (int64_t)miliseconds * 1000000 : 0;
+    uint64_t until = hal_monotonic_ns() + (uint64_t)left;
+    while (left > 0 && !atomic_load(&thread->killed)) {
         /* The word is read before `killed` is looked at again: a kill changes both, in that order
          */
         uint32_t seen = atomic_load(&thread->nudged);
         if (!atomic_load(&thread->killed)) {
-            over = futex_sleep(&thread->nudged, seen, &until);
+            (void)hal_futex_wait(&thread->nudged, seen, left);
         }
+        left = (int64_t)(until - hal_monotonic_ns());
     }
     die_if_killed(thread);
 }
 
 void phantom_scheduler_yield(void)
 {
-    (void)sched_yield();
+    hal_yield();
     die_if_killed(port_thread());
 }
 
@@ -479,7 +449,7 @@ void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)
         hal_spin_unlock(lock_to_be_unlocked);
     }
     if (PH_MUTANT(UNLOCK_BEFORE_SLEEP)) {
-        (void)sched_yield();
+        hal_yield();
         (void)atomic_fetch_or(&thread->asleep, flag);
     }
     for (;;) {
@@ -488,7 +458,7 @@ void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)
             (void)atomic_fetch_and(&thread->asleep, ~(flag | flag << POSTED_SHIFT));
             return;
         }
-        (void)futex_sleep(&thread->asleep, seen, NULL);
+        (void)hal_futex_wait(&thread->asleep, seen, -1);
     }
 }
 

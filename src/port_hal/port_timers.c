@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_timers.c - timed calls, net timers and the second tick, on one libuv loop thread.
+ * port_timers.c - timed calls, net timers and the second tick, on one thread with an alarm (on
+ * Linux a libuv loop).
  *
- * Owns the loop, its thread, and a pool for the callbacks of net timers. The entries are the
+ * Owns the alarm, its thread, and a pool for the callbacks of net timers. The entries are the
  * callers'; they are in lists sorted by the time at which they are due. The thread is started with
  * the first timer. It makes timed calls itself (they may not block) and hands net timers over to
  * the pool (they may).
@@ -12,6 +13,7 @@
  * most one is going on. A net timer that is due stays pending until a worker begins its callback,
  * so it can be cancelled until then.
  */
+#include "port_machine.h"
 #include "port_workers.h"
 
 #include <init_routines.h>
@@ -20,7 +22,6 @@
 #include <kernel/timedcall.h>
 #include <pthread.h>
 #include <string.h>
-#include <uv.h>
 
 struct net_list {
     net_timer_event *first, *last;
@@ -38,12 +39,10 @@ struct port_timers {
     net_timer_event store; /* ours: brings the counters in the object space up to date */
 
     hal_mutex_t life; /* start */
-    bool started, stop;
+    bool started;
     hal_sem_t ended;
     struct port_workers workers;
-    uv_loop_t loop;
-    uv_async_t wake;
-    uv_timer_t next, second;
+    struct port_alarm *alarm;
 };
 
 /* ---- net timers ----------------------------------------------------------------------------- */
@@ -139,7 +138,7 @@ int set_net_timer(net_timer_event *e, unsigned int delay_ms, net_timer_callback 
     bool earlier = timers->armed.first == e;
     (void)pthread_mutex_unlock(&timers->lock);
     if (earlier && !refused) {
-        (void)uv_async_send(&timers->wake);
+        port_alarm_look(timers->alarm);
     }
     return refused ? -1 : 0;
 }
@@ -284,7 +283,7 @@ void phantom_request_timed_call(timedcall_t *entry, u_int32_t flags)
     bool earlier = queue_first(&timers->calls) == (queue_entry_t)(void *)entry;
     (void)pthread_mutex_unlock(&timers->lock);
     if (earlier && rc == 0) {
-        (void)uv_async_send(&timers->wake);
+        port_alarm_look(timers->alarm);
     }
 }
 
@@ -302,13 +301,12 @@ void phantom_undo_timed_call(timedcall_t *entry)
     (void)pthread_mutex_unlock(&timers->lock);
 }
 
-/* ---- the loop ------------------------------------------------------------------------------- */
+/* ---- the alarm ------------------------------------------------------------------------------ */
 
-static void on_next(uv_timer_t *handle);
-
-/* Sleep until the first entry of all is due. */
-static void set_alarm(struct port_timers *timers)
+/* When the first entry of all is due. */
+static uint64_t next_time(void *context)
 {
+    struct port_timers *timers = context;
     bigtime_t first = UINT64_MAX;
     (void)pthread_mutex_lock(&timers->lock);
     if (timers->armed.first != NULL) {
@@ -319,37 +317,13 @@ static void set_alarm(struct port_timers *timers)
         first = due < first ? due : first;
     }
     (void)pthread_mutex_unlock(&timers->lock);
-    if (first == UINT64_MAX) {
-        (void)uv_timer_stop(&timers->next);
-        return;
-    }
-    bigtime_t now = hal_system_time();
-    uint64_t delay_ms = first > now ? (first - now + 999) / 1000 : 0;
-    uv_update_time(&timers->loop);
-    (void)uv_timer_start(&timers->next, on_next, delay_ms, 0);
+    return first;
 }
 
-static void on_next(uv_timer_t *handle)
+static void on_due(void *context)
 {
-    struct port_timers *timers = handle->data;
-    hand_over_due(timers);
-    process(timers);
-    set_alarm(timers);
-}
-
-static void on_wake(uv_async_t *handle)
-{
-    struct port_timers *timers = handle->data;
-    (void)pthread_mutex_lock(&timers->lock);
-    bool stop = timers->stop;
-    (void)pthread_mutex_unlock(&timers->lock);
-    if (stop) {
-        uv_close((uv_handle_t *)&timers->wake, NULL);
-        uv_close((uv_handle_t *)&timers->next, NULL);
-        uv_close((uv_handle_t *)&timers->second, NULL);
-    } else {
-        set_alarm(timers);
-    }
+    hand_over_due(context);
+    process(context);
 }
 
 static void store_counters(void *instance)
@@ -357,9 +331,9 @@ static void store_counters(void *instance)
     port_stats_store(instance);
 }
 
-static void on_second(uv_timer_t *handle)
+static void on_second(void *context)
 {
-    struct port_timers *timers = handle->data;
+    struct port_timers *timers = context;
     port_stats_second(timers->hal);
     port_dpc_second(timers->hal);
     port_workers_second(&timers->workers);
@@ -367,41 +341,14 @@ static void on_second(uv_timer_t *handle)
     (void)set_net_timer(&timers->store, 0, store_counters, timers->hal, NET_TIMER_PENDING_IGNORE);
 }
 
-static void run_loop(void *argument)
+static const struct port_alarm_calls alarm_calls = {next_time, on_due, on_second};
+
+static void run_alarm(void *argument)
 {
     struct port_timers *timers = argument;
     (void)t_current_set_name("Timers");
-    (void)uv_run(&timers->loop, UV_RUN_DEFAULT); /* until all handles are closed */
+    port_alarm_run(timers->alarm);
     hal_sem_release(&timers->ended);
-}
-
-static int open_loop(struct port_timers *timers)
-{
-    int rc = uv_loop_init(&timers->loop);
-    if (rc != 0) {
-        return -rc;
-    }
-    rc = uv_async_init(&timers->loop, &timers->wake, on_wake);
-    if (rc != 0) {
-        (void)uv_loop_close(&timers->loop);
-        return -rc;
-    }
-    (void)uv_timer_init(&timers->loop, &timers->next);
-    (void)uv_timer_init(&timers->loop, &timers->second);
-    timers->wake.data = timers;
-    timers->next.data = timers;
-    timers->second.data = timers;
-    (void)uv_timer_start(&timers->second, on_second, 1000, 1000);
-    return 0;
-}
-
-static void close_loop(struct port_timers *timers)
-{
-    uv_close((uv_handle_t *)&timers->wake, NULL);
-    uv_close((uv_handle_t *)&timers->next, NULL);
-    uv_close((uv_handle_t *)&timers->second, NULL);
-    (void)uv_run(&timers->loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&timers->loop);
 }
 
 int port_timers_start(struct phantom_hal *instance)
@@ -413,13 +360,13 @@ int port_timers_start(struct phantom_hal *instance)
     (void)hal_mutex_lock(&timers->life);
     int rc = 0;
     if (!timers->started) {
-        rc = open_loop(timers);
+        rc = port_alarm_open(&alarm_calls, timers, &timers->alarm);
         if (rc == 0) {
-            tid_t tid = port_threads_start(instance, run_loop, timers);
+            tid_t tid = port_threads_start(instance, run_alarm, timers);
             if (tid >= 0) {
                 __atomic_store_n(&timers->started, true, __ATOMIC_RELEASE);
             } else {
-                close_loop(timers);
+                port_alarm_close(timers->alarm);
                 rc = -tid;
             }
         }
@@ -474,12 +421,9 @@ void port_timers_close(struct phantom_hal *instance)
 {
     struct port_timers *timers = instance->timers;
     if (timers->started) {
-        (void)pthread_mutex_lock(&timers->lock);
-        timers->stop = true;
-        (void)pthread_mutex_unlock(&timers->lock);
-        (void)uv_async_send(&timers->wake);
+        port_alarm_stop(timers->alarm);
         (void)hal_sem_acquire(&timers->ended);
-        (void)uv_loop_close(&timers->loop);
+        port_alarm_close(timers->alarm);
     }
     port_workers_close(&timers->workers);
     hal_sem_destroy(&timers->ended);
