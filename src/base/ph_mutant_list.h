@@ -50,6 +50,18 @@
     X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")            \
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
     X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
+    /* store and engine, each found by the unit test that docs/hazards.md names */                 \
+    X(FAILED_FILL_ACKNOWLEDGED, "a commit whose new blocks could not be filled is acknowledged")   \
+    X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \
+    X(FIRST_WORD_WINS, "of a page that is staged twice the first content is committed")            \
+    X(NOTHING_RESERVED, "no room is reserved before the stop")                                     \
+    X(NODE_SUM_IGNORED, "the sum of a map node is not compared")                                   \
+    X(SEAL_NOT_BELIEVED, "damage of a sealed generation is taken for a torn commit")               \
+    X(SECOND_WRITER, "a store that another writer has locked is written, too")                     \
+    X(FEATURES_IGNORED, "a store that uses an unknown feature is opened")                          \
+    X(SILENT_WRITER_IGNORED,                                                                       \
+      "pages that are written and never marked do not end the trust in marks")                     \
+    X(EPOCH_GUESSES, "strategy epoch goes on after an unannounced writer")                         \
     /* lazy restore */                                                                             \
     X(RESTORED_OVER_DISCARD, "a page discarded before it was loaded comes back from the store")    \
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
@@ -82,17 +94,24 @@
     X(ENCRYPTION_NONCE_REUSED, "the nonce of a block does not depend on its content")              \
     /* space */                                                                                    \
     X(CACHED_SLOTS_COUNTED, "slots in a thread's cache are marked as allocated in the space")      \
+    X(GATE_NOT_FENCED, "a stop looks who is inside before all have seen that it is wanted")        \
     X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \
     X(GATE_WAKE_LOST, "who leaves an operation does not wake the one who stops")                   \
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
     X(GROUP_END_EARLY, "the end of a space does not wait for those who wait for a commit")         \
     X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
+    X(GROUP_ENDED_WRITES, "who waits on a ticket comes to write when the end has begun")           \
+    X(MARKED_BEFORE_STORE, "the allocator announces a store before it makes it")                   \
+    X(DAMAGED_MAY_WAIT, "what the host is told of damage in may wait for the thread it runs in")   \
+    X(FORKED_CHILD_FREES, "closing a space in a forked child frees what others were at")           \
     /* threads: found by sim_mutants */                                                            \
     X(QUIET_WAKE_LOST, "the last worker that parks does not wake who stops the world")             \
     X(COUNTER_NOT_ATOMIC, "workers are counted as running without the lock")                       \
     X(QUEUED_AFTER_UNLOCK, "a thread that must wait is queued when the lock was given up before")  \
     X(PARK_MISSED, "a worker runs threads although the world is stopped")                          \
     /* hal_posix */                                                                                \
+    X(DEAD_WRITER_NOT_AWAITED, "a store whose killed writer still has its lock is called busy")    \
+    X(CHILD_KEEPS_LOCK, "a forked child keeps the descriptor that holds a store's lock")           \
     X(DIRECTORY_NOT_SYNCED, "a new file's name is not made durable")                               \
     /* port_lib */                                                                                 \
     X(PAGER_FREED_AT_ONCE, "a block that the disk still names is given out again")                 \

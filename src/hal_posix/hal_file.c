@@ -328,7 +328,9 @@ static void file_in_child(struct hal_fork_entry *entry)
     struct hal_file *file =
         (struct hal_file *)((char *)entry - offsetof(struct hal_file, fork_entry));
     file->queue->ops->forked(file->queue);
-    hal_close(file->fd);
+    if (!PH_MUTANT(CHILD_KEEPS_LOCK)) {
+        hal_close(file->fd);
+    }
     file->fd = -1;
     file->forked = true;
 }

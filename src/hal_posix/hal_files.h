@@ -7,7 +7,12 @@
 #define HAL_FILES_H
 
 #include "ph_error.h"
+#include "ph_mutant.h"
 
+#include <phantom/error.h>
+
+#include <hal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +54,24 @@ int hal_file_replace(const char *from, const char *to, struct phantom_diag *diag
 
 /** Remove a file that this process made and nobody needs. Errors are ignored. */
 void hal_file_discard(const char *path);
+
+/**
+ * A killed writer's lock outlives it while the kernel finishes the writes that were in flight: they
+ * hold the open file. That takes milliseconds, and waiting for it is right: only then does the file
+ * stand still. So "busy" is believed after a second.
+ * @param result  what opening the store said; *waited_ms is 0 at first
+ * @return true, after a pause: open again; false: the result stands
+ */
+static inline bool hal_file_open_again(int result, int *waited_ms)
+{
+    enum { WAIT_MS = 1000, POLL_MS = 5 };
+    if (result != PHANTOM_EBUSY || *waited_ms >= WAIT_MS || PH_MUTANT(DEAD_WRITER_NOT_AWAITED)) {
+        return false;
+    }
+    hal_sleep_msec(POLL_MS);
+    *waited_ms += POLL_MS;
+    return true;
+}
 
 /** Identity of this process; a forked child has another. */
 int64_t hal_process_id(void);

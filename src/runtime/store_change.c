@@ -5,13 +5,12 @@
  */
 #include "store_view.h"
 
+#include "hal_files.h"
 #include "ph_memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { BUSY_WAIT_MS = 1000, BUSY_POLL_MS = 10 };
 
 void store_close_both(struct snap_io *io, struct snap_store *store)
 {
@@ -32,13 +31,11 @@ int store_open_for_change(const char *path, const struct phantom_key *key, struc
     }
     int result = store_check_key(key, diag);
     result = result == 0 ? hal_file_open(path, 0, io, diag) : result;
-    for (int waited = 0; result == 0; waited += BUSY_POLL_MS) {
-        result = snap_store_open_keyed(*io, &secret, 0, store, NULL, diag);
-        if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
-            break;
-        }
-        hal_sleep_msec(BUSY_POLL_MS);
-        result = 0;
+    if (result == 0) {
+        int waited_ms = 0;
+        do {
+            result = snap_store_open_keyed(*io, &secret, 0, store, NULL, diag);
+        } while (hal_file_open_again(result, &waited_ms));
     }
     if (result != 0) {
         store_close_both(*io, *store);

@@ -19,12 +19,7 @@
 #define DEFAULT_BOOT_CLASS ".ru.dz.phantom.system.boot"
 #define MAX_HEAP_SIZE      (UINT64_C(64) << 30)
 
-enum {
-    ADDRESS_ATTEMPTS = 16,
-    DEFAULT_INTERVAL_MS = 1000,
-    BUSY_WAIT_MS = 1000, /* see open_store_patiently() */
-    BUSY_POLL_MS = 5
-};
+enum { ADDRESS_ATTEMPTS = 16, DEFAULT_INTERVAL_MS = 1000 };
 
 void phantom_options_init(struct phantom_options *options)
 {
@@ -387,22 +382,14 @@ static int resume(struct phantom_world *world, struct phantom_diag *diag)
     return result == 0 ? pvm_attach(world->pvm, diag) : result;
 }
 
-/**
- * A killed writer's lock outlives it while the kernel finishes the writes that were in flight: they
- * hold the open file. That takes milliseconds, and waiting for it is right: only then does the file
- * stand still. So "busy" is believed after a second.
- */
 static int open_store_patiently(struct phantom_world *world, struct phantom_diag *diag)
 {
     const struct snap_key key = {world->options.key, world->options.key_size};
-    int result;
-    for (int waited = 0;; waited += BUSY_POLL_MS) {
+    int result, waited_ms = 0;
+    do {
         result = snap_store_open_keyed(world->io, &key, 0, &world->store, &world->recovery, diag);
-        if (result != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
-            return result;
-        }
-        hal_sleep_msec(BUSY_POLL_MS);
-    }
+    } while (hal_file_open_again(result, &waited_ms));
+    return result;
 }
 
 static int open_existing(struct phantom_world *world, struct phantom_diag *diag)

@@ -586,7 +586,7 @@ int snap_txn_reserve_holes(struct snap_txn *txn, uint64_t pages, uint64_t holes,
     uint64_t blocks = blocks_for(store, pages, holes);
     uint64_t used = txn->blocks_taken - txn->run_left;
     blocks = blocks > used ? blocks - used : 0;
-    return make_room(store, blocks, diag);
+    return PH_MUTANT(NOTHING_RESERVED) ? 0 : make_room(store, blocks, diag);
 }
 
 /* The bucket of a page: where its slot is entered, or where it would be. */
@@ -606,7 +606,7 @@ void *snap_txn_stage(struct snap_txn *txn, uint64_t page)
     if (txn->bucket[bucket] != 0) {
         uint32_t slot = txn->bucket[bucket] - 1;
         txn->slot[slot].hole = false;
-        return slot_data(txn, slot);
+        return slot_data(txn, PH_MUTANT(FIRST_WORD_WINS) ? txn->capacity : slot);
     }
     if (txn->used == txn->limit) {
         return NULL;
@@ -1126,7 +1126,9 @@ int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
     txn->diag = diag;
     int error = refuse(txn, diag);
     error = error != 0 ? error : prepare(txn, commit, diag);
-    error = error != 0 ? error : refuse(txn, diag); /* new blocks that could not be filled */
+    if (!PH_MUTANT(FAILED_FILL_ACKNOWLEDGED)) {
+        error = error != 0 ? error : refuse(txn, diag); /* new blocks that could not be filled */
+    }
     error = error != 0 ? settle(txn, error, diag) : write_durably(txn, commit, diag);
     if (error != 0) {
         snap_txn_abort(txn);

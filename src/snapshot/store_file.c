@@ -141,7 +141,8 @@ int store_file_check_node(const struct store_file *file, uint32_t level, uint64_
                           uint64_t block, struct store_sum sum, struct store_node *node,
                           struct phantom_diag *diag)
 {
-    if (!store_decode(file, STORE_SUM_NODE + level, index, sum, node, 1)) {
+    if (!store_decode(file, STORE_SUM_NODE + level, index, sum, node, 1) &&
+        !PH_MUTANT(NODE_SUM_IGNORED)) {
         char why[STORE_WRONG_SUM_TEXT];
         return ph_fail(diag, PHANTOM_ECORRUPT,
                        "%s: map node %" PRIu64 " of level %" PRIu32 " in block %" PRIu64 ": %s",
@@ -261,7 +262,7 @@ static void take_back(struct store_output *output, struct snap_io_request *reque
         uint32_t whole = (uint32_t)request->result / STORE_BLOCK_SIZE * STORE_BLOCK_SIZE;
         if (request->result == 0) {
             note_error(output, -EIO); /* a device that takes nothing would keep us here for ever */
-        } else if (whole == 0 && output->error == 0) {
+        } else if (whole == 0 && output->error == 0 && !PH_MUTANT(STUCK_WRITE_RESENT)) {
             /* Sent again it may end there again, for ever: a limit of the file's size can lie
              * inside a block. A write that goes on where it stopped ends. */
             note_error(output, output->io->ops->write(output->io, request->offset, request->buffer,

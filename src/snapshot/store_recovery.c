@@ -463,7 +463,8 @@ static int choose(const struct snap_store *store, struct ring *ring, struct snap
     }
     const struct store_record *record = &ring->record[ring->newest];
     *sealed = *sealed || ring->expected_is_torn;
-    if (*sealed || (record->flags & STORE_RECORD_FLUSHED_FIRST) != 0) {
+    if ((*sealed && !PH_MUTANT(SEAL_NOT_BELIEVED)) ||
+        (record->flags & STORE_RECORD_FLUSHED_FIRST) != 0) {
         return 0;
     }
     int whole = check_own(store, record, diag);

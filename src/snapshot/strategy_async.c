@@ -344,7 +344,7 @@ static void judge_suspects(struct async_state *async)
                  atomic_load_explicit(&engine->marks.page[page], memory_order_relaxed) == 0;
     }
     page_set_clear(&async->suspects);
-    if (found != 0) {
+    if (found != 0 && !PH_MUTANT(SILENT_WRITER_IGNORED)) {
         snap_engine_count(&engine->counters.unmarked_found, found);
         atomic_store(&engine->unmarked_writer, true);
     }

@@ -342,11 +342,16 @@ static void free_small(struct space_alloc *alloc, uint64_t number, unsigned clas
     uint32_t slot = slot_of(alloc, number, class, pointer);
     _Atomic uint64_t *word = &space_bits(alloc, number, class)[slot / 64];
     uint64_t bit = UINT64_C(1) << (slot % 64);
+    if (PH_MUTANT(MARKED_BEFORE_STORE)) {
+        space_wrote(alloc, (const void *)word, sizeof(*word));
+    }
     uint64_t old = atomic_fetch_and(word, ~bit);
     if ((old & bit) == 0) {
         space_fatal(alloc, pointer, "freed twice");
     }
-    space_wrote(alloc, (const void *)word, sizeof(*word));
+    if (!PH_MUTANT(MARKED_BEFORE_STORE)) {
+        space_wrote(alloc, (const void *)word, sizeof(*word));
+    }
     uint8_t state = atomic_load(&alloc->state[number]);
     if (state == SPACE_FULL) {
         space_list_block(alloc, number);

@@ -282,7 +282,8 @@ int space_group_wait(struct space_group *group, uint64_t round, int timeout_ms)
         hal_mutex_unlock(&group->lock);
         return PHANTOM_EINVALID; /* not one of ours */
     }
-    if (group->closing && timeout_ms != 0 && group->done_round < round) {
+    if (group->closing && timeout_ms != 0 && group->done_round < round &&
+        !PH_MUTANT(GROUP_ENDED_WRITES)) {
         hal_mutex_unlock(&group->lock);
         return PHANTOM_ESTOPPED; /* who ends the group writes alone from here on */
     }

@@ -9,6 +9,7 @@
 
 #include "hal_files.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,9 +22,7 @@ enum {
     ADDRESS_ATTEMPTS = 16,
     DEFAULT_INTERVAL_MS = 1000,
     DEFAULT_STOP_TIMEOUT_MS = 1000,
-    DEFAULT_GATHER_US = 150,
-    BUSY_WAIT_MS = 1000, /* a killed writer's last writes hold its lock for milliseconds */
-    BUSY_POLL_MS = 5
+    DEFAULT_GATHER_US = 150
 };
 
 void phantom_space_options_init(struct phantom_space_options *options)
@@ -159,6 +158,9 @@ int phantom_space_close(struct phantom_space *space)
     if (atomic_load(space->forked)) {
         /* Threads that are not in this process may have been in the middle of anything, the release
          * of a buffer included: what they left is not touched. It ends with the child. */
+        if (PH_MUTANT(FORKED_CHILD_FREES)) {
+            free_space(space);
+        }
         return PHANTOM_EFORKED;
     }
     if (space_is_inside(space) || space_gate_occupied(&space->gate) ||
@@ -239,6 +241,10 @@ static void page_damaged(void *context, int error, const struct phantom_diag *di
     }
     if (waiting && space->options.damaged != NULL) {
         struct space_callback callback; /* nobody's engine closes under its own thread */
+        if (PH_MUTANT(DAMAGED_MAY_WAIT)) {
+            space->options.damaged(space->options.context, error, diag->text);
+            return;
+        }
         space_callback_begin(space, &callback);
         space->options.damaged(space->options.context, error, diag->text);
         space_callback_end(space, &callback);
@@ -355,13 +361,11 @@ static int open_existing(struct phantom_space *space, struct phantom_diag *diag)
 {
     const struct snap_key key = {space->options.key, space->options.key_size};
     int rc = hal_file_open(space->path, file_flags(space), &space->io, diag);
-    for (int waited = 0; rc == 0; waited += BUSY_POLL_MS) {
-        rc = snap_store_open_keyed(space->io, &key, 0, &space->store, &space->recovery, diag);
-        if (rc != PHANTOM_EBUSY || waited >= BUSY_WAIT_MS) {
-            break;
-        }
-        hal_sleep_msec(BUSY_POLL_MS);
-        rc = 0;
+    if (rc == 0) {
+        int waited_ms = 0;
+        do {
+            rc = snap_store_open_keyed(space->io, &key, 0, &space->store, &space->recovery, diag);
+        } while (hal_file_open_again(rc, &waited_ms));
     }
     if (rc == 0 && space->recovery.opened == 0) {
         rc = ph_fail(diag, PHANTOM_EFORMAT, "%s: a store without any committed generation",

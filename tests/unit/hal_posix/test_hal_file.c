@@ -5,6 +5,7 @@
  */
 #include "hal_posix.h"
 #include "hal_scratch.h"
+#include "ph_killed.h"
 #include "ph_memory.h"
 #include "ph_rng.h"
 #include "ph_test.h"
@@ -609,5 +610,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(locks_exclude_other_processes_and_other_openings),
         cmocka_unit_test(a_forked_child_is_refused_and_keeps_no_lock),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_CHILD_KEEPS_LOCK, cmocka_unit_test(a_forked_child_is_refused_and_keeps_no_lock),
+         group_setup, group_teardown},
+    };
+    int failed = cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

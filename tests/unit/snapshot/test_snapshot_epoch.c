@@ -5,6 +5,7 @@
  * threads over many snapshots. The rest is the conformance suite's.
  */
 #include "engine_kit.h"
+#include "ph_killed.h"
 #include "ph_test.h"
 #include "snap_epoch.h"
 
@@ -174,5 +175,9 @@ int main(void)
         cmocka_unit_test(a_thread_that_waits_goes_on_when_the_snapshot_fails),
         cmocka_unit_test(no_generation_of_hundreds_differs_from_its_cut),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_EPOCH_GUESSES, cmocka_unit_test(an_unannounced_writer_ends_it)},
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

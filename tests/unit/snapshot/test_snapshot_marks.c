@@ -5,6 +5,7 @@
  */
 #include "engine_kit.h"
 #include "memory_fake.h"
+#include "ph_killed.h"
 #include "ph_test.h"
 
 #include <errno.h>
@@ -444,5 +445,10 @@ int main(void)
         cmocka_unit_test(percentiles_come_from_the_histogram),
         cmocka_unit_test(every_outcome_is_counted_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_SILENT_WRITER_IGNORED,
+         cmocka_unit_test(an_unmarked_writer_that_keeps_silent_is_found_by_the_next_live_round)},
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

@@ -3,6 +3,7 @@
  * test_snapshot_store.c - the store in good weather: what was committed is what is read, now, after
  * reopening, and in every generation that is still retained.
  */
+#include "ph_killed.h"
 #include "store_fixture.h"
 
 enum { LIMIT = 64 << 20 };
@@ -529,5 +530,9 @@ int main(void)
         cmocka_unit_test(generation_that_a_reader_uses_is_kept),
         cmocka_unit_test(locked_generations_leave_a_full_ring_for_the_catalog),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_FIRST_WORD_WINS, cmocka_unit_test(last_word_on_a_page_wins)},
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

@@ -3,6 +3,7 @@
  * test_snapshot_store_errors.c - I/O that fails, disks that are full, memory that is not there,
  * handles that may not write: nothing acknowledged is lost, nothing doubtful is acknowledged.
  */
+#include "ph_killed.h"
 #include "store_fixture.h"
 
 enum { LIMIT = 64 << 20, PAGES = 2000 };
@@ -588,5 +589,13 @@ int main(void)
         cmocka_unit_test(reader_beside_a_writer_keeps_its_generation),
         cmocka_unit_test(two_transactions_in_one_process_belong_to_two_stores),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_FAILED_FILL_ACKNOWLEDGED,
+         cmocka_unit_test(failed_fill_of_new_blocks_acknowledges_nothing)},
+        {PH_MUTANT_NOTHING_RESERVED,
+         cmocka_unit_test(full_disk_refuses_the_reservation_and_later_works_again)},
+        {PH_MUTANT_SECOND_WRITER, cmocka_unit_test(second_writer_is_refused)},
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ph_killed.h - how a test says that it has caught a seeded defect, and how a named test is run
+ * once more with the defect switched on.
+ *
+ * docs/hazards.md declares one test for each defect of ph_mutant_list.h; tools/test_summary.py
+ * looks for the line below in the output of that test and counts.
+ */
+#ifndef PH_KILLED_H
+#define PH_KILLED_H
+
+#include "ph_mutant.h"
+#include "ph_test.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/** After the test has seen that the defect is caught, and that nothing is caught without it. */
+static inline void ph_mutant_killed(enum ph_mutant mutant)
+{
+    printf("mutant %s killed\n", ph_mutant_name(mutant));
+    fflush(stdout);
+}
+
+/** A test that passes without the defect and must not with it. */
+struct ph_killing {
+    enum ph_mutant mutant;
+    struct CMUnitTest test;
+    CMFixtureFunction setup, teardown; /* of the group; NULL: none */
+};
+
+/** In a process of its own, where a defect may hang, crash or damage memory. */
+static inline bool ph_test_fails_with(const struct ph_killing *killing, unsigned patience_s)
+{
+    fflush(stdout);
+    fflush(stderr);
+    pid_t child = fork();
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stdout) == NULL ||
+            freopen("/dev/null", "w", stderr) == NULL) {
+            _exit(0);
+        }
+        alarm(patience_s);
+        ph_active_mutant = killing->mutant;
+        const struct CMUnitTest tests[] = {killing->test};
+        _exit(cmocka_run_group_tests(tests, killing->setup, killing->teardown) != 0);
+    }
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && status != 0;
+}
+
+/** After the tests themselves have passed: their result, or 1 when a defect was not caught. */
+static inline int ph_kill_all(int result, const struct ph_killing *killings, size_t count)
+{
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (!ph_test_fails_with(&killings[i], 60)) {
+            printf("mutant %s SURVIVED %s\n", ph_mutant_name(killings[i].mutant),
+                   killings[i].test.name);
+            return 1;
+        }
+        ph_mutant_killed(killings[i].mutant);
+    }
+    return result;
+}
+
+#endif /* PH_KILLED_H */
