@@ -4,7 +4,8 @@
 
 For each row of the layers hal, persistence and libc: its header can be included on its own, twice,
 with only the port's folder on the include path, and then
-  function   is declared with exactly that signature, and links
+  function   is declared with exactly that signature, and links; a declaration that says nothing of
+             the parameters fits every signature for C, so headers may have none
   global     likewise
   callback   a member, a type or a declared function with exactly that type
   constant   has that value
@@ -13,8 +14,9 @@ with only the port's folder on the include path, and then
   macro      is defined, and a sample of its use compiles
   header     can be included
 Rows of layer pvm are counted, not checked. A row that may differ is in deviations.tsv: of kind
-`form` (the check must fail, or the entry is stale) or `meaning` (the check must pass; what it does
-differs). Every entry must stand in the table of docs/port-differences.md with the same words.
+`form` (the check must fail, or the entry is stale, and what the entry says is there instead must
+pass it) or `meaning` (the check must pass; what it does differs). Every entry must stand in the
+table of docs/port-differences.md with the same words.
 
 not_yet.tsv names rows that are not there yet: they are printed and fail nothing.
 
@@ -156,7 +158,7 @@ def alias(text, name, new):
 def same_type(line, thing, declaration, name):
     """C that compiles if the type of expression `thing` is the one of `declaration`."""
     new = f"port_type_{line}"
-    declared = alias(declaration, name, new)
+    declared = re.sub(r"\(\s*\)$", "(void)", alias(declaration, name, new))
     if not declared.startswith("typedef "):
         declared = "typedef " + re.sub(r"^extern\s+", "", declared)
     return (f"{declared}; _Static_assert(__builtin_types_compatible_p(__typeof__({thing}), {new}), "
@@ -269,10 +271,10 @@ def generate(header, rows, skip, number):
 
 
 class Checker:
-    def __init__(self, arguments, rows):
+    def __init__(self, arguments, rows, instead):
         self.cc = arguments.cc or ["cc"]
         self.include, self.library, self.work = arguments.include, arguments.library, arguments.work
-        self.rows = rows
+        self.rows, self.instead = rows, instead
         self.failures = {}  # row line -> first error
         self.deferred = []  # errors that belong to no row
 
@@ -281,8 +283,9 @@ class Checker:
         path = os.path.join(self.work, f"interface_{number}.c")
         with open(path, "w", encoding="utf-8") as file:
             file.write(generate(header, rows, skip, number))
-        clang = "clang" in os.path.basename(self.cc[0])
+        clang = any("clang" in os.path.basename(word) for word in self.cc)
         command = self.cc + ["-std=gnu11", "-Wall", "-Wno-unused", "-Wno-attributes", "-D_GNU_SOURCE",
+                             "-Werror=strict-prototypes",
                              "-ferror-limit=0" if clang else "-fmax-errors=0", f"-I{self.include}",
                              "-fPIC", "-c", path, "-o", output]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -307,6 +310,19 @@ class Checker:
         first = re.search(r"error: .*", errors)
         reason = first.group(0) if first else errors[:200]
         return {row.line: f"{header} alone: {reason}" for row in rows}, None, errors
+
+    def check_deviations(self, number):
+        """What the entries of kind form say is there instead of their rows is there; not linked."""
+        rows = [row._replace(text=self.instead[row.header, row.name]) for row in self.rows
+                if (row.header, row.name) in self.instead]
+        checker = Checker(argparse.Namespace(cc=self.cc, include=self.include, library=None,
+                                             work=self.work), rows, {})
+        for header in sorted({row.header for row in rows}):
+            failed, _, _ = checker.check_header(header, number)
+            for row in rows:
+                if row.line in failed:
+                    self.deferred.append(f"{row.header} {row.name}: is not {row.text} either: "
+                                         f"{failed[row.line]}")
 
     def check_links(self, objects):
         """Names that no library has."""
@@ -347,6 +363,7 @@ class Checker:
                     objects[numbers[header]] = output
                 if errors:
                     texts[header] = errors
+        self.check_deviations(len(headers))
         linked = 0
         if self.library:
             missing, linked, errors = self.check_links(objects)
@@ -417,12 +434,14 @@ def main():
     everything = read_rows(os.path.join(HERE, "interface.tsv"))
     rows = [row for row in everything if row.layer in LAYERS]
     deviations = read_table(os.path.join(HERE, "deviations.tsv"), 4)
+    instead = {tuple(entry[:2]): entry[4] for entry in
+               read_table(os.path.join(HERE, "deviations.tsv"), 5)}
     not_yet = [tuple(entry) for entry in read_table(os.path.join(HERE, "not_yet.tsv"), 2)]
     if arguments.only:
         rows = [row for row in rows if row.header == arguments.only]
         deviations = [entry for entry in deviations if entry[0] == arguments.only]
         not_yet = [entry for entry in not_yet if entry[0] == arguments.only]
-    checker = Checker(arguments, rows)
+    checker = Checker(arguments, rows, instead)
     texts, linked = checker.run()
     findings, groups = judge(rows, checker.failures, deviations, not_yet)
     findings += checker.deferred

@@ -32,18 +32,33 @@ FAULTS = [
      ["macro test_check_eq"]),
     ("test.h", "int do_test_amap(const char *test_parm);", "int do_test_amap(void);",
      ["callback do_test_amap"]),
+    ("ph_random.h", "long ph_random(void);", "long ph_random();", ["function ph_random"]),
+    ("kernel/pool.h", "pool_t *create_pool(void);", "pool_t *create_pool(int more);",
+     ["function create_pool"]),
+    ("hal.h", "    long object_vsize;", "    short object_vsize;",
+     ["hardware_abstraction_level.object_vsize"]),
     ("misc.h", "#include \"phantom_types.h\"", "#include \"nothing.h\"", ["header misc.h"]),
     ("misc.h", None, None, ["header misc.h"]),
 ]
 
 
-def reported(include, header, work, compiler):
+def reported(include, header, work, compiler, more=()):
     result = subprocess.run([sys.executable, os.path.join(HERE, "check_interface.py"), "--include", include,
-                             "--work", work, "--only", header, "--"] + compiler,
+                             "--work", work, "--only", header, *more, "--"] + compiler,
                             capture_output=True, text=True, check=False)
     rows = [line.split(": ")[1].split(" ", 1)[1] for line in result.stdout.splitlines()
             if line.startswith("row ")]
+    rows += [line.split(": ")[0].split(" ", 1)[1] for line in result.stdout.splitlines()
+             if ": is not " in line]
     return result.returncode, sorted(rows)
+
+
+def links_with_nothing(include, work, compiler):
+    """Rows that are reported when the library is empty."""
+    library = os.path.join(work, "libnothing.so")
+    subprocess.run(compiler + ["-shared", "-fPIC", "-x", "c", "-o", library, "-"], input="", text=True,
+                   check=True)
+    return reported(include, "ph_random.h", work, compiler, ["--library", library])
 
 
 def main():
@@ -80,7 +95,11 @@ def main():
             if status != 0:
                 print(f"{header} as it is: {rows}")
                 wrong += 1
-    print(f"{len(FAULTS)} faults, {wrong} not seen as they should be")
+        status, rows = links_with_nothing(include, work, compiler)
+        if status == 0 or rows != ["function ph_random"]:
+            print(f"an empty library: reported {rows}")
+            wrong += 1
+    print(f"{len(FAULTS) + 1} faults, {wrong} not seen as they should be")
     return 1 if wrong else 0
 
 
