@@ -27,12 +27,33 @@ struct part {
     void (*close)(struct phantom_hal *instance);
 };
 
+static int lib_open(struct phantom_hal *instance)
+{
+    instance->lib.is_default = instance->is_default;
+    return port_lib_open(&instance->lib);
+}
+
+static void lib_close(struct phantom_hal *instance)
+{
+    port_lib_close(&instance->lib);
+}
+
+struct port_lib_state *port_lib_state(void)
+{
+    return &port_hal()->lib;
+}
+
 /* Memory and the threads' table are needed by all others, so they are first and end last. */
 static const struct part parts[] = {
-    {port_threads_open, port_threads_close}, {port_memory_open, port_memory_close},
-    {port_stats_open, port_stats_close},     {port_files_open, port_files_close},
-    {port_disks_open, port_disks_close},     {port_softirqs_open, port_softirqs_close},
-    {port_dpc_open, port_dpc_close},         {port_timers_open, port_timers_close},
+    {port_threads_open, port_threads_close},
+    {port_memory_open, port_memory_close},
+    {lib_open, lib_close},
+    {port_stats_open, port_stats_close},
+    {port_files_open, port_files_close},
+    {port_disks_open, port_disks_close},
+    {port_softirqs_open, port_softirqs_close},
+    {port_dpc_open, port_dpc_close},
+    {port_timers_open, port_timers_close},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

@@ -16,6 +16,7 @@
 #include "ph_log.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "port_state.h"
 
 #include <disk.h>
 #include <hal.h>
@@ -57,6 +58,8 @@ struct phantom_hal {
     struct port_stats *stats;   /* port_stats.c */
     struct port_softirqs *softirqs;
     struct port_files *files; /* port_kunix.c */
+    struct port_lib_state lib;
+    atomic_bool net_allowed; /* port_net.c */
 };
 
 /** The instance of the calling thread. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * port_net.c - <kernel/net.h>: an HTTP GET for connections of the port, denied unless the host
- * allows it. State: that permission, which changes only while nobody asks.
+ * allows it. State: that permission, of the instance.
  */
+#include "port_internal.h"
+
 #include <errno.h>
 #include <kernel/net.h>
 #include <netdb.h>
@@ -11,11 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool allowed;
-
 void phantom_net_allow(bool allow)
 {
-    allowed = allow;
+    atomic_store(&port_hal()->net_allowed, allow);
 }
 
 const char *http_skip_header(const char *buf)
@@ -142,7 +142,7 @@ errno_t net_curl(const char *url, char *obuf, size_t obufsize, const char *heade
         return EINVAL;
     }
     obuf[0] = '\0';
-    if (!allowed) {
+    if (!atomic_load(&port_hal()->net_allowed)) {
         return EACCES;
     }
     if (!parse_url(url, &parsed)) {

@@ -2,18 +2,21 @@
  *
  * port_console.c - the port's console: characters, formatted text, colours, hex dumps, log lines.
  *
- * Owns the one console of the process: a sink, and the line that ph_putchar() is assembling.
- * Lock order: line_lock is a leaf; it is held for copies only, never while the sink runs.
+ * Owns the console of an instance: a sink, and the line that ph_putchar() is assembling.
+ * Lock order: the line's lock is a leaf; it is held for copies only, never while the sink runs.
  * Between calls: the line holds fewer than LINE_SIZE characters, none of them a newline.
  */
 #include "console.h"
 
 #include "ph_io.h"
 #include "ph_malloc.h"
+#include "ph_memory.h"
 #include "ph_syslog.h"
 #include "phantom_libc.h"
+#include "port_state.h"
 #include "spinlock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,55 +34,85 @@ static void default_sink(void *context, const char *text, size_t length)
     fflush(stdout);
 }
 
-static void (*sink)(void *context, const char *text, size_t length) = default_sink;
-static void *sink_context;
-static bool colours = true;
+struct port_console {
+    void (*sink)(void *context, const char *text, size_t length);
+    void *sink_context;
+    bool colours;
+    hal_spinlock_t lock; /* of the line */
+    char line[LINE_SIZE];
+    size_t line_length;
+};
 
-static hal_spinlock_t line_lock;
-static char line[LINE_SIZE];
-static size_t line_length;
-
-void phantom_console_set_sink(void (*new_sink)(void *, const char *, size_t), void *context)
+int port_console_open(struct port_lib_state *state)
 {
-    sink = new_sink != NULL ? new_sink : default_sink;
-    sink_context = context;
+    struct port_console *console = ph_zalloc(1, sizeof(*console));
+    if (console == NULL) {
+        return ENOMEM;
+    }
+    console->sink = default_sink;
+    console->colours = true;
+    hal_spin_init(&console->lock);
+    state->console = console;
+    return 0;
+}
+
+static void say(const struct port_console *console, const char *text, size_t length)
+{
+    console->sink(console->sink_context, text, length);
+}
+
+void port_console_close(struct port_lib_state *state)
+{
+    struct port_console *console = state->console;
+    if (console->line_length > 0) {
+        say(console, console->line, console->line_length);
+    }
+    ph_free(console);
+}
+
+void phantom_console_set_sink(void (*sink)(void *, const char *, size_t), void *context)
+{
+    struct port_console *console = port_lib_state()->console;
+    console->sink = sink != NULL ? sink : default_sink;
+    console->sink_context = context;
 }
 
 void phantom_console_set_colours(bool enable)
 {
-    colours = enable;
+    port_lib_state()->console->colours = enable;
 }
 
 /* Take what is in the line; buffer has LINE_SIZE bytes. */
-static size_t take_line(char *buffer)
+static size_t take_line(struct port_console *console, char *buffer)
 {
-    size_t length = line_length;
-    memcpy(buffer, line, length);
-    line_length = 0;
+    size_t length = console->line_length;
+    memcpy(buffer, console->line, length);
+    console->line_length = 0;
     return length;
 }
 
 void phantom_console_write(const char *text, size_t length)
 {
+    struct port_console *console = port_lib_state()->console;
     char small[1024];
     char *all = small;
-    hal_spin_lock(&line_lock);
-    size_t before = take_line(small);
-    hal_spin_unlock(&line_lock);
+    hal_spin_lock(&console->lock);
+    size_t before = take_line(console, small);
+    hal_spin_unlock(&console->lock);
     if (before + length > sizeof(small)) {
         all = before > 0 ? ph_malloc(before + length) : NULL;
         if (all == NULL) { /* nothing to join, or no memory: two pieces */
             if (before > 0) {
-                sink(sink_context, small, before);
+                say(console, small, before);
             }
-            sink(sink_context, text, length);
+            say(console, text, length);
             return;
         }
         memcpy(all, small, before);
     }
     memcpy(all + before, text, length);
     if (before + length > 0) {
-        sink(sink_context, all, before + length);
+        say(console, all, before + length);
     }
     if (all != small) {
         ph_free(all);
@@ -93,16 +126,17 @@ void phantom_console_flush(void)
 
 int ph_putchar(char c)
 {
+    struct port_console *console = port_lib_state()->console;
     char out[LINE_SIZE];
     size_t length = 0;
-    hal_spin_lock(&line_lock);
-    line[line_length++] = c;
-    if (c == '\n' || line_length == LINE_SIZE) {
-        length = take_line(out);
+    hal_spin_lock(&console->lock);
+    console->line[console->line_length++] = c;
+    if (c == '\n' || console->line_length == LINE_SIZE) {
+        length = take_line(console, out);
     }
-    hal_spin_unlock(&line_lock);
+    hal_spin_unlock(&console->lock);
     if (length > 0) {
-        sink(sink_context, out, length);
+        say(console, out, length);
     }
     return (unsigned char)c;
 }
@@ -169,7 +203,7 @@ void ph_syslog(int level, const char *fmt, ...)
         text[--length] = '\0';
     }
     (void)level;
-    if (colours) {
+    if (port_lib_state()->console->colours) {
         ph_printf("\x1b[33m%s\x1b[0m\n", text);
     } else {
         ph_printf("%s\n", text);
@@ -178,7 +212,7 @@ void ph_syslog(int level, const char *fmt, ...)
 
 static void escape(const char *sequence)
 {
-    if (colours) {
+    if (port_lib_state()->console->colours) {
         ph_printf("\x1b[%sm", sequence);
     }
 }
@@ -205,14 +239,14 @@ void console_set_error_color(void)
 
 void console_set_fg_color(rgba_t color)
 {
-    if (colours) {
+    if (port_lib_state()->console->colours) {
         ph_printf("\x1b[38;2;%d;%d;%dm", color.r, color.g, color.b);
     }
 }
 
 void console_set_bg_color(rgba_t color)
 {
-    if (colours) {
+    if (port_lib_state()->console->colours) {
         ph_printf("\x1b[48;2;%d;%d;%dm", color.r, color.g, color.b);
     }
 }

@@ -36,7 +36,7 @@ static bool walk_list(disk_page_no_t root, u_int32_t magic, amap_t *map, enum us
     disk_page_io_init(&io);
     u_int32_t seen = 0;
     for (disk_page_no_t at = root; at != 0 && good; seen++) {
-        good = seen < port_pager.superblock.disk_page_count && port_pager_owns(at) &&
+        good = seen < port_pager()->superblock.disk_page_count && port_pager_owns(at) &&
                disk_page_io_load_sync(&io, at) == 0;
         if (!good) {
             break;
@@ -70,7 +70,7 @@ struct known_list {
 /* All lists that the superblock names. */
 static size_t known_lists(struct known_list *lists)
 {
-    phantom_disk_superblock *sb = &port_pager.superblock;
+    phantom_disk_superblock *sb = &port_pager()->superblock;
     size_t n = 0;
     lists[n++] = (struct known_list){&sb->last_snap, DISK_STRUCT_MAGIC_SNAP_LIST, "last_snap"};
     lists[n++] = (struct known_list){&sb->prev_snap, DISK_STRUCT_MAGIC_SNAP_LIST, "prev_snap"};
@@ -86,7 +86,7 @@ static size_t known_lists(struct known_list *lists)
 
 static void map_of_disk(amap_t *map)
 {
-    amap_init(map, 0, port_pager.superblock.disk_page_count, UNKNOWN);
+    amap_init(map, 0, port_pager()->superblock.disk_page_count, UNKNOWN);
 }
 
 /* Mark what all lists use; how many make no sense. drop: they are taken out of the superblock. */
@@ -133,8 +133,8 @@ int pager_long_fsck(void)
     map_of_disk(&used);
     map_of_disk(&free_blocks);
     int bad = mark_lists(&used, false);
-    if (!walk_list(port_pager.superblock.free_list, DISK_STRUCT_MAGIC_FREEHEAD, &free_blocks, FREE,
-                   FREE)) {
+    if (!walk_list(port_pager()->superblock.free_list, DISK_STRUCT_MAGIC_FREEHEAD, &free_blocks,
+                   FREE, FREE)) {
         bad++;
     }
     struct clash clash = {.used = &used};
@@ -151,7 +151,7 @@ static void free_unused(amap_elem_addr_t from, amap_elem_size_t n, u_int32_t fla
 {
     (void)flags;
     for (amap_elem_addr_t block = from; block < from + n; block++) {
-        if (block < port_pager.superblock.free_start && port_pager_owns((disk_page_no_t)block)) {
+        if (block < port_pager()->superblock.free_start && port_pager_owns((disk_page_no_t)block)) {
             port_stack_push(arg, (disk_page_no_t)block);
         }
     }
@@ -159,23 +159,24 @@ static void free_unused(amap_elem_addr_t from, amap_elem_size_t n, u_int32_t fla
 
 void phantom_fsck(int do_rebuild)
 {
+    struct pager *pager = port_pager();
     amap_t map;
     map_of_disk(&map);
     int bad = mark_lists(&map, true);
     if (do_rebuild) {
         struct block_stack unused = {0};
-        if (port_pager.superblock.snap_to_free != 0) { /* half freed: now it is unused as a whole */
-            port_pager.superblock.snap_to_free = 0;
+        if (pager->superblock.snap_to_free != 0) { /* half freed: now it is unused as a whole */
+            pager->superblock.snap_to_free = 0;
         }
         amap_iterate_flags(&map, free_unused, &unused, UNKNOWN);
-        hal_mutex_lock(&port_pager.lock);
+        hal_mutex_lock(&pager->lock);
         /* The old list's own blocks are unused, too, but the disk needs them until the superblock
          * is written: all goes to `freed`, nodes are taken from the end that was never used. */
-        port_pager.free.count = 0;
-        port_pager.freed.count = 0;
-        port_pager.nodes.count = 0;
-        port_stack_append(&port_pager.freed, &unused);
-        hal_mutex_unlock(&port_pager.lock);
+        pager->free.count = 0;
+        pager->freed.count = 0;
+        pager->nodes.count = 0;
+        port_stack_append(&pager->freed, &unused);
+        hal_mutex_unlock(&pager->lock);
         ph_free(unused.blocks);
     }
     amap_destroy(&map);

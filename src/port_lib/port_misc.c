@@ -3,14 +3,15 @@
  * port_misc.c - small things of the port: random numbers, the version, message levels, debugger
  * commands.
  *
- * Owns the process's list of commands. Lock order: commands_lock is a leaf;
- * commands run without it. Commands are never taken away.
+ * Owns the instance's list of commands. Lock order: its lock is a leaf; commands run without it.
+ * Commands are never taken away. The three levels are the program's, as in the port.
  */
 #include "kernel/debug.h"
 #include "ph_io.h"
-#include "ph_malloc.h"
+#include "ph_memory.h"
 #include "ph_random.h"
 #include "ph_string.h"
+#include "port_state.h"
 #include "spinlock.h"
 #include "svn_version.h"
 
@@ -53,13 +54,36 @@ struct command {
     const char *description;
 };
 
-static hal_spinlock_t commands_lock;
-static struct command *commands;
+struct port_commands {
+    hal_spinlock_t lock;
+    struct command *first;
+};
+
+int port_commands_open(struct port_lib_state *state)
+{
+    state->commands = ph_zalloc(1, sizeof(*state->commands));
+    if (state->commands == NULL) {
+        return ENOMEM;
+    }
+    hal_spin_init(&state->commands->lock);
+    return 0;
+}
+
+void port_commands_close(struct port_lib_state *state)
+{
+    struct command *at = state->commands->first;
+    while (at != NULL) {
+        struct command *next = at->next;
+        ph_free(at);
+        at = next;
+    }
+    ph_free(state->commands);
+}
 
 /* Lock held. */
-static struct command *find_command(const char *name)
+static struct command *find_command(const struct port_commands *commands, const char *name)
 {
-    struct command *at = commands;
+    struct command *at = commands->first;
     while (at != NULL && ph_strcmp(at->name, name) != 0) {
         at = at->next;
     }
@@ -68,18 +92,19 @@ static struct command *find_command(const char *name)
 
 int dbg_add_command(void (*func)(int, char **), const char *name, const char *desc)
 {
-    struct command *command = ph_malloc(sizeof(*command));
+    struct port_commands *commands = port_lib_state()->commands;
+    struct command *command = ph_alloc(sizeof(*command));
     if (command == NULL) {
         return -ENOMEM;
     }
     *command = (struct command){.run = func, .name = name, .description = desc};
-    hal_spin_lock(&commands_lock);
-    bool taken = find_command(name) != NULL;
+    hal_spin_lock(&commands->lock);
+    bool taken = find_command(commands, name) != NULL;
     if (!taken) {
-        command->next = commands;
-        commands = command;
+        command->next = commands->first;
+        commands->first = command;
     }
-    hal_spin_unlock(&commands_lock);
+    hal_spin_unlock(&commands->lock);
     if (taken) {
         ph_free(command);
         return -EEXIST;
@@ -87,11 +112,11 @@ int dbg_add_command(void (*func)(int, char **), const char *name, const char *de
     return 0;
 }
 
-static void print_commands(void)
+static void print_commands(struct port_commands *commands)
 {
-    hal_spin_lock(&commands_lock);
-    struct command *at = commands;
-    hal_spin_unlock(&commands_lock);
+    hal_spin_lock(&commands->lock);
+    struct command *at = commands->first;
+    hal_spin_unlock(&commands->lock);
     for (; at != NULL; at = at->next) {
         ph_printf("%-16s %s\n", at->name, at->description != NULL ? at->description : "");
     }
@@ -118,15 +143,16 @@ int phantom_dbg_run(const char *text)
     if (count == 0) {
         return -ENOENT;
     }
-    hal_spin_lock(&commands_lock);
-    struct command *command = find_command(words[0]);
-    hal_spin_unlock(&commands_lock);
+    struct port_commands *commands = port_lib_state()->commands;
+    hal_spin_lock(&commands->lock);
+    struct command *command = find_command(commands, words[0]);
+    hal_spin_unlock(&commands->lock);
     if (command != NULL) {
         command->run(count, words);
         return 0;
     }
     if (ph_strcmp(words[0], "help") == 0) {
-        print_commands();
+        print_commands(commands);
         return 0;
     }
     return -ENOENT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_pager.c - <pager.h>: the partition in use, requests, and which blocks are free.
+ * port_pager()->c - <pager.h>: the partition in use, requests, and which blocks are free.
  *
- * Owns port_pager and pp. Between calls: no block is in two of free, freed, nodes and
+ * Owns an instance's pager, and pp. Between calls: no block is in two of free, freed, nodes and
  * deferred; a block in `free` is used by no superblock on disk, except as free.
  */
 #include "port_pager_internal.h"
@@ -11,10 +11,11 @@
 #include "ph_memory.h"
 #include "ph_mutant.h"
 #include "phantom_assert.h"
+#include "port_state.h"
 
+#include <errno.h>
 #include <string.h>
 
-struct pager port_pager;
 phantom_disk_partition_t *pp;
 
 /* ---- stacks -------------------------------------------------------------------------------- */
@@ -49,49 +50,69 @@ static void empty_stack(struct block_stack *stack)
 
 bool port_pager_owns(disk_page_no_t block)
 {
-    const phantom_disk_superblock *sb = &port_pager.superblock;
+    const phantom_disk_superblock *sb = &port_pager()->superblock;
     return block > sb->disk_start_page && block < sb->disk_page_count &&
            !port_is_superblock_slot(block);
 }
 
 /* ---- beginning and end --------------------------------------------------------------------- */
 
-static void forget_blocks(void)
+static void forget_blocks(struct pager *pager)
 {
-    empty_stack(&port_pager.free);
-    empty_stack(&port_pager.freed);
-    empty_stack(&port_pager.nodes);
-    empty_stack(&port_pager.deferred);
-    port_pager.freed_committed = 0;
+    empty_stack(&pager->free);
+    empty_stack(&pager->freed);
+    empty_stack(&pager->nodes);
+    empty_stack(&pager->deferred);
+    pager->freed_committed = 0;
+}
+
+int port_pager_open(struct port_lib_state *state)
+{
+    struct pager *pager = ph_zalloc(1, sizeof(*pager));
+    if (pager == NULL || hal_mutex_init(&pager->lock, "pager") != 0) {
+        ph_free(pager);
+        return ENOMEM;
+    }
+    pager->partition = state->is_default ? &pp : &pager->own_partition;
+    state->pager = pager;
+    return 0;
+}
+
+void port_pager_close(struct port_lib_state *state)
+{
+    forget_blocks(state->pager);
+    hal_mutex_destroy(&state->pager->lock);
+    ph_free(state->pager);
+}
+
+struct pager *port_pager(void)
+{
+    return port_lib_state()->pager;
 }
 
 void partition_pager_init(phantom_disk_partition_t *p)
 {
-    if (!port_pager.ready) {
-        if (hal_mutex_init(&port_pager.lock, "pager") != 0) {
-            panic("pager: out of memory");
-        }
-        port_pager.ready = true;
-    }
-    pp = p;
-    forget_blocks();
+    struct pager *pager = port_pager();
+    *pager->partition = p;
+    forget_blocks(pager);
     pager_get_superblock();
-    forget_blocks();
+    forget_blocks(pager);
     if (!pager_fast_fsck()) {
         panic("the free list is damaged");
     }
     pager_init_free_list();
-    port_pager.superblock.fs_is_clean = 0;
+    pager->superblock.fs_is_clean = 0;
     pager_update_superblock();
 }
 
 void pager_finish(void)
 {
+    struct pager *pager = port_pager();
     pager_commit_active_free_list();
-    port_pager.superblock.fs_is_clean = 1;
+    pager->superblock.fs_is_clean = 1;
     pager_update_superblock();
-    forget_blocks();
-    pp = NULL;
+    forget_blocks(pager);
+    *pager->partition = NULL;
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -105,7 +126,7 @@ static void enqueue(pager_io_request *rq, bool write, bool urgent)
     rq->flag_pageout = write;
     rq->flag_urgent = urgent;
     rq->rc = 0;
-    disk_enqueue(pp, rq);
+    disk_enqueue(*port_pager()->partition, rq);
 }
 
 void pager_enqueue_for_pagein(pager_io_request *p)
@@ -131,12 +152,12 @@ void pager_enqueue_for_pageout_fast(pager_io_request *p)
 void pager_raise_request_priority(pager_io_request *p)
 {
     p->flag_urgent = 1;
-    disk_raise_priority(pp, p);
+    disk_raise_priority(*port_pager()->partition, p);
 }
 
 int pager_dequeue_from_pageout(pager_io_request *p)
 {
-    return disk_dequeue(pp, p) == 0;
+    return disk_dequeue(*port_pager()->partition, p) == 0;
 }
 
 errno_t pager_fence(void)
@@ -144,18 +165,19 @@ errno_t pager_fence(void)
     if (PH_MUTANT(PAGER_NO_FENCE)) {
         return 0;
     }
-    return disk_fence(pp);
+    return disk_fence(*port_pager()->partition);
 }
 
 /* ---- free blocks --------------------------------------------------------------------------- */
 
 int pager_alloc_page_locked(disk_page_no_t *out)
 {
-    phantom_disk_superblock *sb = &port_pager.superblock;
+    struct pager *pager = port_pager();
+    phantom_disk_superblock *sb = &pager->superblock;
     int found = 1;
-    hal_mutex_lock(&port_pager.lock);
-    if (port_pager.free.count > 0) {
-        *out = port_pager.free.blocks[--port_pager.free.count];
+    hal_mutex_lock(&pager->lock);
+    if (pager->free.count > 0) {
+        *out = pager->free.blocks[--pager->free.count];
     } else {
         while (sb->free_start < sb->disk_page_count && !port_pager_owns(sb->free_start)) {
             sb->free_start++;
@@ -165,7 +187,7 @@ int pager_alloc_page_locked(disk_page_no_t *out)
             *out = sb->free_start++;
         }
     }
-    hal_mutex_unlock(&port_pager.lock);
+    hal_mutex_unlock(&pager->lock);
     if (found) {
         STAT_INC_CNT(STAT_PAGER_DISK_ALLOC);
     }
@@ -179,12 +201,13 @@ int pager_interrupt_alloc_page(disk_page_no_t *out)
 
 void pager_put_to_free_list_locked(disk_page_no_t block)
 {
+    struct pager *pager = port_pager();
     if (!port_pager_owns(block)) {
         panic("block %u cannot be freed", block);
     }
-    hal_mutex_lock(&port_pager.lock);
-    port_stack_push(PH_MUTANT(PAGER_FREED_AT_ONCE) ? &port_pager.free : &port_pager.freed, block);
-    hal_mutex_unlock(&port_pager.lock);
+    hal_mutex_lock(&pager->lock);
+    port_stack_push(PH_MUTANT(PAGER_FREED_AT_ONCE) ? &pager->free : &pager->freed, block);
+    hal_mutex_unlock(&pager->lock);
     STAT_INC_CNT(STAT_PAGER_DISK_FREE);
 }
 
@@ -195,18 +218,20 @@ void pager_free_page(disk_page_no_t block)
 
 void pager_free_blocklist_page_locked(disk_page_no_t blk)
 {
-    hal_mutex_lock(&port_pager.lock);
-    port_stack_push(&port_pager.deferred, blk);
-    hal_mutex_unlock(&port_pager.lock);
+    struct pager *pager = port_pager();
+    hal_mutex_lock(&pager->lock);
+    port_stack_push(&pager->deferred, blk);
+    hal_mutex_unlock(&pager->lock);
 }
 
 void pager_free_blocklist_pages(void)
 {
+    struct pager *pager = port_pager();
     struct block_stack taken;
-    hal_mutex_lock(&port_pager.lock);
-    taken = port_pager.deferred;
-    memset(&port_pager.deferred, 0, sizeof(port_pager.deferred));
-    hal_mutex_unlock(&port_pager.lock);
+    hal_mutex_lock(&pager->lock);
+    taken = pager->deferred;
+    memset(&pager->deferred, 0, sizeof(pager->deferred));
+    hal_mutex_unlock(&pager->lock);
     for (size_t i = 0; i < taken.count; i++) {
         pager_free_page(taken.blocks[i]);
     }
@@ -232,13 +257,14 @@ static bool read_node(disk_page_io *io, disk_page_no_t block, struct phantom_dis
 
 int pager_fast_fsck(void)
 {
+    struct pager *pager = port_pager();
     struct phantom_disk_blocklist *node = NULL;
     disk_page_io io;
-    if (port_pager.superblock.free_list == 0) {
+    if (pager->superblock.free_list == 0) {
         return 1;
     }
     disk_page_io_init(&io);
-    bool good = read_node(&io, port_pager.superblock.free_list, &node);
+    bool good = read_node(&io, pager->superblock.free_list, &node);
     disk_page_io_finish(&io);
     return good;
 }
@@ -246,7 +272,7 @@ int pager_fast_fsck(void)
 /* Call for each node, and each entry, of the free list on disk; false: it is damaged. */
 static bool walk_free_list(struct block_stack *entries, struct block_stack *nodes)
 {
-    const phantom_disk_superblock *sb = &port_pager.superblock;
+    const phantom_disk_superblock *sb = &port_pager()->superblock;
     disk_page_no_t at = sb->free_list;
     disk_page_io io;
     bool good = true;
@@ -269,13 +295,14 @@ static bool walk_free_list(struct block_stack *entries, struct block_stack *node
 
 void pager_init_free_list(void)
 {
-    hal_mutex_lock(&port_pager.lock);
-    port_pager.free.count = 0;
-    port_pager.nodes.count = 0;
-    bool good = walk_free_list(&port_pager.free, &port_pager.nodes);
-    hal_mutex_unlock(&port_pager.lock);
+    struct pager *pager = port_pager();
+    hal_mutex_lock(&pager->lock);
+    pager->free.count = 0;
+    pager->nodes.count = 0;
+    bool good = walk_free_list(&pager->free, &pager->nodes);
+    hal_mutex_unlock(&pager->lock);
     if (!good) {
-        panic("the free list at block %u is damaged", port_pager.superblock.free_list);
+        panic("the free list at block %u is damaged", pager->superblock.free_list);
     }
 }
 
@@ -283,7 +310,7 @@ int64_t pager_calculate_free_block_count(void)
 {
     struct block_stack entries = {0};
     struct block_stack nodes = {0};
-    const phantom_disk_superblock *sb = &port_pager.superblock;
+    const phantom_disk_superblock *sb = &port_pager()->superblock;
     int64_t count = -1;
     if (walk_free_list(&entries, &nodes)) {
         count = (int64_t)entries.count;
@@ -298,6 +325,7 @@ int64_t pager_calculate_free_block_count(void)
 static void write_node(disk_page_io *io, disk_page_no_t block, size_t first, size_t used,
                        disk_page_no_t next)
 {
+    struct pager *pager = port_pager();
     struct phantom_disk_blocklist *node = disk_page_io_data(io);
     memset(node, 0, DISK_STRUCT_BS);
     node->head.magic = DISK_STRUCT_MAGIC_FREEHEAD;
@@ -305,9 +333,8 @@ static void write_node(disk_page_io *io, disk_page_no_t block, size_t first, siz
     node->head.next = next;
     for (size_t i = 0; i < used; i++) {
         size_t at = first + i;
-        node->list[i] = at < port_pager.free.count
-                            ? port_pager.free.blocks[at]
-                            : port_pager.freed.blocks[at - port_pager.free.count];
+        node->list[i] = at < pager->free.count ? pager->free.blocks[at]
+                                               : pager->freed.blocks[at - pager->free.count];
     }
     errno_t rc = disk_page_io_save_sync(io, block);
     if (rc != 0) {
@@ -318,14 +345,15 @@ static void write_node(disk_page_io *io, disk_page_no_t block, size_t first, siz
 /* The nodes come out of `free`, whose blocks the disk does not need; lock held. */
 static size_t take_nodes(struct block_stack *nodes)
 {
-    phantom_disk_superblock *sb = &port_pager.superblock;
+    struct pager *pager = port_pager();
+    phantom_disk_superblock *sb = &pager->superblock;
     for (;;) {
-        size_t entries = port_pager.free.count + port_pager.freed.count;
+        size_t entries = pager->free.count + pager->freed.count;
         if (nodes->count * N_REF_PER_BLOCK >= entries && nodes->count > 0) {
             return entries;
         }
-        if (port_pager.free.count > 0) {
-            port_stack_push(nodes, port_pager.free.blocks[--port_pager.free.count]);
+        if (pager->free.count > 0) {
+            port_stack_push(nodes, pager->free.blocks[--pager->free.count]);
         } else if (sb->free_start < sb->disk_page_count) {
             port_stack_push(nodes, sb->free_start++);
         } else {
@@ -336,14 +364,15 @@ static size_t take_nodes(struct block_stack *nodes)
 
 void pager_commit_active_free_list(void)
 {
+    struct pager *pager = port_pager();
     struct block_stack nodes = {0};
     disk_page_io io;
     disk_page_io_init(&io);
-    hal_mutex_lock(&port_pager.lock);
+    hal_mutex_lock(&pager->lock);
     /* The list before this one is free as soon as this one is named, so its blocks are in it. */
-    port_stack_append(&port_pager.freed, &port_pager.nodes);
+    port_stack_append(&pager->freed, &pager->nodes);
     size_t entries = take_nodes(&nodes);
-    size_t have = port_pager.free.count + port_pager.freed.count;
+    size_t have = pager->free.count + pager->freed.count;
     entries = entries < have ? entries : have;
     disk_page_no_t next = 0;
     for (size_t i = nodes.count; i-- > 0;) {
@@ -353,17 +382,17 @@ void pager_commit_active_free_list(void)
         write_node(&io, nodes.blocks[i], first, used, next);
         next = nodes.blocks[i];
     }
-    empty_stack(&port_pager.nodes);
-    port_pager.nodes = nodes;
-    port_pager.superblock.free_list = next;
-    port_pager.freed_committed = port_pager.freed.count;
-    hal_mutex_unlock(&port_pager.lock);
+    empty_stack(&pager->nodes);
+    pager->nodes = nodes;
+    pager->superblock.free_list = next;
+    pager->freed_committed = pager->freed.count;
+    hal_mutex_unlock(&pager->lock);
     disk_page_io_finish(&io);
 }
 
 void port_pager_superblock_written(void)
 {
-    struct pager *pager = &port_pager;
+    struct pager *pager = port_pager();
     hal_mutex_lock(&pager->lock);
     for (size_t i = 0; i < pager->freed_committed; i++) {
         port_stack_push(&pager->free, pager->freed.blocks[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_pager_internal.h - what the files of the pager share. One pager a process, as in the port.
+ * port_pager_internal.h - what the files of the pager share. One pager an instance.
  *
  * Lock order: lock, then the disk's. lock is not held while lists are read or written, but by
  * pager_commit_active_free_list() and pager_init_free_list(), whose lists are the pager's own.
@@ -19,7 +19,8 @@ struct block_stack {
 };
 
 struct pager {
-    bool ready;
+    phantom_disk_partition_t **partition; /* the default instance's global pp, or the next one */
+    phantom_disk_partition_t *own_partition;
     hal_mutex_t lock;
     phantom_disk_superblock superblock;
     struct block_stack free;     /* may be given out */
@@ -29,7 +30,8 @@ struct pager {
     struct block_stack deferred; /* pager_free_blocklist_page_locked() */
 };
 
-extern struct pager port_pager;
+/** Of the calling thread's instance. */
+struct pager *port_pager(void);
 
 void port_stack_push(struct block_stack *stack, disk_page_no_t block);
 void port_stack_append(struct block_stack *to, struct block_stack *from); /* from is empty then */

@@ -3,9 +3,10 @@
  * port_snapshots.c - <vm_map.h>, <snap_internal.h>, <kernel/vm.h>: snapshots of the bound heap, and
  * the thread that takes them.
  *
- * Owns the snapshot thread's wishes. Lock order: snap_lock is a leaf; it is not held while a
- * snapshot is taken. Between calls: generation counts the snapshots that were tried; running is
- * true from vm_map_init() until the thread has ended.
+ * Owns the wishes to the snapshot thread of an instance. Lock order: the lock is a leaf; it is not
+ * held while a snapshot is taken. Between calls: generation counts the snapshots that succeeded;
+ * running is true from vm_map_init() until the thread has ended. is_in_snapshot_process counts the
+ * snapshots that are taken now, of all instances.
  */
 #include "snap_internal.h"
 
@@ -15,9 +16,11 @@
 #include "kernel/snap_sync.h"
 #include "kernel/stats.h"
 #include "kernel/vm.h"
+#include "ph_memory.h"
 #include "phantom_persistence.h"
 #include "port_heap.h"
 #include "port_interlock.h"
+#include "port_state.h"
 #include "spinlock.h"
 #include "squidlib.h"
 #include "threads.h"
@@ -29,72 +32,89 @@
 
 volatile int is_in_snapshot_process;
 
-static hal_spinlock_t init_lock;
-static _Atomic bool ready;
-static hal_mutex_t snap_lock;
-static hal_cond_t snap_changed; /* a wish, or what came of one */
-static bool running;
-static bool wanted;
-static bool finish;
-static bool regular;
-static int interval_s = 5;
-static unsigned long generation;
-static _Atomic int last_result;
+struct port_snapshots {
+    hal_mutex_t lock;
+    hal_cond_t changed; /* a wish, or what came of one */
+    bool running;
+    bool wanted;
+    bool finish;
+    bool regular;
+    int interval_s;
+    unsigned long generation;
+    _Atomic int last_result;
+};
+
+int port_snapshots_open(struct port_lib_state *state)
+{
+    struct port_snapshots *snaps = ph_zalloc(1, sizeof(*snaps));
+    if (snaps == NULL) {
+        return ENOMEM;
+    }
+    snaps->interval_s = 5;
+    state->snapshots = snaps;
+    if (hal_mutex_init(&snaps->lock, "snapshots") != 0 ||
+        hal_cond_init(&snaps->changed, "snapshots") != 0) {
+        port_snapshots_close(state);
+        return ENOMEM;
+    }
+    return 0;
+}
+
+void port_snapshots_close(struct port_lib_state *state)
+{
+    hal_cond_destroy(&state->snapshots->changed);
+    hal_mutex_destroy(&state->snapshots->lock);
+    ph_free(state->snapshots);
+}
+
+static struct port_snapshots *my_snapshots(void)
+{
+    return port_lib_state()->snapshots;
+}
 
 void vm_map_pre_init(void)
 {
-    phantom_snap_threads_interlock_init();
-    hal_spin_lock(&init_lock);
-    if (!ready) {
-        if (hal_mutex_init(&snap_lock, "snapshots") != 0 ||
-            hal_cond_init(&snap_changed, "snapshots") != 0) {
-            panic("snapshots: out of memory");
-        }
-        ready = true;
-    }
-    hal_spin_unlock(&init_lock);
+    (void)my_snapshots(); /* the instance is there from now on */
 }
 
 int phantom_port_snapshot_result(void)
 {
-    return last_result;
+    return my_snapshots()->last_result;
 }
 
 void do_snapshot(void)
 {
-    if (!ready) {
-        vm_map_pre_init();
-    }
+    struct port_snapshots *snaps = my_snapshots();
     int depth = port_interlock_let_go();
     __atomic_fetch_add(&is_in_snapshot_process, 1, __ATOMIC_SEQ_CST);
     port_interlock_hint(1);
     int rc = port_heap_snapshot();
     port_interlock_hint(-1);
     __atomic_fetch_sub(&is_in_snapshot_process, 1, __ATOMIC_SEQ_CST);
-    last_result = rc;
+    snaps->last_result = rc;
     if (rc == 0) {
         STAT_INC_CNT(STAT_CNT_SNAPSHOT);
         ph_printf("Snapshot done\n");
     } else {
         ph_printf("snapshot failed: %s\n", phantom_strerror(rc));
     }
-    hal_mutex_lock(&snap_lock);
-    generation += rc == 0;
-    hal_cond_broadcast(&snap_changed);
-    hal_mutex_unlock(&snap_lock);
+    hal_mutex_lock(&snaps->lock);
+    snaps->generation += rc == 0;
+    hal_cond_broadcast(&snaps->changed);
+    hal_mutex_unlock(&snaps->lock);
     port_interlock_take_again(depth);
 }
 
 /* Until somebody wants a snapshot, or it is time. Lock held. */
-static void wait_for_a_wish(void)
+static void wait_for_a_wish(struct port_snapshots *snaps)
 {
     bigtime_t begin = hal_system_time();
-    while (!wanted && !finish) {
-        long left = 1000L * interval_s - (long)((hal_system_time() - begin) / 1000);
-        if (!regular) {
-            hal_cond_wait(&snap_changed, &snap_lock);
+    while (!snaps->wanted && !snaps->finish) {
+        long left = 1000L * snaps->interval_s - (long)((hal_system_time() - begin) / 1000);
+        if (!snaps->regular) {
+            hal_cond_wait(&snaps->changed, &snaps->lock);
         } else if (left > 0) {
-            hal_cond_timedwait(&snap_changed, &snap_lock, left);
+            hal_cond_timedwait(&snaps->changed, &snaps->lock, left);
         } else {
             return;
         }
@@ -103,61 +123,59 @@ static void wait_for_a_wish(void)
 
 static void snapshot_thread(void *arg)
 {
-    (void)arg;
+    struct port_snapshots *snaps = arg;
     t_current_set_name("SnapShot");
     t_set_snapper_flag();
     bool last = false;
     while (!last) {
-        hal_mutex_lock(&snap_lock);
-        wait_for_a_wish();
-        wanted = false;
-        last = finish;
-        hal_mutex_unlock(&snap_lock);
+        hal_mutex_lock(&snaps->lock);
+        wait_for_a_wish(snaps);
+        snaps->wanted = false;
+        last = snaps->finish;
+        hal_mutex_unlock(&snaps->lock);
         do_snapshot();
     }
-    hal_mutex_lock(&snap_lock);
-    running = false;
-    hal_cond_broadcast(&snap_changed);
-    hal_mutex_unlock(&snap_lock);
+    hal_mutex_lock(&snaps->lock);
+    snaps->running = false;
+    hal_cond_broadcast(&snaps->changed);
+    hal_mutex_unlock(&snaps->lock);
 }
 
 void vm_map_init(unsigned long page_count)
 {
-    vm_map_pre_init();
+    struct port_snapshots *snaps = my_snapshots();
     if (port_heap_base() == NULL || page_count > port_heap_size() / __MEM_PAGE) {
         panic("vm_map_init: %lu pages, and a heap of %llu bytes is bound", page_count,
               (unsigned long long)port_heap_size());
     }
-    hal_mutex_lock(&snap_lock);
-    bool was_running = running;
-    running = true;
-    finish = false;
-    wanted = false;
-    regular = false;
-    hal_mutex_unlock(&snap_lock);
+    hal_mutex_lock(&snaps->lock);
+    bool was_running = snaps->running;
+    snaps->running = true;
+    snaps->finish = false;
+    snaps->wanted = false;
+    snaps->regular = false;
+    hal_mutex_unlock(&snaps->lock);
     if (was_running) {
         panic("vm_map_init: it was called already");
     }
-    tid_t tid = hal_start_thread(snapshot_thread, NULL, THREAD_FLAG_KERNEL);
+    tid_t tid = hal_start_thread(snapshot_thread, snaps, THREAD_FLAG_KERNEL);
     if (tid < 0) {
         panic("vm_map_init: no thread: %d", tid);
     }
 }
 
-static void wish(bool *which)
+static void wish(struct port_snapshots *snaps, bool *which)
 {
-    if (!ready) {
-        vm_map_pre_init();
-    }
-    hal_mutex_lock(&snap_lock);
+    hal_mutex_lock(&snaps->lock);
     *which = true;
-    hal_cond_broadcast(&snap_changed);
-    hal_mutex_unlock(&snap_lock);
+    hal_cond_broadcast(&snaps->changed);
+    hal_mutex_unlock(&snaps->lock);
 }
 
 void request_snap(void)
 {
-    wish(&wanted);
+    struct port_snapshots *snaps = my_snapshots();
+    wish(snaps, &snaps->wanted);
 }
 
 void vm_page_req_pageout(void)
@@ -167,48 +185,44 @@ void vm_page_req_pageout(void)
 
 void vm_enable_regular_snaps(void)
 {
-    wish(&regular);
+    struct port_snapshots *snaps = my_snapshots();
+    wish(snaps, &snaps->regular);
 }
 
 void vm_map_finish(void)
 {
-    wish(&finish);
+    struct port_snapshots *snaps = my_snapshots();
+    wish(snaps, &snaps->finish);
 }
 
 void set_snap_interval(int interval_sec)
 {
-    if (!ready) {
-        vm_map_pre_init();
-    }
-    hal_mutex_lock(&snap_lock);
-    interval_s = interval_sec < 1 ? 1 : interval_sec;
-    hal_cond_broadcast(&snap_changed);
-    hal_mutex_unlock(&snap_lock);
+    struct port_snapshots *snaps = my_snapshots();
+    hal_mutex_lock(&snaps->lock);
+    snaps->interval_s = interval_sec < 1 ? 1 : interval_sec;
+    hal_cond_broadcast(&snaps->changed);
+    hal_mutex_unlock(&snaps->lock);
 }
 
 void vm_map_wait_for_finish(void)
 {
-    if (!ready) {
-        return;
+    struct port_snapshots *snaps = my_snapshots();
+    hal_mutex_lock(&snaps->lock);
+    while (snaps->running) {
+        hal_cond_wait(&snaps->changed, &snaps->lock);
     }
-    hal_mutex_lock(&snap_lock);
-    while (running) {
-        hal_cond_wait(&snap_changed, &snap_lock);
-    }
-    hal_mutex_unlock(&snap_lock);
+    hal_mutex_unlock(&snaps->lock);
 }
 
 void phantom_wait_4_snapshot_done(void)
 {
-    if (!ready) {
-        vm_map_pre_init();
+    struct port_snapshots *snaps = my_snapshots();
+    hal_mutex_lock(&snaps->lock);
+    unsigned long before = snaps->generation;
+    while (snaps->generation == before) {
+        hal_cond_wait(&snaps->changed, &snaps->lock);
     }
-    hal_mutex_lock(&snap_lock);
-    unsigned long before = generation;
-    while (generation == before) {
-        hal_cond_wait(&snap_changed, &snap_lock);
-    }
-    hal_mutex_unlock(&snap_lock);
+    hal_mutex_unlock(&snaps->lock);
 }
 
 void *vm_map_get_object_address_space_start(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * port_superblock.c - superblocks of the port's disk format: sums, reading with repair, writing in
- * an order that a crash cannot spoil. State: port_pager.superblock.
+ * an order that a crash cannot spoil. State: the pager's superblock.
  */
 #include "port_pager_internal.h"
 
@@ -71,10 +71,11 @@ static bool read_superblock(disk_page_no_t block, phantom_disk_superblock *out)
 
 static void write_superblock(disk_page_no_t block)
 {
+    struct pager *pager = port_pager();
     disk_page_io io;
     disk_page_io_init(&io);
     memset(disk_page_io_data(&io), 0, DISK_STRUCT_BS);
-    memcpy(disk_page_io_data(&io), &port_pager.superblock, sizeof(port_pager.superblock));
+    memcpy(disk_page_io_data(&io), &pager->superblock, sizeof(pager->superblock));
     errno_t rc = disk_page_io_save_sync(&io, block);
     if (rc == 0) {
         rc = pager_fence();
@@ -87,7 +88,7 @@ static void write_superblock(disk_page_no_t block)
 
 phantom_disk_superblock *pager_superblock_ptr(void)
 {
-    return &port_pager.superblock;
+    return &port_pager()->superblock;
 }
 
 /* One block, copies not yet made, no free list: what an installer writes. */
@@ -99,13 +100,14 @@ static bool is_minimal_image(const phantom_disk_superblock *sb)
 
 int pager_try_get_superblock_from(disk_page_no_t root_block)
 {
+    struct pager *pager = port_pager();
     phantom_disk_superblock root;
     phantom_disk_superblock copy;
     if (!read_superblock(root_block, &root)) {
         return 0;
     }
     if (is_minimal_image(&root)) {
-        port_pager.superblock = root;
+        pager->superblock = root;
         pager_fix_incomplete_format();
         return 1;
     }
@@ -113,7 +115,7 @@ int pager_try_get_superblock_from(disk_page_no_t root_block)
         !read_superblock(root.sb3_addr, &copy) || !superblocks_are_equal(&root, &copy)) {
         return 0;
     }
-    port_pager.superblock = root;
+    pager->superblock = root;
     return 1;
 }
 
@@ -131,7 +133,8 @@ void pager_get_superblock(void)
 
 void pager_fix_incomplete_format(void)
 {
-    phantom_disk_superblock *sb = &port_pager.superblock;
+    struct pager *pager = port_pager();
+    phantom_disk_superblock *sb = &pager->superblock;
     if (sb->disk_page_count < SMALLEST_DISK) {
         panic("a disk of %u blocks is too small for the format", sb->disk_page_count);
     }
@@ -140,7 +143,7 @@ void pager_fix_incomplete_format(void)
     sb->free_start = SMALLEST_DISK;
     for (disk_page_no_t block = ROOT + 1; block < SMALLEST_DISK; block++) {
         if (!port_is_superblock_slot(block)) {
-            port_stack_push(&port_pager.free, block);
+            port_stack_push(&pager->free, block);
         }
     }
     pager_commit_active_free_list();
@@ -149,7 +152,7 @@ void pager_fix_incomplete_format(void)
 
 void pager_update_superblock(void)
 {
-    phantom_disk_superblock *sb = &port_pager.superblock;
+    phantom_disk_superblock *sb = &port_pager()->superblock;
     bool first_pair = sb->sb2_addr == 0x100;
     sb->sb2_addr = first_pair ? 0x500 : 0x100;
     sb->sb3_addr = first_pair ? 0x666 : 0x220;

@@ -3,8 +3,10 @@
  * console.h - the console: colours as in the Genode port, and where its text goes. Stability: the
  * console_ names are kept from the port, the phantom_ names are ours.
  *
- * The console is the process's standard output unless a host says otherwise. Lines of the port that
- * scripts look for ("Panic: ", "KERNEL TEST PASSED: ", "Snapshot done") are as they were there.
+ * Each HAL instance has a console: the process's standard output unless a host says otherwise, and
+ * a line that ph_putchar() collects. Functions act on that of the calling thread's. Lines of the
+ * port that scripts look for ("Panic: ", "KERNEL TEST PASSED: ", "Snapshot done") are as they were
+ * there.
  */
 #ifndef PHANTOM_PORT_CONSOLE_H
 #define PHANTOM_PORT_CONSOLE_H

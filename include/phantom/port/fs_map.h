@@ -7,8 +7,8 @@
 
 #include "disk.h"
 
-/** Offer a partition to each file system that the host has registered, oldest first. @return 0: one
- *  took it; ENXIO: none did. @threads any */
+/** Offer a partition to each file system that the host has registered in this instance, oldest
+ * first. @return 0: one took it; ENXIO: none did. @threads any */
 errno_t lookup_fs(phantom_disk_partition_t *p);
 /** A host's file system: probe returns 0 if it takes the partition. At most 16. @return 0, or
  *  ENOSPC. Not synchronised. */

@@ -10,7 +10,7 @@
  * block that was freed is given out again only after the free list without it was committed
  * (pager_commit_active_free_list()) and named (pager_update_superblock()).
  *
- * One partition at a time, in the whole process. @threads any, after partition_pager_init(), unless
+ * One partition at a time in each HAL instance. @threads any, after partition_pager_init(), unless
  * said otherwise; functions with _locked in their name lock, too: it is kept for its name.
  */
 #ifndef PHANTOM_PORT_PAGER_H
@@ -22,7 +22,7 @@
 #include "pager_io_req.h"
 #include "phantom_disk.h"
 
-/** The partition that is paged. */
+/** The partition that the default instance pages. */
 extern phantom_disk_partition_t *pp;
 
 /**

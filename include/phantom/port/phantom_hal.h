@@ -6,11 +6,16 @@
  * Stability: experimental.
  *
  * An instance owns its threads' table, frames, address window, object space, disks, timers, DPC
- * pool, counters and soft interrupts. The port's functions have no parameter for it: they act on
- * the instance of the calling thread. A thread that the HAL started belongs to the instance of
- * whoever started it; any other thread to the default instance, which is made at its first use,
- * until it enters another one. The port's global variables (hal, stat_sec_counters, dpc_*) are the
- * default instance's.
+ * pool, counters and soft interrupts, and console, screen, debugger commands, file systems, pager,
+ * the persistent heap that is bound to it (phantom_persistence.h), its lock and its snapshot
+ * thread. The port's functions have no parameter for it: they act on the instance of the calling
+ * thread. A thread that the HAL started belongs to the instance of whoever started it; any other
+ * thread to the default instance, which is made at its first use, until it enters another one.
+ *
+ * The port's global variables hal, stat_sec_counters, dpc_*, pp, snap_interlock_mutex and
+ * vm_thread_wakeup_cond are the default instance's. Those that only tell or ask,
+ * phantom_virtual_machine_snap_request and is_in_snapshot_process, count what all instances do;
+ * phantom_virtual_machine_stop_request and debug_max_level_* are for the whole process.
  *
  * Caveat: a child made by fork() has none of the threads: it must not call the HAL.
  */
@@ -53,10 +58,12 @@ int phantom_hal_create(const struct phantom_hal_options *options, struct phantom
 
 /**
  * Wait for its threads to end and its disks to be idle, then free it. Disks are closed without a
- * fence. NULL is fine.
+ * fence. Windows that are still on its screen are taken off; their memory stays the caller's. NULL
+ * is fine.
  *
  * @pre no thread is inside it by phantom_hal_enter(), not the calling one either; no timer, DPC or
- *      request of the caller is under way that needs the instance afterwards
+ *      request of the caller is under way that needs the instance afterwards; its snapshot thread
+ *      was told to end (vm_map_finish()), if it was started
  * @return 0, or EBUSY: a thread is inside (phantom_hal_enter()), or it is the default instance;
  *         nothing was done
  */

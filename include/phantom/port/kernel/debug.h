@@ -8,8 +8,8 @@
 
 #include "../phantom_types.h"
 
-/** Register a command; name and desc are kept by reference. @return 0; -ENOMEM; -EEXIST: the name
- *  is taken. @threads any */
+/** Register a command of this HAL instance; name and desc are kept by reference. @return 0;
+ * -ENOMEM; -EEXIST: the name is taken. @threads any */
 int dbg_add_command(void (*func)(int argc, char **argv), const char *name, const char *desc);
 /** Run a line: the command and its words. "help" lists what there is. @return 0, or -ENOENT: no
  *  such command. @threads any */

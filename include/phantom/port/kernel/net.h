@@ -23,7 +23,8 @@ errno_t net_curl(const char *url, char *obuf, size_t obufsize, const char *heade
 /** The body of an HTTP response: what follows the first empty line; the text itself if there is no
  *  such line. */
 const char *http_skip_header(const char *buf);
-/** A host allows net_curl(), or takes it back. Denied at first. Not synchronised. */
+/** A host allows net_curl() to the threads of this HAL instance, or takes it back. Denied at first.
+ *  @threads any */
 void phantom_net_allow(bool allow);
 
 #endif /* PHANTOM_PORT_KERNEL_NET_H */

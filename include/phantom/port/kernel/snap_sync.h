@@ -5,7 +5,8 @@
  * A thread that touches the heap holds its lock, which is shared: what it does between lock and
  * unlock is in a snapshot as a whole or not at all. A stop waits until nobody holds it; who wants
  * it then waits. Locks nest in a thread. A thread that runs for long calls
- * phantom_thread_wait_4_snap() whenever phantom_virtual_machine_snap_request is not 0.
+ * phantom_thread_wait_4_snap() whenever phantom_virtual_machine_snap_request is not 0. Lock, stops
+ * and snapshots are the HAL instance's; a stop in one lets the threads of others run.
  */
 #ifndef PHANTOM_PORT_KERNEL_SNAP_SYNC_H
 #define PHANTOM_PORT_KERNEL_SNAP_SYNC_H
@@ -15,8 +16,10 @@
 #include "atomic.h"
 #include "net_timer.h"
 
-/** Not 0: threads in the heap should come to phantom_thread_wait_4_snap() soon. Read only; changed
- *  atomically, so a plain read is stale at worst. */
+/** Not 0: threads in the heap should come to phantom_thread_wait_4_snap() soon. It counts the stops
+ *  and snapshots of all instances. Read only; changed atomically, so a plain read is stale at
+ * worst.
+ */
 extern volatile int phantom_virtual_machine_snap_request;
 /** Not 0: threads of the machine should end there. The host sets it. */
 extern volatile int phantom_virtual_machine_stop_request;

@@ -3,7 +3,8 @@
  * video/screen.h - the screen: a picture in memory that windows are drawn into. Stability: the scr_
  * names are kept from the Genode port, the phantom_ names are ours.
  *
- * The library has no display. A host that has one looks at the picture.
+ * The library has no display. A host that has one looks at the picture. Each HAL instance has a
+ * screen; functions without a window act on that of the calling thread's.
  */
 #ifndef PHANTOM_PORT_VIDEO_SCREEN_H
 #define PHANTOM_PORT_VIDEO_SCREEN_H

@@ -23,6 +23,8 @@
 
 #define WFLAG_WIN_DECORATED 1 /* has a title and a frame; kept and told, not drawn */
 
+struct port_screen;
+
 typedef struct drv_video_window {
     int xsize; /* pixels */
     int ysize;
@@ -35,6 +37,7 @@ typedef struct drv_video_window {
     const char *title; /* by reference */
     int attached;      /* it is on the screen; anything after a restart */
     queue_chain_t chain;
+    struct port_screen *screen; /* that of the HAL instance where it was attached */
 } drv_video_window_t;
 
 typedef struct drv_video_window *window_handle_t;
