@@ -68,6 +68,12 @@ int trap_panic(struct trap_state *ts)
     panic("trap");
 }
 
+void phantom_kernel_trap(struct trap_state *ts)
+{
+    (void)ts;
+    panic("trap in the machine");
+}
+
 int phantom_check_user_trap(struct trap_state *ts)
 {
     (void)ts;

@@ -126,10 +126,20 @@ errno_t k_seek(int *pos, int fd, int offset, int whence)
     return 0;
 }
 
-errno_t k_stat_size(const char *name, unsigned int *size)
+errno_t k_stat(const char *path, struct stat *data, int statlink)
 {
     struct stat status;
-    if (stat(name, &status) != 0) {
+    if ((statlink ? lstat(path, &status) : stat(path, &status)) != 0) {
+        return errno;
+    }
+    *data = status;
+    return 0;
+}
+
+errno_t k_stat_size(const char *path, unsigned int *size)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
         return errno;
     }
     if (status.st_size > (off_t)UINT_MAX) {

@@ -5,6 +5,9 @@
  */
 #include "port_internal.h"
 
+#include <limits.h>
+#include <ph_time.h>
+
 bigtime_t hal_system_time_lores(void)
 {
     return hal_system_time();
@@ -13,6 +16,15 @@ bigtime_t hal_system_time_lores(void)
 bigtime_t hal_local_time(void)
 {
     return (bigtime_t)(hal_wall_time_ns() / 1000);
+}
+
+void phantom_wakeup_after_msec(long msec)
+{
+    while (msec > INT_MAX) {
+        hal_sleep_msec(INT_MAX);
+        msec -= INT_MAX;
+    }
+    hal_sleep_msec(msec < 0 ? 0 : (int)msec);
 }
 
 int hal_time_init(void)

@@ -23,7 +23,9 @@
 #define DEBUG_MSG_PREFIX "console"
 #include "debug_ext.h"
 
-void hal_printf(char *format, ...); /* of <hal.h>, whose rest is not needed here */
+/* Of <hal.h>, whose rest is not needed here. */
+void hal_printf(char *format, ...);
+void hal_log(char *format, ...);
 
 #define LINE_SIZE 256
 
@@ -183,6 +185,14 @@ void lprintf(const char *format, ...)
 }
 
 void hal_printf(char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    ph_vprintf(format, ap);
+    va_end(ap);
+}
+
+void hal_log(char *format, ...)
 {
     va_list ap;
     va_start(ap, format);

@@ -46,6 +46,12 @@ void phantom_port_bind_world(struct phantom_world *world)
     *port_lib_state()->heap = (struct port_heap){.world = world};
 }
 
+bool port_heap_bound(void)
+{
+    const struct port_heap *heap = port_lib_state()->heap;
+    return heap->space != NULL || heap->world != NULL;
+}
+
 int port_heap_enter(void)
 {
     struct phantom_space *space = bound_space();

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** A space or a world is bound. */
+bool port_heap_bound(void);
 /** Operations of the bound heap; without one, or for a world, they do nothing and succeed. */
 int port_heap_enter(void); /* 0, or an error: not entered */
 void port_heap_leave(void);

@@ -7,6 +7,8 @@
  * Commands are never taken away. The three levels are the program's, as in the port.
  */
 #include "kernel/debug.h"
+#include "kernel/init.h"
+#include "kernel/smp.h"
 #include "ph_io.h"
 #include "ph_memory.h"
 #include "ph_random.h"
@@ -21,6 +23,8 @@
 #include <phantom/phantom.h>
 
 #include <limits.h>
+
+int phantom_is_a_real_kernel(void); /* of <hal.h>, whose rest is not needed here */
 
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x)  TEXT_OF_(x)
@@ -43,6 +47,25 @@ long ph_random(void)
 const char *svn_version(void)
 {
     return PHANTOM_PORT_VERSION;
+}
+
+/* ---- what the machine is ------------------------------------------------------------------- */
+
+const char board_name[] = "Linux";
+#if defined(__x86_64__)
+const char arch_name[] = "x86-64";
+#else
+const char arch_name[] = "unknown";
+#endif
+
+int phantom_is_a_real_kernel(void)
+{
+    return 1;
+}
+
+int GET_CPU_ID(void)
+{
+    return 0;
 }
 
 /* ---- commands ------------------------------------------------------------------------------ */

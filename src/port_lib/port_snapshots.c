@@ -4,7 +4,7 @@
  * the thread that takes them.
  *
  * Owns the wishes to the snapshot thread of an instance. Lock order: the lock is a leaf; it is not
- * held while a snapshot is taken. Between calls: generation counts the snapshots that succeeded;
+ * held while a snapshot is taken. Between calls: durable <= past <= begun, numbers of snapshots;
  * running is true from vm_map_init() until the thread has ended. is_in_snapshot_process counts the
  * snapshots that are taken now, of all instances.
  */
@@ -40,7 +40,9 @@ struct port_snapshots {
     bool finish;
     bool regular;
     int interval_s;
-    unsigned long generation;
+    unsigned long begun;   /* so many were begun: the newest one's number */
+    unsigned long past;    /* the highest number of one that has ended */
+    unsigned long durable; /* likewise, and succeeded */
     _Atomic int last_result;
 };
 
@@ -86,6 +88,9 @@ void do_snapshot(void)
 {
     struct port_snapshots *snaps = my_snapshots();
     int depth = port_interlock_let_go();
+    hal_mutex_lock(&snaps->lock);
+    unsigned long number = ++snaps->begun;
+    hal_mutex_unlock(&snaps->lock);
     __atomic_fetch_add(&is_in_snapshot_process, 1, __ATOMIC_SEQ_CST);
     port_interlock_hint(1);
     int rc = port_heap_snapshot();
@@ -99,7 +104,8 @@ void do_snapshot(void)
         ph_printf("snapshot failed: %s\n", phantom_strerror(rc));
     }
     hal_mutex_lock(&snaps->lock);
-    snaps->generation += rc == 0;
+    snaps->past = number > snaps->past ? number : snaps->past;
+    snaps->durable = rc == 0 && number > snaps->durable ? number : snaps->durable;
     hal_cond_broadcast(&snaps->changed);
     hal_mutex_unlock(&snaps->lock);
     port_interlock_take_again(depth);
@@ -144,7 +150,10 @@ static void snapshot_thread(void *arg)
 void vm_map_init(unsigned long page_count)
 {
     struct port_snapshots *snaps = my_snapshots();
-    if (port_heap_base() == NULL || page_count > port_heap_size() / __MEM_PAGE) {
+    if (!port_heap_bound()) {
+        panic("vm_map_init: no heap is bound");
+    }
+    if (port_heap_base() != NULL && page_count > port_heap_size() / __MEM_PAGE) {
         panic("vm_map_init: %lu pages, and a heap of %llu bytes is bound", page_count,
               (unsigned long long)port_heap_size());
     }
@@ -214,15 +223,32 @@ void vm_map_wait_for_finish(void)
     hal_mutex_unlock(&snaps->lock);
 }
 
-void phantom_wait_4_snapshot_done(void)
+/* Until the number is that of a snapshot which began after the call. Outside the heap, where a
+ * snapshot would wait for us. */
+static void wait_for_new(struct port_snapshots *snaps, const unsigned long *number)
 {
-    struct port_snapshots *snaps = my_snapshots();
     hal_mutex_lock(&snaps->lock);
-    unsigned long before = snaps->generation;
-    while (snaps->generation == before) {
+    unsigned long before = snaps->begun;
+    hal_mutex_unlock(&snaps->lock);
+    int depth = port_interlock_let_go();
+    hal_mutex_lock(&snaps->lock);
+    while (*number <= before) {
         hal_cond_wait(&snaps->changed, &snaps->lock);
     }
     hal_mutex_unlock(&snaps->lock);
+    port_interlock_take_again(depth);
+}
+
+void phantom_wait_4_snapshot_done(void)
+{
+    struct port_snapshots *snaps = my_snapshots();
+    wait_for_new(snaps, &snaps->durable);
+}
+
+void phantom_wait_4_snapshot_snap(void)
+{
+    struct port_snapshots *snaps = my_snapshots();
+    wait_for_new(snaps, &snaps->past);
 }
 
 void *vm_map_get_object_address_space_start(void)

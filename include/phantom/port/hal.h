@@ -157,8 +157,12 @@ void hal_enable_preemption(void);
 
 /* ---- console and end ----------------------------------------------------------------------- */
 
-/** As printf, to the console. */
+/** As printf, to the console. @threads any */
 void hal_printf(char *format, ...);
+/** The same for what is only of interest later: as lprintf() (debug_ext.h). @threads any */
+void hal_log(char *format, ...);
+/** 1: what runs here runs on the machine of the port, not in a simulation of it for class files. */
+int phantom_is_a_real_kernel(void);
 /** A panic that says "halt". */
 void hal_halt(void) __attribute__((noreturn));
 

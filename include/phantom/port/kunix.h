@@ -6,15 +6,26 @@
 #define PHANTOM_PORT_KUNIX_H
 
 #include <phantom_types.h>
+#include <sys/stat.h>
 
 /* Numbers of open files are the HAL instance's, beginning with 0; 64 at most. Each function returns
- * 0 or a positive errno, and writes its result on success only. Reads and writes may be short. */
+ * 0 or a positive errno, and writes its result on success only. All may block, as the file system
+ * does. @threads any; a file must not be closed while it is used. */
 
-errno_t k_open(int *fd, const char *name, int flags, int mode); /* flags, mode: open(2) */
+/** Open a file of the host; flags, mode: as for open(2). EMFILE: 64 are open. */
+errno_t k_open(int *fd, const char *name, int flags, int mode);
+/** Transfer at most count bytes from where the file stands; *nread, *nwritten: how many it were,
+ *  perhaps fewer; 0 read: the end. EINVAL: count < 0. EBADF: not open. */
 errno_t k_read(int *nread, int fd, void *addr, int count);
 errno_t k_write(int *nwritten, int fd, const void *addr, int count);
-errno_t k_seek(int *pos, int fd, int offset, int whence); /* EOVERFLOW: beyond an int */
-errno_t k_stat_size(const char *name, unsigned int *size);
+/** Move to offset, as lseek(2); *pos: where it stands now. EOVERFLOW: beyond an int, and nothing
+ * was moved. */
+errno_t k_seek(int *pos, int fd, int offset, int whence);
+/** What the host knows of a file; statlink nonzero: of a symbolic link itself. */
+errno_t k_stat(const char *path, struct stat *data, int statlink);
+/** Its bytes. EOVERFLOW: more than an unsigned int holds. */
+errno_t k_stat_size(const char *path, unsigned int *size);
+/** EBADF: not open. */
 errno_t k_close(int fd);
 
 #endif /* PHANTOM_PORT_KUNIX_H */

@@ -9,6 +9,9 @@
 
 /** Seconds since 1970 on the wall clock, which may be set. @threads any */
 time_t fast_time(void);
+/** Sleep at least that long in the calling thread, as hal_sleep_msec(): the name promises a
+ * wake-up, but in the port, too, it is the caller who sleeps. */
+void phantom_wakeup_after_msec(long msec);
 /** Microseconds on a monotonic clock; zero is arbitrary and differs between runs. @threads any */
 bigtime_t hal_system_time(void);
 

@@ -51,7 +51,8 @@ void vm_page_req_pageout(void);
 
 /**
  * The object space has this many pages; its snapshot thread begins. Its content was restored when
- * the heap was opened. Panics if none is bound, or it is smaller.
+ * the heap was opened. Panics if none is bound, it is smaller (of a world nobody counts), or the
+ * snapshot thread of this instance runs already. @threads any; does not block
  */
 void vm_map_init(unsigned long page_count);
 /** Take a last snapshot and end the snapshot thread; does not wait. */

@@ -47,6 +47,10 @@ void phantom_shutdown(int flags) __attribute__((noreturn));
 /** End at once, without any of that: on_exit(1), default _exit(0). */
 void hal_cpu_reset_real(void) __attribute__((noreturn));
 
+/** What the machine is: "Linux", and "x86-64" or the like. */
+extern const char board_name[];
+extern const char arch_name[];
+
 /** Boot hooks; each may be called more than once, and need not be. */
 void phantom_init_part_pool(void);
 void phantom_timed_call_init(void);

@@ -5,7 +5,7 @@
 #ifndef PHANTOM_PORT_KERNEL_PROFILE_H
 #define PHANTOM_PORT_KERNEL_PROFILE_H
 
-#define MAX_CPUS 16
+#include "smp.h"
 
 /** Per cent of the last second. The whole machine of the port is CPU 0 here: what this process used
  *  of all CPUs it may use. Written by the timer thread of the default instance. */

@@ -43,7 +43,11 @@ void phantom_snapper_reenable_threads(void);
 void request_snap(void);
 /** Seconds between regular snapshots, at least 1; 5 at first. */
 void set_snap_interval(int interval_sec);
-/** Until the next snapshot is durable. */
+/** Until a snapshot that began after the call is durable: what was done before is in it. One that
+ *  fails does not count. A thread in the heap leaves it meanwhile. Blocks. @threads any */
 void phantom_wait_4_snapshot_done(void);
+/** Until the instant of a snapshot that began after the call is past, whether it failed or not:
+ *  what was done before is in it, what is done after is not. Otherwise as above. */
+void phantom_wait_4_snapshot_snap(void);
 
 #endif /* PHANTOM_PORT_KERNEL_SNAP_SYNC_H */

@@ -16,6 +16,9 @@ struct trap_state {
 int phantom_check_user_trap(struct trap_state *ts);
 /** Fatal. Declared with a value in the port; there is none. */
 int trap_panic(struct trap_state *ts) __attribute__((noreturn));
+/** A trap inside the machine itself. Fatal, since there is nothing to go back to; in the port it
+ * does nothing. */
+void phantom_kernel_trap(struct trap_state *ts) __attribute__((noreturn));
 /** Print what is known of a state. */
 void dump_ss(struct trap_state *st);
 /** The object space's fault hook of the original machine; 0. Not called by the HAL. */
