@@ -6,7 +6,8 @@
 #define PHANTOM_PORT_KUNIX_H
 
 #include <phantom_types.h>
-#include <sys/stat.h>
+
+struct stat; /* of <sys/stat.h> */
 
 /* Numbers of open files are the HAL instance's, beginning with 0; 64 at most. Each function returns
  * 0 or a positive errno, and writes its result on success only. All may block, as the file system
