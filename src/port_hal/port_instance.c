@@ -152,6 +152,17 @@ struct phantom_hal *port_default(void)
     return instance;
 }
 
+void port_default_end(void)
+{
+    port_threads_leave();
+    struct phantom_hal *instance = atomic_exchange(&default_instance, NULL);
+    if (instance != NULL) {
+        (void)port_threads_drain(instance);
+        close_parts(instance, PARTS);
+        free_instance(instance);
+    }
+}
+
 void phantom_hal_usage(struct phantom_hal_usage *out)
 {
     struct phantom_hal *instance = port_hal();

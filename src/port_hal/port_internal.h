@@ -72,10 +72,15 @@ struct port_thread *port_thread_if_any(void);
 void port_thread_post(tid_t tid, int sleep_flag);
 /** The process's default instance, made if necessary. */
 struct phantom_hal *port_default(void);
+/** End the default instance, if there is one, as if nobody had needed it: for tests whose machine
+ *  ends before the process does. No thread but the calling one is inside. */
+void port_default_end(void);
 
 /* ---- parts ---------------------------------------------------------------------------------- */
 
 int port_threads_open(struct phantom_hal *hal);
+/** The calling thread gives its descriptors back, death handlers first, as at its end. */
+void port_threads_leave(void);
 void port_threads_close(struct phantom_hal *hal);
 /** Wait until no thread of ours is left. 0, or EBUSY: one of the host is inside. */
 int port_threads_drain(struct phantom_hal *hal);

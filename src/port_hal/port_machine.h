@@ -26,6 +26,17 @@ _Noreturn void port_machine_exit_thread(void);
  *  for all threads of the process; to ask again changes nothing. */
 void port_machine_at_thread_end(void (*ended)(void));
 
+/** In test builds a place at which a simulated machine may let another thread go on, between two
+ *  instructions that are no call of the machine; nothing in the product. */
+#ifdef PH_MUTANTS
+void port_machine_point(const char *what);
+#else
+static inline void port_machine_point(const char *what)
+{
+    (void)what;
+}
+#endif
+
 /* ---- alarm ---------------------------------------------------------------------------------- */
 
 /** What an alarm calls, in the thread that runs it, one at a time. */

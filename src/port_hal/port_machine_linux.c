@@ -24,6 +24,13 @@ _Noreturn void port_machine_exit_thread(void)
     pthread_exit(NULL);
 }
 
+#ifdef PH_MUTANTS
+void port_machine_point(const char *what)
+{
+    (void)what; /* here threads are interrupted anyway */
+}
+#endif
+
 static void thread_ends(void *value)
 {
     (void)value;

@@ -7,6 +7,7 @@
  * holder, and yields its CPU after a while.
  */
 #include "port_internal.h"
+#include "port_machine.h"
 
 #include <kernel/atomic.h>
 #include <spinlock.h>
@@ -21,6 +22,7 @@ void hal_spin_init(hal_spinlock_t *sl)
 void hal_spin_lock(hal_spinlock_t *sl)
 {
     int spins = 0;
+    port_machine_point("spin lock");
     while (__atomic_exchange_n(&sl->lock, 1, __ATOMIC_ACQUIRE) != 0) {
         while (__atomic_load_n(&sl->lock, __ATOMIC_RELAXED) != 0) {
             if (++spins < SPINS_BEFORE_YIELD) {
@@ -36,14 +38,17 @@ void hal_spin_unlock(hal_spinlock_t *sl)
 {
     PH_CHECK(__atomic_load_n(&sl->lock, __ATOMIC_RELAXED) == 1); /* else nobody held it */
     __atomic_store_n(&sl->lock, 0, __ATOMIC_RELEASE);
+    port_machine_point("spin unlock");
 }
 
 int atomic_add(volatile int *val, int incr)
 {
+    port_machine_point("atomic");
     return __atomic_add_fetch(val, incr, __ATOMIC_SEQ_CST);
 }
 
 int atomic_or(volatile int *val, int bits)
 {
+    port_machine_point("atomic");
     return __atomic_or_fetch(val, bits, __ATOMIC_SEQ_CST);
 }

@@ -46,7 +46,7 @@ static __thread struct port_thread *current;
 static __thread struct port_thread *outer; /* the default instance's, while inside another one */
 static void thread_end(struct port_thread *thread);
 
-static void thread_ends(void)
+void port_threads_leave(void)
 {
     if (current != NULL) {
         thread_end(current);
@@ -63,7 +63,7 @@ static void become(struct port_thread *thread)
 {
     current = thread;
     atomic_store(&thread->os_tid, (int)gettid());
-    port_machine_at_thread_end(thread_ends);
+    port_machine_at_thread_end(port_threads_leave);
 }
 
 struct port_thread *port_thread_if_any(void)
@@ -299,7 +299,7 @@ static void *run_thread(void *argument)
     struct port_thread *thread = argument;
     become(thread);
     thread->body(thread->argument);
-    return NULL; /* thread_ends() follows */
+    return NULL; /* port_threads_leave() follows */
 }
 
 static tid_t start(struct phantom_hal *instance, void (*body)(void *), void *argument, bool service,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "port_fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#ifdef TEST_ON_SIM
+#include "port_internal.h"
+#include "port_on_sim.h"
+#endif
+
 #include <threads.h>
-#include <time.h>
 
 struct phantom_hal *port_begin(const struct phantom_hal_options *options)
 {
@@ -27,9 +29,22 @@ void port_end(struct phantom_hal *instance)
     assert_int_equal(usage.window_pages_used, 0);
 }
 
+#ifdef TEST_ON_SIM
+static void panicked(void *context, const char *message)
+{
+    (void)context;
+    machine_failed("panic", 0, message);
+}
+#endif
+
 int port_setup(void **state)
 {
-    *state = port_begin(NULL);
+    struct phantom_hal_options options;
+    phantom_hal_options_init(&options);
+#ifdef TEST_ON_SIM
+    options.on_panic = panicked;
+#endif
+    *state = port_begin(&options);
     return 0;
 }
 
@@ -42,31 +57,8 @@ int port_teardown(void **state)
     return 0;
 }
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
-bool port_mutant(enum ph_mutant mutant)
-{
-#ifdef UNDER_TSAN
-    (void)mutant;
-    return false;
+#ifdef TEST_ON_SIM
+const struct machine_hooks port_hooks = {port_on_sim_begin, port_default_end};
 #else
-    ph_active_mutant = mutant;
-    return true;
+const struct machine_hooks port_hooks = {NULL, NULL};
 #endif
-}
-
-uint64_t port_seed(void)
-{
-    const char *given = getenv("PH_SEED");
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)now.tv_nsec;
-    printf("PH_SEED=%llu\n", (unsigned long long)seed);
-    return seed;
-}

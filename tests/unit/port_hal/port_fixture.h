@@ -1,35 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * port_fixture.h - a fresh HAL instance for each test, which must be empty again afterwards.
+ * port_fixture.h - a fresh HAL instance for each case, which must be empty again afterwards; on the
+ * real machine and on the simulated one (on_machine.h).
  */
 #ifndef PORT_FIXTURE_H
 #define PORT_FIXTURE_H
 
+#include "on_machine.h"
 #include "ph_memory.h"
-#include "ph_mutant.h"
 #include "ph_rng.h"
-#include "ph_test.h"
 
 #include <phantom_hal.h>
 #include <stdbool.h>
 
 #undef run_test /* a macro of cmocka, a function of the port */
 
-/** cmocka setup and teardown: *state is the instance, and the calling thread is inside it. */
+/** Setup and teardown of a case: *state is the instance, and the calling thread is inside it. */
 int port_setup(void **state);
 int port_teardown(void **state);
 /** The same by hand. */
 struct phantom_hal *port_begin(const struct phantom_hal_options *options);
 void port_end(struct phantom_hal *instance);
 
-/** Switch a seeded defect on until the end of the test. False, and nothing done, in builds where
- * that proves nothing: ThreadSanitizer would see the switch itself as a race. */
-bool port_mutant(enum ph_mutant mutant);
+/** What goes on around each case on a simulated machine. */
+extern const struct machine_hooks port_hooks;
 
-/** PH_SEED, or a new seed; printed. */
-uint64_t port_seed(void);
-
-/** A test with a fresh instance. */
-#define port_test(name) cmocka_unit_test_setup_teardown(name, port_setup, port_teardown)
+/** A case with a fresh instance. */
+#define port_test(test)                                                                            \
+    (struct machine_case)                                                                          \
+    {                                                                                              \
+        .name = #test, .run = (test), .setup = port_setup, .teardown = port_teardown               \
+    }
+#define port_test_posix(test, because)                                                             \
+    (struct machine_case)                                                                          \
+    {                                                                                              \
+#test, (test), port_setup, port_teardown, because, 0                                       \
+    }
+/** With fewer or more seeds than usual on the simulated machine. */
+#define port_test_seeds(test, count)                                                               \
+    (struct machine_case)                                                                          \
+    {                                                                                              \
+#test, (test), port_setup, port_teardown, NULL, count                                      \
+    }
 
 #endif /* PORT_FIXTURE_H */

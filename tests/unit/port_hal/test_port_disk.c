@@ -6,6 +6,9 @@
  * transfer up, and see what is on the disk when it is flushed.
  */
 #include "port_fixture.h"
+#ifdef TEST_ON_SIM
+#include "port_on_sim.h"
+#endif
 
 #include <disk.h>
 #include <fcntl.h>
@@ -37,16 +40,33 @@ static atomic_int waiting_at_gate, flushes, flush_error;
 static _Atomic uint32_t seen_at_flush; /* first word of block WATCHED */
 enum { GATED = 5, WATCHED = 7 };
 
-ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
+static void before_write(uint64_t offset)
 {
     bool passes = atomic_load(&gate_for_one) && atomic_load(&waiting_at_gate) > 0;
-    if (offset == (off_t)GATED * PAGE_SIZE && atomic_load(&gate_closed) && !passes) {
+    if (offset == (uint64_t)GATED * PAGE_SIZE && atomic_load(&gate_closed) && !passes) {
         atomic_fetch_add(&waiting_at_gate, 1);
         while (atomic_load(&gate_closed)) {
             phantom_scheduler_yield();
         }
         atomic_fetch_sub(&waiting_at_gate, 1);
     }
+}
+
+#ifdef TEST_ON_SIM
+static int before_flush(int file)
+{
+    uint32_t word = 0;
+    (void)file;
+    if (port_on_sim_get(path, (uint64_t)WATCHED * PAGE_SIZE, &word, sizeof(word))) {
+        atomic_store(&seen_at_flush, word);
+    }
+    atomic_fetch_add(&flushes, 1);
+    return atomic_load(&flush_error);
+}
+#else
+ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
+{
+    before_write((uint64_t)offset);
     return syscall(SYS_pwrite64, fd, buffer, size, offset);
 }
 
@@ -64,18 +84,51 @@ int fdatasync(int fd)
     }
     return (int)syscall(SYS_fdatasync, fd);
 }
+#endif
 
-/* ---- a disk for each test ------------------------------------------------------------------- */
+/* ---- files, as somebody outside of the port has them ------------------------------------------
+ */
 
-static int make_file(off_t bytes)
+/* A new file; `path` names it. */
+static void make_file(uint64_t bytes)
 {
+#ifdef TEST_ON_SIM
+    static unsigned number;
+    (void)snprintf(path, sizeof(path), "port_disk_%u", ++number);
+    assert_true(port_on_sim_make(path, bytes));
+#else
     const char *folder = getenv("TMPDIR");
     (void)snprintf(path, sizeof(path), "%.40s/port_disk_XXXXXX", folder != NULL ? folder : "/tmp");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, bytes), 0);
-    return fd;
+    (void)close(fd);
+    assert_int_equal(truncate(path, (off_t)bytes), 0);
+#endif
 }
+
+static void put_into_file(const void *bytes, size_t size, uint64_t offset)
+{
+#ifdef TEST_ON_SIM
+    assert_true(port_on_sim_put(path, offset, bytes, size));
+#else
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, size, (off_t)offset), (ssize_t)size);
+    (void)close(fd);
+#endif
+}
+
+static void cut_file(uint64_t bytes)
+{
+    assert_true(ON_MACHINE(truncate(path, (off_t)bytes) == 0, port_on_sim_cut(path, bytes)));
+}
+
+static void remove_file(void)
+{
+    (void)ON_MACHINE(unlink(path), (port_on_sim_remove(path), 0));
+}
+
+/* ---- a disk for each test ------------------------------------------------------------------- */
 
 static int disk_setup(void **state)
 {
@@ -84,7 +137,10 @@ static int disk_setup(void **state)
     atomic_store(&gate_for_one, false);
     atomic_store(&flushes, 0);
     atomic_store(&flush_error, 0);
-    (void)close(make_file((off_t)PAGES * PAGE_SIZE));
+#ifdef TEST_ON_SIM
+    port_on_sim_hooks(before_write, before_flush);
+#endif
+    make_file((uint64_t)PAGES * PAGE_SIZE);
     assert_int_equal(phantom_hal_add_disk(path, backend_flag, &disk), 0);
     return 0;
 }
@@ -94,11 +150,20 @@ static int disk_teardown(void **state)
     atomic_store(&gate_closed, false);
     atomic_store(&flush_error, 0);
     (void)port_teardown(state);
-    (void)unlink(path);
+    remove_file();
     return 0;
 }
 
-#define disk_test(name) cmocka_unit_test_setup_teardown(name, disk_setup, disk_teardown)
+#define disk_test(test)                                                                            \
+    (struct machine_case)                                                                          \
+    {                                                                                              \
+        .name = #test, .run = (test), .setup = disk_setup, .teardown = disk_teardown               \
+    }
+#define disk_test_posix(test, because)                                                             \
+    (struct machine_case)                                                                          \
+    {                                                                                              \
+#test, (test), disk_setup, disk_teardown, because, 0                                       \
+    }
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
@@ -244,9 +309,7 @@ static void a_request_is_done_before_its_callback(void **state)
 {
     (void)state;
     assert_true(flags_are_clear_in_the_callback());
-    if (port_mutant(PH_MUTANT_DONE_BEFORE_FLAGS)) {
-        assert_false(flags_are_clear_in_the_callback());
-    }
+    machine_expect_defect(PH_MUTANT_DONE_BEFORE_FLAGS, flags_are_clear_in_the_callback, 1);
 }
 
 /* The file is shorter than it was: what is beyond its end cannot be read. */
@@ -264,11 +327,9 @@ static bool errors_arrive(void)
 static void io_errors_arrive_in_rc(void **state)
 {
     (void)state;
-    assert_int_equal(truncate(path, (off_t)(PAGES - 1) * PAGE_SIZE), 0);
+    cut_file((uint64_t)(PAGES - 1) * PAGE_SIZE);
     assert_true(errors_arrive());
-    if (port_mutant(PH_MUTANT_IO_ERROR_LOST)) {
-        assert_false(errors_arrive());
-    }
+    machine_expect_defect(PH_MUTANT_IO_ERROR_LOST, errors_arrive, 1);
 }
 
 static void wrong_requests_are_refused(void **state)
@@ -361,17 +422,20 @@ static bool second_write_waits(long patience_us)
     return right;
 }
 
+static bool second_write_waits_long(void)
+{
+    return second_write_waits(60000000);
+}
+
 static void overlapping_requests_keep_their_order(void **state)
 {
     (void)state;
-    for (int i = 0; i < 20; i++) {
-        assert_true(last_write_stays(40));
+    for (int i = 0; i < ON_MACHINE(20, 2); i++) {
+        assert_true(last_write_stays(ON_MACHINE(40, 10)));
     }
     if (backend_flag != 0) { /* transfers of the other one cannot be held up from here */
         assert_true(second_write_waits(20000));
-        if (port_mutant(PH_MUTANT_OVERLAP_UNORDERED)) {
-            assert_false(second_write_waits(60000000));
-        }
+        machine_expect_defect(PH_MUTANT_OVERLAP_UNORDERED, second_write_waits_long, 1);
     }
 }
 
@@ -430,7 +494,7 @@ static void waiting_requests_can_be_taken_out_and_raised(void **state)
  * block take their time, because they are done one by one. */
 static bool fence_flushes_all(void)
 {
-    enum { WRITES = 60 };
+    enum { WRITES = ON_MACHINE(60, 10) };
     static struct request all[WRITES];
     int before = atomic_load(&flushes);
     static uint32_t last;
@@ -452,17 +516,16 @@ static bool fence_flushes_all(void)
 static void a_fence_is_a_flush_of_all_that_was_queued(void **state)
 {
     (void)state;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < ON_MACHINE(10, 1); i++) {
         assert_true(fence_flushes_all());
     }
-    if (port_mutant(PH_MUTANT_FENCE_WITHOUT_FLUSH)) {
-        assert_false(fence_flushes_all());
-    }
-    bool found = !port_mutant(PH_MUTANT_FENCE_NOT_WAITED);
-    for (int i = 0; i < 500 && !found; i++) {
-        found = !fence_flushes_all();
-    }
-    assert_true(found);
+    machine_expect_defect(PH_MUTANT_FENCE_WITHOUT_FLUSH, fence_flushes_all, 1);
+}
+
+static void a_fence_waits_for_all_that_was_queued(void **state)
+{
+    (void)state;
+    machine_expect_defect(PH_MUTANT_FENCE_NOT_WAITED, fence_flushes_all, 500);
 }
 
 static void a_failed_flush_is_not_believed_again(void **state)
@@ -484,7 +547,7 @@ struct client {
     disk_page_no_t first;
     atomic_int wrong;
 };
-enum { CLIENTS = 4, CLIENT_BLOCKS = 32, CLIENT_ROUNDS = 600 };
+enum { CLIENTS = 4, CLIENT_BLOCKS = 32, CLIENT_ROUNDS = ON_MACHINE(600, 10) };
 
 /* Writes and reads blocks of its own, several at once, and knows what must be there. */
 static void be_client(void *argument)
@@ -528,7 +591,7 @@ static void be_client(void *argument)
 static void many_clients_see_what_they_wrote(void **state)
 {
     (void)state;
-    uint64_t seed = port_seed();
+    uint64_t seed = machine_seed();
     hal_sem_t done;
     assert_int_equal(hal_sem_init(&done, "clients"), 0);
     static struct client clients[CLIENTS];
@@ -547,7 +610,7 @@ static void many_clients_see_what_they_wrote(void **state)
 static void a_burst_is_longer_than_the_ring(void **state)
 {
     (void)state;
-    enum { BURST = 300 };
+    enum { BURST = ON_MACHINE(300, 80) };
     static struct request all[BURST];
     for (int i = 0; i < BURST; i++) {
         request_init(&all[i], (uint32_t)i);
@@ -573,7 +636,7 @@ static void put_entry(uint8_t *sector, int n, struct pc_partition entry)
     memcpy(sector + 446 + n * 16, &entry, sizeof(entry));
 }
 
-static void put_superblock(int fd, off_t at)
+static void put_superblock(uint64_t at)
 {
     struct phantom_disk_superblock sb = {.magic = DISK_STRUCT_MAGIC_SUPERBLOCK,
                                          .magic2 = DISK_STRUCT_MAGIC_SUPER_2,
@@ -582,7 +645,7 @@ static void put_superblock(int fd, off_t at)
     for (size_t i = 0; i < sizeof(sb); i++) {
         sb.checksum += i < 8 || i >= 12 ? ((uint8_t *)&sb)[i] : 0;
     }
-    assert_int_equal(pwrite(fd, &sb, sizeof(sb), at), sizeof(sb));
+    put_into_file(&sb, sizeof(sb), at);
 }
 
 static void partitions_of_a_disk_are_found(void **state)
@@ -590,7 +653,7 @@ static void partitions_of_a_disk_are_found(void **state)
     (void)state;
     char first_path[64];
     memcpy(first_path, path, sizeof(path));
-    int fd = make_file((off_t)PAGES * PAGE_SIZE);
+    make_file((uint64_t)PAGES * PAGE_SIZE);
     uint8_t sector[512] = {0};
     put_entry(sector, 0, (struct pc_partition){.type = 0x83, .start = 8, .size = 80});
     put_entry(sector, 1,
@@ -600,9 +663,8 @@ static void partitions_of_a_disk_are_found(void **state)
     put_entry(sector, 3, (struct pc_partition){.type = 0x83, .start = 2000, .size = 1000});
     sector[510] = 0x55;
     sector[511] = 0xAA;
-    assert_int_equal(pwrite(fd, sector, sizeof(sector), 0), sizeof(sector));
-    put_superblock(fd, 2000 * 512 + 0x10 * PAGE_SIZE); /* in the last one */
-    (void)close(fd);
+    put_into_file(sector, sizeof(sector), 0);
+    put_superblock(2000 * 512 + 0x10 * PAGE_SIZE); /* in the last one */
     phantom_disk_partition_t *whole;
     assert_int_equal(phantom_hal_add_disk(path, backend_flag, &whole), 0);
     assert_int_equal(whole->flags, PART_FLAG_IS_WHOLE_DISK | PART_FLAG_IS_DIVIDED);
@@ -650,7 +712,7 @@ static void partitions_of_a_disk_are_found(void **state)
     assert_int_equal(in[0], 0);
     assert_string_equal(phantom_hal_disk_backend(inner), backend);
     request_finish(&r);
-    (void)unlink(path);
+    remove_file();
     memcpy(path, first_path, sizeof(path));
 }
 
@@ -715,20 +777,20 @@ static void files_are_opened_with_care(void **state)
     (void)state;
     assert_int_equal(phantom_hal_add_disk(path, 0, NULL), EWOULDBLOCK); /* it is in use */
     assert_int_equal(phantom_hal_add_disk("/nowhere/at/all", 0, NULL), ENOENT);
-    assert_int_equal(phantom_hal_add_disk("/dev/null", 0, NULL), EINVAL);
+    assert_int_equal(phantom_hal_add_disk("/dev/null", 0, NULL), ON_MACHINE(EINVAL, ENOENT));
     char first_path[64];
     memcpy(first_path, path, sizeof(path));
-    int fd = make_file(100);
+    make_file(100);
     assert_int_equal(phantom_hal_add_disk(path, 0, NULL), EINVAL);
-    assert_int_equal(ftruncate(fd, 4 * PAGE_SIZE), 0);
+    remove_file();
+    make_file((uint64_t)4 * PAGE_SIZE);
     phantom_disk_partition_t *p;
     assert_int_equal(phantom_hal_add_disk(path, PHANTOM_HAL_DISK_READ_ONLY | backend_flag, &p), 0);
     char sector[512] = {0};
     assert_int_equal(phantom_sync_read_sector(p, sector, 0, 1), 0);
     assert_int_equal(phantom_sync_write_sector(p, sector, 0, 1), EROFS);
     assert_int_equal(disk_fence(p), 0);
-    (void)close(fd);
-    (void)unlink(path);
+    remove_file();
     memcpy(path, first_path, sizeof(path));
     assert_int_equal(driver_genode_disk_init(), ENODEV);
     assert_null(driver_genode_disk_probe());
@@ -739,7 +801,7 @@ static void the_instances_own_disk_is_opened_once(void **state)
     struct phantom_hal *outer = *state;
     char first_path[64];
     memcpy(first_path, path, sizeof(path));
-    (void)close(make_file((off_t)16 * PAGE_SIZE));
+    make_file((uint64_t)16 * PAGE_SIZE);
     struct phantom_hal_options options;
     phantom_hal_options_init(&options);
     options.disk_path = path;
@@ -752,7 +814,7 @@ static void the_instances_own_disk_is_opened_once(void **state)
     assert_int_equal(driver_genode_disk_init(), 0);
     assert_null(phantom_disk_partition_number(1));
     port_end(inner);
-    (void)unlink(path);
+    remove_file();
     memcpy(path, first_path, sizeof(path));
     assert_int_equal(phantom_hal_enter(outer), 0);
 }
@@ -763,7 +825,9 @@ static void blocks_beyond_two_terabytes_are_themselves(void **state)
     (void)state;
     char first_path[64];
     memcpy(first_path, path, sizeof(path));
-    int fd = make_file(4 * PAGE_SIZE);
+    make_file((uint64_t)4 * PAGE_SIZE);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
     disk_page_no_t far = UINT32_C(0x20000003);
     phantom_disk_partition_t *small = disk;
     if (ftruncate(fd, ((off_t)far + 2) * PAGE_SIZE) == 0) { /* holes; not on every file system */
@@ -779,7 +843,7 @@ static void blocks_beyond_two_terabytes_are_themselves(void **state)
         disk = small;
     }
     (void)close(fd);
-    (void)unlink(path);
+    remove_file();
     memcpy(path, first_path, sizeof(path));
 }
 
@@ -787,6 +851,7 @@ int main(int argc, char **argv)
 {
     backend = argc > 1 ? argv[1] : "threads";
     backend_flag = strcmp(backend, "threads") == 0 ? PHANTOM_HAL_DISK_THREADS : 0;
+#ifndef TEST_ON_SIM
     void *probe = NULL;
     (void)disk_setup(&probe);
     bool there = strcmp(phantom_hal_disk_backend(disk), backend) == 0;
@@ -795,7 +860,8 @@ int main(int argc, char **argv)
         printf("io_uring does not work here\n");
         return PH_TEST_SKIPPED;
     }
-    const struct CMUnitTest tests[] = {
+#endif
+    const struct machine_case cases[] = {
         disk_test(test_block_device_adapter),
         disk_test(test_block_alignment),
         disk_test(a_request_is_done_before_its_callback),
@@ -804,6 +870,7 @@ int main(int argc, char **argv)
         disk_test(overlapping_requests_keep_their_order),
         disk_test(waiting_requests_can_be_taken_out_and_raised),
         disk_test(a_fence_is_a_flush_of_all_that_was_queued),
+        disk_test(a_fence_waits_for_all_that_was_queued),
         disk_test(a_failed_flush_is_not_believed_again),
         disk_test(many_clients_see_what_they_wrote),
         disk_test(a_burst_is_longer_than_the_ring),
@@ -812,7 +879,8 @@ int main(int argc, char **argv)
         disk_test(a_driver_may_be_done_at_once),
         disk_test(files_are_opened_with_care),
         disk_test(the_instances_own_disk_is_opened_once),
-        disk_test(blocks_beyond_two_terabytes_are_themselves),
+        disk_test_posix(blocks_beyond_two_terabytes_are_themselves,
+                        "a simulated file is not that long"),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return machine_main(cases, sizeof(cases) / sizeof(cases[0]), &port_hooks);
 }

@@ -88,10 +88,10 @@ static void a_mutex_excludes_and_never_looks_free_to_its_holder(void **state)
 {
     (void)state;
     struct shared s;
-    shared_init(&s, 5000);
+    shared_init(&s, ON_MACHINE(5000, 30));
     run_crew(&s, count_under_mutex, CREW);
     assert_int_equal(hal_sem_acquire_etc(&s.done, CREW, 0, 0), 0);
-    assert_int_equal(s.plain, CREW * 5000);
+    assert_int_equal(s.plain, CREW * s.rounds);
     shared_finish(&s);
 }
 
@@ -123,11 +123,11 @@ static void spin_locks_exclude_and_atomics_are_atomic(void **state)
 {
     (void)state;
     struct shared s;
-    shared_init(&s, 4000);
+    shared_init(&s, ON_MACHINE(4000, 30));
     run_crew(&s, count_under_spin, CREW);
     assert_int_equal(hal_sem_acquire_etc(&s.done, CREW, 0, 0), 0);
-    assert_int_equal(s.plain, CREW * 4000);
-    assert_int_equal(s.atomic, CREW * 4000);
+    assert_int_equal(s.plain, CREW * s.rounds);
+    assert_int_equal(s.atomic, CREW * s.rounds);
     int v = 5;
     assert_int_equal(atomic_add(&v, -7), -2);
     v = 8;
@@ -190,7 +190,7 @@ static void a_broadcast_wakes_all(void **state)
 {
     (void)state;
     struct shared s;
-    shared_init(&s, 1000);
+    shared_init(&s, ON_MACHINE(1000, 15));
     run_crew(&s, wait_for_each_generation, CREW);
     for (int i = 0; i < s.rounds; i++) {
         (void)hal_mutex_lock(&s.mutex);
@@ -243,7 +243,7 @@ static void no_signal_is_lost(void **state)
 {
     (void)state;
     struct shared s;
-    shared_init(&s, 4000);
+    shared_init(&s, ON_MACHINE(4000, 40));
     run_crew(&s, take_items, CREW / 2);
     run_crew(&s, put_items, CREW / 2);
     assert_int_equal(hal_sem_acquire_etc(&s.done, CREW, 0, 0), 0);
@@ -258,10 +258,13 @@ static void a_condition_times_out_and_keeps_the_mutex(void **state)
     shared_init(&s, 0);
     (void)hal_mutex_lock(&s.mutex);
     bigtime_t begin = hal_system_time();
-    assert_int_equal(hal_cond_timedwait(&s.cond, &s.mutex, 20), ETIMEDOUT);
+    while (hal_cond_timedwait(&s.cond, &s.mutex, 20) != ETIMEDOUT) {
+        begin = hal_system_time(); /* woken for no reason, which is allowed */
+    }
     assert_true(hal_system_time() - begin >= 20000);
     assert_int_equal(hal_mutex_is_locked(&s.mutex), 1);
-    assert_int_equal(hal_cond_timedwait(&s.cond, &s.mutex, -5), ETIMEDOUT);
+    while (hal_cond_timedwait(&s.cond, &s.mutex, -5) != ETIMEDOUT) {
+    }
     (void)hal_mutex_unlock(&s.mutex);
     shared_finish(&s);
 }
@@ -329,7 +332,7 @@ static void no_release_is_lost(void **state)
 {
     (void)state;
     struct shared s;
-    shared_init(&s, 3000);
+    shared_init(&s, ON_MACHINE(3000, 30));
     run_crew(&s, take_tokens, 4);
     run_crew(&s, take_tokens_in_threes, 2);
     for (int i = 0; i < 6 * s.rounds; i++) {
@@ -352,7 +355,7 @@ static void release_once(void *argument)
 static void a_semaphore_may_be_destroyed_by_whom_it_woke(void **state)
 {
     (void)state;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < ON_MACHINE(500, 20); i++) {
         hal_sem_t s;
         assert_int_equal(hal_sem_init(&s, "short"), 0);
         assert_true(hal_start_kernel_thread_arg(release_once, &s) >= 0);
@@ -396,7 +399,7 @@ static void clocks_tell_the_time(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct machine_case cases[] = {
         port_test(test_hal_mutex_state),
         port_test(a_mutex_excludes_and_never_looks_free_to_its_holder),
         port_test(spin_locks_exclude_and_atomics_are_atomic),
@@ -410,5 +413,5 @@ int main(void)
         port_test(handles_are_made_whole_or_not_at_all),
         port_test(clocks_tell_the_time),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return machine_main(cases, sizeof(cases) / sizeof(cases[0]), &port_hooks);
 }

@@ -50,7 +50,7 @@ static void timed_call(void **state)
 {
     (void)state;
     static const long full[] = {5, 100, 2000, 5000, 10000}, quick[] = {5, 20, 40, 60, 100};
-    const long *times = at_full_length ? full : quick;
+    const long *times = ON_MACHINE(at_full_length, true) ? full : quick;
     timedcall_t entries[5], undone = {count_undone, 0, times[3], 0, 0, {0, 0}, 0};
     atomic_store(&calls, 0);
     atomic_store(&undone_calls, 0);
@@ -93,7 +93,7 @@ static void a_periodic_call_comes_again_until_undone(void **state)
     assert_true(hal_system_time() - begin >= 10 * 3000);
     phantom_undo_timed_call(&entry);
     int before = atomic_load(&ticks);
-    hal_sleep_msec(20);
+    hal_sleep_msec(ON_MACHINE(20, 2000));
     assert_int_equal(atomic_load(&ticks), before);
     hal_sem_destroy(&fired);
 }
@@ -149,13 +149,7 @@ static void an_undone_call_is_not_going_on(void **state)
 {
     (void)state;
     assert_true(undo_waits());
-    if (port_mutant(PH_MUTANT_UNDO_NOT_WAITED)) {
-        bool found = false;
-        for (int i = 0; i < 20 && !found; i++) {
-            found = !undo_waits();
-        }
-        assert_true(found);
-    }
+    machine_expect_defect(PH_MUTANT_UNDO_NOT_WAITED, undo_waits, 20);
 }
 
 /* Many threads request and undo; a call that is made is made once, an undone one never later. */
@@ -181,10 +175,10 @@ static void request_and_undo(void *arg)
     struct toggler *t = arg;
     struct ph_rng rng;
     ph_rng_init(&rng, t->seed);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < ON_MACHINE(400, 20); i++) {
         t->entry.msecLater = (long)ph_rng_below(&rng, 2);
         phantom_request_timed_call(&t->entry, 0);
-        for (uint64_t spins = ph_rng_below(&rng, 200); spins > 0; spins--) {
+        for (uint64_t spins = ph_rng_below(&rng, ON_MACHINE(200, 30)); spins > 0; spins--) {
             phantom_scheduler_yield();
         }
         phantom_undo_timed_call(&t->entry);
@@ -198,7 +192,7 @@ static void request_and_undo(void *arg)
 static void undo_races_with_the_call(void **state)
 {
     (void)state;
-    uint64_t seed = port_seed();
+    uint64_t seed = machine_seed();
     hal_sem_t done;
     assert_int_equal(hal_sem_init(&done, "toggled"), 0);
     static struct toggler ts[4];
@@ -314,11 +308,8 @@ static bool cancelled_never_fires(int rounds)
 {
     bool right = true;
     static struct net n[8];
-    for (int i = 0; i < 8; i++) { /* never destroyed: a defect may leave a callback behind */
-        if (n[i].fired.impl == NULL) {
-            net_init(&n[i]);
-        }
-        hal_sem_zero(&n[i].fired);
+    for (int i = 0; i < 8; i++) {
+        net_init(&n[i]);
     }
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < 8; i++) {
@@ -341,27 +332,31 @@ static bool cancelled_never_fires(int rounds)
                 phantom_scheduler_yield();
             }
         }
-        if (!right) {
-            break;
+        if (!right) { /* what is left behind may still release: not destroyed */
+            return false;
         }
     }
-    return right;
+    for (int i = 0; i < 8; i++) {
+        hal_sem_destroy(&n[i].fired);
+    }
+    return true;
 }
 
 static void cancel_races_with_fire(void **state)
 {
     (void)state;
-    assert_true(cancelled_never_fires(300));
+    assert_true(cancelled_never_fires(ON_MACHINE(300, 20)));
+}
+
+static bool cancelled_never_fires_soon(void)
+{
+    return cancelled_never_fires(ON_MACHINE(100, 30));
 }
 
 static void cancel_races_with_fire_defect(void **state)
 {
     (void)state;
-    bool found = !port_mutant(PH_MUTANT_CANCELLED_FIRES);
-    for (int i = 0; i < 50 && !found; i++) {
-        found = !cancelled_never_fires(100);
-    }
-    assert_true(found);
+    machine_expect_defect(PH_MUTANT_CANCELLED_FIRES, cancelled_never_fires_soon, 50);
 }
 
 /* ---- dpc: the port's test ---------------------------------------------------------------------
@@ -434,11 +429,10 @@ static void dpc(void **state)
 {
     (void)state;
     assert_true(blocked_dpcs_stop_no_other());
-    if (port_mutant(PH_MUTANT_DPC_FIXED_WORKERS)) {
-        assert_false(blocked_dpcs_stop_no_other());
-    }
+    machine_expect_defect(PH_MUTANT_DPC_FIXED_WORKERS, blocked_dpcs_stop_no_other, 1);
 }
 
+enum { CHAIN = ON_MACHINE(500, 50) };
 static atomic_int chain_runs;
 static dpc_request chained;
 static hal_sem_t chain_done;
@@ -446,7 +440,7 @@ static hal_sem_t chain_done;
 static void trigger_again(void *arg)
 {
     int left = atomic_fetch_add(&chain_runs, 1);
-    if (left < 500) {
+    if (left < CHAIN) {
         dpc_request_trigger(&chained, arg);
     } else {
         hal_sem_release(&chain_done);
@@ -465,15 +459,17 @@ static void a_dpc_may_trigger_itself(void **state)
     (void)hal_sem_acquire(&chain_done);
     dpc_finish();
     dpc_finish();
-    assert_int_equal(atomic_load(&chain_runs), 501);
+    assert_int_equal(atomic_load(&chain_runs), CHAIN + 1);
     hal_sem_destroy(&chain_done);
 }
 
 /* ---- counters -------------------------------------------------------------------------------- */
 
+enum { EVENTS = ON_MACHINE(20000, 50) };
+
 static void count_events(void *arg)
 {
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < EVENTS; i++) {
         STAT_INC_CNT(STAT_CNT_WIRE);
         STAT_INC_CNT_N(STAT_CNT_PAGEIN, 2);
     }
@@ -490,14 +486,14 @@ static bool no_event_is_lost(void)
     for (int i = 0; i < 4; i++) {
         assert_true(hal_start_kernel_thread_arg(count_events, &done) >= 0);
     }
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < ON_MACHINE(200, 20); i++) {
         stat_update_second_stats();
         phantom_scheduler_yield();
     }
     assert_int_equal(hal_sem_acquire_etc(&done, 4, 0, 0), 0);
     assert_int_equal(get_stats_record(STAT_CNT_WIRE, &after), 0);
     hal_sem_destroy(&done);
-    return after.total - before.total == 80000;
+    return after.total - before.total == 4 * EVENTS;
 }
 
 static void counters_lose_nothing(void **state)
@@ -506,12 +502,8 @@ static void counters_lose_nothing(void **state)
     assert_true(no_event_is_lost());
     struct kernel_stats record;
     assert_int_equal(get_stats_record(STAT_CNT_PAGEIN, &record), 0);
-    assert_int_equal(record.total, 160000);
-    bool found = !port_mutant(PH_MUTANT_STAT_NOT_ATOMIC);
-    for (int i = 0; i < 50 && !found; i++) {
-        found = !no_event_is_lost();
-    }
-    assert_true(found);
+    assert_int_equal(record.total, 8 * EVENTS);
+    machine_expect_defect(PH_MUTANT_STAT_NOT_ATOMIC, no_event_is_lost, 50);
 }
 
 static void counters_turn_over_each_second(void **state)
@@ -724,9 +716,9 @@ static void panic_and_shutdown_do_not_return(void **state)
 int main(int argc, char **argv)
 {
     at_full_length = argc > 1 && strcmp(argv[1], "long") == 0;
-    const struct CMUnitTest tests[] = {
-        port_test(panic_and_shutdown_do_not_return),
-        port_test(init_functions_run_once),
+    const struct machine_case cases[] = {
+        port_test_posix(panic_and_shutdown_do_not_return, "ends of a process, in children"),
+        port_test_posix(init_functions_run_once, "constructors, once in a process"),
         port_test(timed_call),
         port_test(a_periodic_call_comes_again_until_undone),
         port_test(a_call_waits_for_its_lock),
@@ -742,7 +734,7 @@ int main(int argc, char **argv)
         port_test(counters_turn_over_each_second),
         port_test(totals_survive_in_the_object_space),
         port_test(soft_interrupts_are_dispatched),
-        port_test(files_can_be_written_and_read),
+        port_test_posix(files_can_be_written_and_read, "files of the host"),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return machine_main(cases, sizeof(cases) / sizeof(cases[0]), &port_hooks);
 }

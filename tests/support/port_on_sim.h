@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_on_sim.h - port_machine.h on the simulated machine of room hal_sim, for one machine at a
+ * time: what a test does with it. See port_on_sim.c.
+ */
+#ifndef PORT_ON_SIM_H
+#define PORT_ON_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** First call of the first thread of each machine: nothing is left of the machine before. */
+void port_on_sim_begin(void);
+/** Called before bytes are written to a file that is a disk, and before a file is flushed; NULL:
+ *  nothing is. A flush hook that returns a positive errno makes the flush fail with it. */
+void port_on_sim_hooks(void (*before_write)(uint64_t offset), int (*before_flush)(int file));
+
+/** Files of the machine's disk as somebody outside of it would have them. False: it cannot be. */
+bool port_on_sim_make(const char *path, uint64_t bytes); /* zeros, durable */
+bool port_on_sim_put(const char *path, uint64_t offset, const void *bytes, size_t size);
+bool port_on_sim_get(const char *path, uint64_t offset, void *bytes, size_t size);
+bool port_on_sim_cut(const char *path, uint64_t bytes);
+void port_on_sim_remove(const char *path);
+
+enum port_on_sim_fault { PORT_SIM_WRITE_ERROR, PORT_SIM_READ_ERROR, PORT_SIM_FLUSH_ERROR };
+/** The so many-th operation of that kind from now on fails, 1: the next, and `count` in all. */
+void port_on_sim_fault(enum port_on_sim_fault kind, uint64_t at, uint64_t count);
+
+#endif /* PORT_ON_SIM_H */
