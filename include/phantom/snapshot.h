@@ -421,11 +421,12 @@ struct phantom_strategy {
     const char *needs;   /* what it asks of machine and host, in a few words */
     const char *why_not; /* NULL: usable here; else the reason, as the end of a sentence */
     bool chosen;         /* what is taken when the host asks for none */
+    bool on_request;     /* usable, but never taken unless the host asks for it by name */
 };
 /**
  * The ladder of strategies on this machine, the one to be preferred first.
- * @param stores_marked  every store into the memory is marked, as in a C space whose program calls
- *                       phantom_space_wrote(); false for Phantom worlds
+ * @param stores_marked  for a C space with phantom_space_options.all_stores_announced; false for
+ *                       Phantom worlds, and for other C spaces
  * @threads any
  */
 PHANTOM_API void phantom_probe_strategies(bool stores_marked,

@@ -114,7 +114,9 @@ struct phantom_space_options {
     bool create_only;   /* fail with -EEXIST instead of opening what is there */
 
     /* Every time. */
-    const char *strategy;      /* "async", "cards", "full"; default: the best this machine allows */
+    const char *strategy;      /* "async", "cards", "sigbus", "mprotect", "fork", "full"; default:
+                                  cards if all_stores_announced, else async where this machine
+                                  allows it, else full */
     bool all_stores_announced; /* see the caveats above */
     bool without_io_uring;     /* write with threads even where io_uring works */
     bool check_snapshots;      /* compare each generation with the memory at its cut: slow */
@@ -169,6 +171,12 @@ struct phantom_space_options {
     /* At birth only: "lz4" makes a store whose pages are compressed where that saves blocks; NULL
      * or "none": they are not. Another name is PHANTOM_EINVALID. Smaller, and slower to write. */
     const char *compression;
+
+    /* Strategies sigbus and mprotect install a handler of SIGBUS or SIGSEGV for the process while
+     * the space is open, which passes on what is not in the range of a space: only with this
+     * consent. Threads that use the space must not block that signal, and no system call may be
+     * given memory of the range (not after phantom_space_load() either): copy. */
+    bool allow_signal_handlers;
 };
 
 /** Set size and zero the rest. @threads any */
@@ -193,7 +201,8 @@ PHANTOM_API void phantom_space_options_init(struct phantom_space_options *option
  *   PHANTOM_EVERSION   the store of a world, not of a space; or of an incompatible version
  *   PHANTOM_EADDRESS   the address range is in use in this process; diag names the mapping
  *   PHANTOM_ENOTFOUND  existing_only and there is none, or its folder is missing
- *   PHANTOM_EUNSUPPORTED  the strategy asked for does not work on this machine
+ *   PHANTOM_EUNSUPPORTED  the strategy asked for does not work on this machine, or not
+ *                      with these options
  *   -EEXIST            create_only, and there is something
  *   PHANTOM_EINVALID   bad option, or the strategy is unknown
  *   PHANTOM_ENOSPACE, -ENOMEM, -errno of the file

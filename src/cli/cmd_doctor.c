@@ -26,10 +26,11 @@ static void add_item(void *context, const struct phantom_probe_item *item)
 
 static void add_strategy(void *context, const struct phantom_strategy *strategy)
 {
-    json_array_append_new(context,
-                          json_pack("{s:s, s:b, s:s, s:s?, s:b}", "name", strategy->name, "usable",
-                                    (int)(strategy->why_not == NULL), "needs", strategy->needs,
-                                    "why_not", strategy->why_not, "chosen", (int)strategy->chosen));
+    json_array_append_new(
+        context, json_pack("{s:s, s:b, s:s, s:s?, s:b, s:b}", "name", strategy->name, "usable",
+                           (int)(strategy->why_not == NULL), "needs", strategy->needs, "why_not",
+                           strategy->why_not, "chosen", (int)strategy->chosen, "on_request",
+                           (int)strategy->on_request));
 }
 
 /** The name of the strategy that would be taken from such a list. */
@@ -54,10 +55,16 @@ static void print_strategies(json_t *strategies)
     {
         const char *why_not = json_string_value(json_object_get(strategy, "why_not"));
         const char *needs = json_string_value(json_object_get(strategy, "needs"));
-        printf("%-4s %-9s %s%s%s\n", why_not == NULL ? "ok" : "no",
+        bool asked = json_is_true(json_object_get(strategy, "on_request"));
+        printf("%-4s %-9s %s%sneeds %s\n",
+               why_not != NULL ? "no"
+               : asked         ? "ask"
+                               : "ok",
                json_string_value(json_object_get(strategy, "name")),
-               why_not == NULL ? "needs " : why_not, why_not == NULL ? needs : "; needs ",
-               why_not == NULL ? "" : needs);
+               why_not != NULL ? why_not
+               : asked         ? "works, but only if it is asked for by name"
+                               : "",
+               why_not != NULL || asked ? "; " : "", needs);
     }
 }
 
@@ -82,8 +89,8 @@ static int report(struct findings *findings, bool json)
     }
     printf("\nsnapshot strategies for worlds, best first:\n");
     print_strategies(findings->strategies);
-    printf("\nstrategy: %s for worlds, %s for C spaces that say what they write\n", strategy,
-           marked);
+    printf("\nstrategy: %s for worlds and C spaces, %s for C spaces that say what they write\n",
+           strategy, marked);
     if (strcmp(strategy, "full") == 0) {
         printf("          (dirty pages cannot be tracked here: each snapshot reads the whole "
                "heap)\n");

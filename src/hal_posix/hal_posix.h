@@ -26,6 +26,7 @@ struct hal_probe {
     char kernel[64];
     bool userfaultfd, wp_async, pagemap_scan, io_uring; /* tracking needs the first three */
     bool membarrier;
+    bool sigbus; /* first stores can be caught: HAL_TRACK_SIGBUS */
     struct hal_probe_item items[HAL_PROBE_ITEMS];
     size_t item_count;
 };

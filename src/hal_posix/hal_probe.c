@@ -12,6 +12,7 @@
 #include "hal_barrier.h"
 #include "hal_internal.h"
 #include "page_tracker.h"
+#include "page_trap.h"
 #include "ph_memory.h"
 
 #include <errno.h>
@@ -114,6 +115,23 @@ static void probe_tracking(struct hal_probe *probe)
         } else {
             answer(probe, names[step], error, "not tried: needs %s", names[failed]);
         }
+    }
+}
+
+/* Catching stores in the storing thread; no handler is installed to find out. */
+static void probe_sigbus(struct hal_probe *probe)
+{
+    struct page_trap trap;
+    const char *step;
+    char text[48];
+    int rc = page_trap_open(&trap, PAGE_TRAP_SIGBUS, NULL, HAL_PAGE_SIZE, &step);
+    probe->sigbus = rc == 0;
+    if (rc == 0) {
+        page_trap_close(&trap);
+        answer(probe, "sigbus", 0, "first stores can be caught, with a handler of SIGBUS");
+    } else {
+        answer(probe, "sigbus", rc, "%s: %s: needs Linux 5.11 and no filter",
+               verdict(rc, text, sizeof(text)), step);
     }
 }
 
@@ -326,6 +344,7 @@ void hal_probe(const char *directory, struct hal_probe *out)
                        system.release);
     }
     probe_tracking(out);
+    probe_sigbus(out);
     probe_barrier(out);
     probe_uring(out);
     answer(out, "cpus", 0, "%d usable", hal_cpu_count());

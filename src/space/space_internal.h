@@ -119,6 +119,12 @@ uint64_t space_pages(void *context);
 /** True when an operation ended since the last generation's cut. */
 bool space_changed(struct phantom_space *space);
 
+/** The strategy that is used: what was asked for, or NULL for the engine's choice. */
+const char *space_strategy(const struct phantom_space *space);
+/** Make space->memory, of the kind that the strategy needs. As hal_memory_reserve(). */
+int space_reserve_memory(struct phantom_space *space, uint64_t base, uint64_t size,
+                         struct phantom_diag *diag);
+
 int space_helper_start(struct phantom_space *space, struct phantom_diag *diag);
 /** Make it look up. Any thread. */
 void space_helper_poke(void *space);

@@ -204,23 +204,6 @@ static unsigned file_flags(const struct phantom_space *space)
     return space->options.without_io_uring ? HAL_FILE_NO_URING : 0;
 }
 
-/** The tracked range, or an untracked one where tracking is refused and not asked for by name. */
-static int reserve_memory(struct phantom_space *space, uint64_t base, uint64_t size,
-                          struct phantom_diag *diag)
-{
-    const char *strategy = space->options.strategy;
-    bool track = strategy == NULL || strcmp(strategy, "full") != 0;
-    int rc = hal_memory_reserve(base, size, track, &space->memory, diag);
-    if (rc == PHANTOM_EUNSUPPORTED && strategy == NULL) {
-        space_message(space,
-                      "%s: the kernel does not track written pages here (%s); each snapshot reads "
-                      "the whole heap",
-                      space->path, diag->text);
-        rc = hal_memory_reserve(base, size, false, &space->memory, diag);
-    }
-    return rc;
-}
-
 static void discard_pages(void *context, void *start, uint64_t bytes)
 {
     struct phantom_space *space = context;
@@ -264,12 +247,8 @@ static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
                                     .resume = space_resume,
                                     .heap_pages = space_pages,
                                     .damaged = page_damaged};
-    const char *strategy = space->options.strategy;
-    if (strategy == NULL && space->options.all_stores_announced) {
-        strategy = "cards"; /* needs no kernel, and is the fastest for small commits */
-    }
     const struct snap_engine_options options = {
-        .strategy = strategy,
+        .strategy = space_strategy(space),
         .stop_timeout_ms = (int)space->options.stop_timeout_ms,
         .version = {.heap_layout = PHANTOM_LAYOUT_SPACE},
         .all_stores_marked = space->options.all_stores_announced,
@@ -344,7 +323,7 @@ static int resume(struct phantom_space *space, struct phantom_diag *diag)
         space->options.before_restore(space->options.context, (void *)(uintptr_t)params->heap_base,
                                       params->heap_size);
     }
-    int rc = reserve_memory(space, params->heap_base, params->heap_size, diag);
+    int rc = space_reserve_memory(space, params->heap_base, params->heap_size, diag);
     if (rc == 0) {
         rc = set_retention(space, diag);
     }
@@ -395,7 +374,7 @@ static int create_store(struct phantom_space *space, const char *birth_path,
     rc = rc == 0 ? PHANTOM_EADDRESS : rc;
     for (unsigned attempt = 0; attempt < ADDRESS_ATTEMPTS && rc == PHANTOM_EADDRESS; attempt++) {
         params.heap_base = hal_heap_base(params.uuid, params.heap_size, attempt);
-        rc = reserve_memory(space, params.heap_base, params.heap_size, diag);
+        rc = space_reserve_memory(space, params.heap_base, params.heap_size, diag);
     }
     if (rc == 0) {
         rc = hal_file_open(birth_path, file_flags(space) | HAL_FILE_CREATE, &space->io, diag);

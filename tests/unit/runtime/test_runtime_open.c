@@ -362,6 +362,7 @@ static void probing_changes_nothing(void **state)
 struct ladder {
     unsigned strategies, chosen;
     bool above_is_usable;
+    char name[32];
 };
 
 static void look_at_strategy(void *context, const struct phantom_strategy *strategy)
@@ -370,8 +371,18 @@ static void look_at_strategy(void *context, const struct phantom_strategy *strat
     assert_true(strlen(strategy->name) > 0 && strlen(strategy->needs) > 0);
     ladder->strategies++;
     ladder->chosen += strategy->chosen;
-    assert_true(!strategy->chosen || (strategy->why_not == NULL && !ladder->above_is_usable));
-    ladder->above_is_usable = ladder->above_is_usable || strategy->why_not == NULL;
+    assert_true(!strategy->chosen ||
+                (strategy->why_not == NULL && !ladder->above_is_usable && !strategy->on_request));
+    assert_true(!strategy->on_request || strategy->why_not == NULL);
+    ladder->above_is_usable =
+        ladder->above_is_usable || (strategy->why_not == NULL && !strategy->on_request);
+    if (strategy->chosen) {
+        snprintf(ladder->name, sizeof(ladder->name), "%s", strategy->name);
+    }
+    if (strcmp(strategy->name, "full") == 0 || strcmp(strategy->name, "fork") == 0 ||
+        strcmp(strategy->name, "mprotect") == 0) { /* any kernel */
+        assert_null(strategy->why_not);
+    }
 }
 
 static void exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one(void **state)
@@ -382,6 +393,65 @@ static void exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one(void *
         phantom_probe_strategies(marked != 0, look_at_strategy, &ladder);
         assert_true(ladder.strategies >= 3);
         assert_int_equal(ladder.chosen, 1);
+        assert_true(!marked || strcmp(ladder.name, "cards") == 0);
+    }
+}
+
+struct promise {
+    const char *chosen;
+    struct promised {
+        char name[32];
+        bool usable;
+    } all[16];
+    unsigned count;
+};
+
+static void note_strategy(void *context, const struct phantom_strategy *strategy)
+{
+    struct promise *promise = context;
+    struct promised *row = &promise->all[promise->count++];
+    snprintf(row->name, sizeof(row->name), "%s", strategy->name);
+    row->usable = strategy->why_not == NULL;
+    promise->chosen = strategy->chosen ? row->name : promise->chosen;
+}
+
+/* What `phantom doctor` says is what opening does, for each strategy and for the automatic choice,
+ * of worlds and of spaces. */
+static void the_ladder_says_what_opening_does(void **state)
+{
+    struct promise world_promise = {0};
+    phantom_probe_strategies(false, note_strategy, &world_promise);
+    for (unsigned i = 0; i < world_promise.count; i++) {
+        struct phantom_options options = kit_options(*state, SUM);
+        options.strategy = world_promise.all[i].name;
+        options.allow_signal_handlers = true;
+        struct phantom_world *world = NULL;
+        int rc = phantom_open(kit_path("w.phantom"), &options, &world, NULL);
+        assert_int_equal(rc, world_promise.all[i].usable ? 0 : PHANTOM_EUNSUPPORTED);
+        if (rc == 0) {
+            assert_int_equal(phantom_close(world), 0);
+        }
+    }
+    for (int marked = 0; marked < 2; marked++) {
+        struct promise promise = {0};
+        phantom_probe_strategies(marked != 0, note_strategy, &promise);
+        for (unsigned i = 0; i <= promise.count; i++) { /* the last time: unasked */
+            bool asked = i < promise.count;
+            struct phantom_space_options options;
+            phantom_space_options_init(&options);
+            options.heap_size = 8 << 20;
+            options.all_stores_announced = marked != 0;
+            options.allow_signal_handlers = true;
+            options.strategy = asked ? promise.all[i].name : NULL;
+            struct phantom_space *space = NULL;
+            int rc = phantom_space_open(kit_path("s.phantom"), &options, &space, NULL);
+            assert_int_equal(rc, !asked || promise.all[i].usable ? 0 : PHANTOM_EUNSUPPORTED);
+            if (rc == 0) {
+                assert_string_equal(phantom_space_strategy(space),
+                                    asked ? promise.all[i].name : promise.chosen);
+                assert_int_equal(phantom_space_close(space), 0);
+            }
+        }
     }
 }
 
@@ -425,6 +495,7 @@ int main(int argc, char **argv)
         CASE(birth_options_do_not_matter_to_an_existing_world),
         CASE(a_second_opening_is_busy),
         CASE(exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one),
+        CASE(the_ladder_says_what_opening_does),
         CASE(counters_tell_of_the_snapshots_taken),
         CASE(what_is_not_a_store_is_refused_and_left_alone),
         CASE(strange_paths_fail_and_name_their_cause),

@@ -58,12 +58,18 @@ static void come_back(const char *strategy, bool announced)
     struct phantom_space_options options = kit_options();
     options.strategy = strategy;
     options.all_stores_announced = announced;
+    options.allow_signal_handlers = true;
     void *base = NULL;
     for (uint64_t life = 0; life < 4; life++) {
         struct phantom_space *space = kit_open("a.phantom", &options);
         assert_true(life == 0 || phantom_space_base(space) == base);
         base = phantom_space_base(space);
         assert_int_equal(phantom_space_size(space), options.heap_size);
+        if (strategy != NULL && strcmp(strategy, "auto") != 0) {
+            assert_string_equal(phantom_space_strategy(space), strategy);
+        } else if (announced) {
+            assert_string_equal(phantom_space_strategy(space), "cards");
+        }
         kit_check(space);
         assert_int_equal(count_nodes(space, "list"), life * 100);
         for (uint64_t i = 0; i < 100; i++) {
@@ -85,7 +91,61 @@ static void pointers_come_back_with_each_strategy(void **state)
     (void)state;
     come_back(NULL, false);
     come_back("full", false);
+    come_back("auto", false);
+    come_back("mprotect", false);
+    come_back("fork", false);
     come_back(NULL, true);
+    come_back("auto", true);
+    come_back("cards", true);
+    struct phantom_space_options options = kit_options();
+    options.strategy = "sigbus";
+    options.allow_signal_handlers = true;
+    struct phantom_space *space;
+    if (phantom_space_open(kit_path("sigbus.phantom"), &options, &space, NULL) == 0) {
+        kit_close(space);
+        come_back("sigbus", false);
+    } else {
+        print_message("sigbus is left out: this kernel does not allow it\n");
+    }
+}
+
+/* Changed, freed and new pages between snapshots, by every way that keeps before-images. */
+static void store_all_the_time(const char *strategy)
+{
+    struct phantom_space_options options = kit_options(); /* compares each generation */
+    options.strategy = strategy;
+    options.allow_signal_handlers = true;
+    struct phantom_space *space;
+    if (phantom_space_open(kit_path("a.phantom"), &options, &space, NULL) != 0) {
+        print_message("%s is left out: this kernel does not allow it\n", strategy);
+        return;
+    }
+    kit_close(space);
+    uint64_t pushed = 0;
+    for (unsigned life = 0; life < 2; life++) {
+        space = kit_open("a.phantom", &options);
+        assert_int_equal(count_nodes(space, "list"), pushed);
+        for (unsigned round = 0; round < 4; round++) {
+            char *large = phantom_space_malloc(space, 300000);
+            assert_non_null(large);
+            for (unsigned i = 0; i < 50; i++) {
+                large[kit_random(300000)] = 1;
+                push_node(space, "list", pushed++);
+            }
+            kit_assert_result(phantom_space_snapshot(space, NULL), 0);
+            phantom_space_free(space, large);
+        }
+        kit_close(space);
+    }
+    kit_clean();
+}
+
+static void stores_that_are_caught_are_all_in_the_snapshot(void **state)
+{
+    (void)state;
+    store_all_the_time("sigbus");
+    store_all_the_time("mprotect");
+    store_all_the_time("fork");
 }
 
 static void what_was_freed_is_gone_and_what_was_cached_is_free(void **state)
@@ -171,6 +231,12 @@ static void what_is_asked_wrongly_is_refused_by_name(void **state)
     options.strategy = "epoch"; /* would need a call before each store */
     options.all_stores_announced = true;
     open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "epoch");
+    options = kit_options();
+    options.strategy = "mprotect"; /* nobody allowed the handler */
+    open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "allow_signal_handlers");
+    options = kit_options();
+    options.strategy = "cards"; /* nobody promised to announce */
+    open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "marked");
     options = kit_options();
     kit_close(kit_open("a.phantom", &options));
     options.create_only = true;
@@ -528,6 +594,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_teardown(name, clean)
     const struct CMUnitTest tests[] = {
         CASE(pointers_come_back_with_each_strategy),
+        CASE(stores_that_are_caught_are_all_in_the_snapshot),
         CASE(what_was_freed_is_gone_and_what_was_cached_is_free),
         CASE(reading_makes_no_page_dirty),
         CASE(what_is_asked_wrongly_is_refused_by_name),
