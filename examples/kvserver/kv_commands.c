@@ -6,6 +6,8 @@
  */
 #include "kv_commands.h"
 
+#include <phantom/runtime.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,12 +52,14 @@ static int do_command(struct call *call)
 
 static int do_info(struct call *call)
 {
-    char text[160];
-    struct phantom_space_counters counters = {.size = sizeof(counters)};
-    phantom_space_counters(call->space, &counters);
-    int length =
-        snprintf(text, sizeof(text), "# Phantom\r\nkeys:%" PRIu64 "\r\ngenerations:%" PRIu64 "\r\n",
-                 kv_map_count(call->map), counters.generations);
+    char text[240];
+    struct phantom_counters counters = {.size = sizeof(counters)};
+    phantom_space_snapshot_counters(call->space, &counters);
+    int length = snprintf(text, sizeof(text),
+                          "# Phantom\r\nkeys:%" PRIu64 "\r\ngenerations:%" PRIu64
+                          "\r\npause_p99_us:%" PRIu64 "\r\npause_max_us:%" PRIu64 "\r\n",
+                          kv_map_count(call->map), counters.snapshots, counters.pause_p99_ns / 1000,
+                          counters.pause_most_ns / 1000);
     return resp_bulk(call->reply, text, (size_t)length);
 }
 

@@ -461,6 +461,17 @@ struct phantom_space_counters {
 PHANTOM_API int phantom_space_counters(struct phantom_space *space,
                                        struct phantom_space_counters *out);
 
+struct phantom_counters;
+/**
+ * What its snapshots did and cost in detail, with a histogram of the pauses: struct
+ * phantom_counters of runtime.h, which phantom_counters_prometheus() makes a text of. `coalesced`
+ * stays 0: how many commits shared a generation is acknowledged / generations above.
+ * @param[in,out] out  size set by the caller; that much is written
+ * @return 0, PHANTOM_EFORKED or PHANTOM_EINVALID (size) @threads any; takes no lock
+ */
+PHANTOM_API int phantom_space_snapshot_counters(struct phantom_space *space,
+                                                struct phantom_counters *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,4 +60,8 @@ uint64_t snap_pause_bucket_most(unsigned bucket);
  */
 uint64_t snap_counters_pause(const struct snap_counters *counters, double percent);
 
+struct phantom_counters;
+/** All of them as the public interface names them; *to is written as a whole, its size included. */
+void snap_counters_view(const struct snap_counters *from, struct phantom_counters *to);
+
 #endif /* SNAP_COUNTERS_H */

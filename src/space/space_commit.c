@@ -7,6 +7,8 @@
  */
 #include "space_internal.h"
 
+#include <phantom/runtime.h>
+
 #include "ph_memory.h"
 
 #include <errno.h>
@@ -326,5 +328,22 @@ int phantom_space_counters(struct phantom_space *space, struct phantom_space_cou
     counters.operations = space_gate_operations(&space->gate);
     counters.size = out->size;
     memcpy(out, &counters, out->size);
+    return 0;
+}
+
+int phantom_space_snapshot_counters(struct phantom_space *space, struct phantom_counters *out)
+{
+    struct snap_counters counters;
+    struct phantom_counters all;
+    if (atomic_load(space->forked)) {
+        return PHANTOM_EFORKED;
+    }
+    if (out->size < sizeof(out->size) || out->size > sizeof(all)) {
+        return PHANTOM_EINVALID;
+    }
+    snap_engine_counters(space->engine, &counters);
+    snap_counters_view(&counters, &all);
+    all.size = out->size;
+    memcpy(out, &all, out->size);
     return 0;
 }

@@ -576,6 +576,21 @@ static void sixteen_threads_share_their_commits(void **state)
     kit_assert_result(phantom_space_counters(space, &counters), 0);
     assert_int_equal(counters.acknowledged, THREADS * 12);
     assert_true(counters.generations < THREADS * 12);
+    struct phantom_counters detail = {.size = sizeof(detail)};
+    kit_assert_result(phantom_space_snapshot_counters(space, &detail), 0);
+    assert_int_equal(detail.snapshots, counters.generations);
+    assert_int_equal(detail.pause_most_ns, counters.pause_max_ns);
+    uint64_t pauses = 0;
+    for (unsigned i = 0; i < PHANTOM_PAUSE_BUCKETS; i++) {
+        pauses += detail.pause_histogram[i];
+    }
+    assert_true(pauses >= detail.snapshots); /* one that found nothing new has stopped, too */
+    char text[8192];
+    int length = phantom_counters_prometheus(&detail, "a.phantom", text, sizeof(text));
+    assert_true(length > 0 && (size_t)length < sizeof(text));
+    assert_non_null(strstr(text, "phantom_snapshots_total{world=\"a.phantom\"} "));
+    detail.size = sizeof(detail) + 8;
+    kit_assert_result(phantom_space_snapshot_counters(space, &detail), PHANTOM_EINVALID);
     phantom_space_abandon(space); /* what was acknowledged is there all the same */
     space = kit_open("a.phantom", &options);
     for (int i = 0; i < THREADS; i++) {
