@@ -5,7 +5,7 @@
 - every C, header, script and build file names its licence;
 - file names are unique in the whole tree (build files, READMEs and port headers aside);
 - only the rooms hal_posix and hal_sim, the tool and the tests include the headers of the operating system;
-- docs/hazards.md names only tests, seeded defects and cases that exist;
+- docs/hazards.md names only tests, seeded defects and cases that exist, and one test for each defect;
 - no unowned marker of unfinished work, no commented-out code by #if 0.
 """
 import collections
@@ -13,6 +13,8 @@ import os
 import re
 import subprocess
 import sys
+
+import mutants
 
 SOURCE = re.compile(r"\.(c|h|py|sh|def|ph)$|^dev$|(^|/)meson\.build$|meson_options\.txt$|(^|/)run$")
 OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types|cdefs)[\w/]+|fcntl|unistd|poll|'
@@ -102,6 +104,7 @@ def main():
         if len(paths) > 1:
             findings.append(f"{name}: {len(paths)} files have this name: {', '.join(paths)}")
     findings += check_hazards(set(tracked_files()))
+    findings += mutants.findings()
     for finding in findings:
         print(finding)
     print(f"{len(findings)} findings")

@@ -195,8 +195,8 @@ static bool run_mutant(enum ph_mutant mutant, const struct crash_budget *budget)
     if (died) {
         snprintf(why, sizeof(why), "a broken invariant stopped the store");
     }
-    printf("%-26s %s by %s in %.1f s: %.300s\n", ph_mutant_name(mutant),
-           caught ? "caught" : "SURVIVED (status not caught)", detectors[detector].name, seconds,
+    printf("mutant %-26s %s by %s in %.1f s: %.300s\n", ph_mutant_name(mutant),
+           caught ? "killed" : "SURVIVED (status not caught)", detectors[detector].name, seconds,
            why);
     return caught;
 }

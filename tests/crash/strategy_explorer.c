@@ -563,7 +563,7 @@ static int mutants(uint64_t seed, uint64_t runs)
         bool ended = pid > 0 && waitpid(pid, &status, 0) == pid;
         bool seen = ended && ((WIFEXITED(status) && WEXITSTATUS(status) == 10) ||
                               (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
-        printf("%s %s\n", ph_mutant_name(defects[i]), seen ? "caught" : "SURVIVED");
+        printf("mutant %s %s\n", ph_mutant_name(defects[i]), seen ? "killed" : "SURVIVED");
         caught += seen;
     }
     printf("mutants=%u/%u of the engine, by the heap at the cut\n", caught, (unsigned)COUNT);

@@ -167,8 +167,8 @@ static int try_mutants(const struct settings *s)
                     (WIFEXITED(status) && WEXITSTATUS(status) != 1) ||
                     (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
         missed += lost;
-        printf("%s: %s %s seed %" PRIu64 ": %s\n", ph_mutant_name(list[i]),
-               lost ? "NOT FOUND," : "found,", campaigns[found->campaign]->name, found->seed,
+        printf("mutant %s %s %s seed %" PRIu64 ": %s\n", ph_mutant_name(list[i]),
+               lost ? "SURVIVED," : "killed,", campaigns[found->campaign]->name, found->seed,
                lost              ? "the last one tried"
                : found->by_check ? found->why
                                  : "the process crashed");

@@ -32,36 +32,38 @@ struct ph_killing {
     CMFixtureFunction setup, teardown; /* of the group; NULL: none */
 };
 
-/** In a process of its own, where a defect may hang, crash or damage memory. */
-static inline bool ph_test_fails_with(const struct ph_killing *killing, unsigned patience_s)
+/** Does the test pass with this defect, in a process of its own, where it may hang or crash? */
+static inline bool ph_test_passes_with(const struct ph_killing *killing, enum ph_mutant mutant)
 {
+    enum { PATIENCE_S = 60 };
     fflush(stdout);
     fflush(stderr);
     pid_t child = fork();
     if (child == 0) {
         if (freopen("/dev/null", "w", stdout) == NULL ||
             freopen("/dev/null", "w", stderr) == NULL) {
-            _exit(0);
+            _exit(2);
         }
-        alarm(patience_s);
-        ph_active_mutant = killing->mutant;
+        alarm(PATIENCE_S);
+        ph_active_mutant = mutant;
         const struct CMUnitTest tests[] = {killing->test};
         _exit(cmocka_run_group_tests(tests, killing->setup, killing->teardown) != 0);
     }
     int status = 0;
-    return child > 0 && waitpid(child, &status, 0) == child && status != 0;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-/** After the tests themselves have passed: their result, or 1 when a defect was not caught. */
+/** After the tests themselves: their result, or 1 when a defect was not caught. */
 static inline int ph_kill_all(int result, const struct ph_killing *killings, size_t count)
 {
     for (size_t i = 0; i < count && result == 0; i++) {
-        if (!ph_test_fails_with(&killings[i], 60)) {
-            printf("mutant %s SURVIVED %s\n", ph_mutant_name(killings[i].mutant),
-                   killings[i].test.name);
+        const struct ph_killing *killing = &killings[i];
+        if (!ph_test_passes_with(killing, PH_MUTANT_NONE) ||
+            ph_test_passes_with(killing, killing->mutant)) {
+            printf("mutant %s SURVIVED %s\n", ph_mutant_name(killing->mutant), killing->test.name);
             return 1;
         }
-        ph_mutant_killed(killings[i].mutant);
+        ph_mutant_killed(killing->mutant);
     }
     return result;
 }

@@ -399,7 +399,7 @@ def catch_mutants(arguments, lab, rng):
             if "was acknowledged" not in str(failure):
                 raise
             caught += 1
-            print(f"{mutant} caught at cut {cycle + 1}: {failure}")
+            print(f"mutant {mutant} killed at cut {cycle + 1}: {failure}")
     print(f"cuts={caught} case=mutant mutants={caught}/2 seed={arguments.seed}")
 
 

@@ -37,7 +37,7 @@ static inline void port_defect(int argc, char **argv)
             return;
         }
         bool found = child > 0 && waitpid(child, &status, 0) == child && status != 0;
-        printf("%s\n", found ? "found" : "NOT found");
+        printf("mutant %s %s\n", argv[1], found ? "killed" : "SURVIVED");
         exit(found ? 0 : 1);
     }
     printf("no such defect\n");

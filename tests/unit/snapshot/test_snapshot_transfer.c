@@ -8,10 +8,9 @@
  */
 #include "hal_files.h"
 #include "hal_posix.h"
+#include "ph_killed.h"
 #include "ph_memory.h"
-#include "ph_mutant.h"
 #include "ph_rng.h"
-#include "ph_test.h"
 #include "snap_transfer.h"
 #include "store_format.h"
 #include "store_sum.h"
@@ -465,6 +464,7 @@ static void a_copied_history_keeps_what_shares_a_slot_and_what_is_tagged(void **
     (void)state;
     assert_int_equal(check_error(copy_aged(PH_MUTANT_NONE)), 0);
     assert_int_not_equal(copy_aged(PH_MUTANT_COPY_TAKES_SLOT), 0);
+    ph_mutant_killed(PH_MUTANT_COPY_TAKES_SLOT);
 }
 
 static void a_clone_has_an_identity_of_its_own(void **state)
@@ -484,7 +484,8 @@ static void a_clone_has_an_identity_of_its_own(void **state)
     ph_active_mutant = PH_MUTANT_CLONE_KEEPS_UUID;
     clone_into(store, model, spoiled, uuid);
     ph_active_mutant = PH_MUTANT_NONE;
-    assert_memory_equal(uuid, snap_store_params(store)->uuid, 16); /* seen: killed */
+    assert_memory_equal(uuid, snap_store_params(store)->uuid, 16); /* seen */
+    ph_mutant_killed(PH_MUTANT_CLONE_KEEPS_UUID);
     snap_store_close(store);
     free(model);
     drop(io);
@@ -622,6 +623,7 @@ static void a_copy_is_held_against_the_writer(void **state)
     (void)state;
     assert_int_equal(copy_beside_a_writer(PH_MUTANT_NONE), 0);
     assert_int_equal(copy_beside_a_writer(PH_MUTANT_COPY_WITHOUT_LOCK), PHANTOM_ECORRUPT);
+    ph_mutant_killed(PH_MUTANT_COPY_WITHOUT_LOCK);
 }
 
 static void a_dropped_generation_is_not_found(void **state)
@@ -773,8 +775,9 @@ static void salvage_goes_on_behind_a_record_that_does_not_add_up(void **state)
     for (unsigned count = 0; count < 2; count++) {
         assert_int_equal(check_error(salvage_around_a_wrong_record(count, PH_MUTANT_NONE)), 0);
         assert_int_equal(salvage_around_a_wrong_record(count, PH_MUTANT_SALVAGE_COUNT_BELIEVED),
-                         PHANTOM_ECORRUPT); /* killed */
+                         PHANTOM_ECORRUPT);
     }
+    ph_mutant_killed(PH_MUTANT_SALVAGE_COUNT_BELIEVED);
 }
 
 static void salvage_needs_one_superblock_and_one_record(void **state)
@@ -872,7 +875,8 @@ static void salvage_leaves_a_hole_where_a_page_is_damaged(void **state)
 {
     (void)state;
     assert_int_equal(salvage_around_a_bad_page(PH_MUTANT_NONE), 0);
-    assert_int_equal(salvage_around_a_bad_page(PH_MUTANT_SALVAGE_UNVERIFIED), 1); /* killed */
+    assert_int_equal(salvage_around_a_bad_page(PH_MUTANT_SALVAGE_UNVERIFIED), 1);
+    ph_mutant_killed(PH_MUTANT_SALVAGE_UNVERIFIED);
 }
 
 static void salvage_survives_any_byte_of_damage(void **state)
@@ -982,8 +986,33 @@ static void a_file_is_durable_before_it_takes_the_place_of_another(void **state)
     replace(PH_MUTANT_NONE, from, to);
     assert_string_equal(order, "frd");
     replace(PH_MUTANT_RENAME_BEFORE_SYNC, from, to);
-    assert_string_not_equal(order, "frd"); /* killed */
+    assert_string_not_equal(order, "frd");
+    ph_mutant_killed(PH_MUTANT_RENAME_BEFORE_SYNC);
     assert_int_equal(unlink(to), 0);
+}
+
+static void create(enum ph_mutant mutant)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/new", folder);
+    memset(order, 0, sizeof order);
+    order_length = 0;
+    struct snap_io *io = NULL;
+    ph_active_mutant = mutant;
+    assert_int_equal(check_error(hal_file_open(path, HAL_FILE_CREATE, &io, &diag)), 0);
+    ph_active_mutant = PH_MUTANT_NONE;
+    io->ops->close(io);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_new_file_has_a_durable_name(void **state)
+{
+    (void)state;
+    create(PH_MUTANT_NONE);
+    assert_string_equal(order, "d");
+    create(PH_MUTANT_DIRECTORY_NOT_SYNCED);
+    assert_string_equal(order, "");
+    ph_mutant_killed(PH_MUTANT_DIRECTORY_NOT_SYNCED);
 }
 
 static int make_folder(void **state)
@@ -1007,6 +1036,7 @@ int main(void)
         cmocka_unit_test(a_whole_history_is_copied_under_its_numbers),
         cmocka_unit_test(a_copied_history_keeps_what_shares_a_slot_and_what_is_tagged),
         cmocka_unit_test(a_clone_has_an_identity_of_its_own),
+        cmocka_unit_test(a_new_file_has_a_durable_name),
         cmocka_unit_test(a_copy_stops_when_it_is_told_to),
         cmocka_unit_test(a_copy_without_memory_or_disk_says_so),
         cmocka_unit_test(a_copy_is_held_against_the_writer),
