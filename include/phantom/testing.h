@@ -81,7 +81,7 @@ enum phantom_testing_end {
     PHANTOM_TESTING_ENDED,    /* all threads ended */
     PHANTOM_TESTING_CRASHED,  /* as was asked for */
     PHANTOM_TESTING_DEADLOCK, /* nobody could run any more; text says who waited for what */
-    PHANTOM_TESTING_TOO_LONG, /* millions of steps */
+    PHANTOM_TESTING_TOO_LONG, /* steps_most; text says who runs and who waits for what */
     PHANTOM_TESTING_FAILED    /* an expectation of the program, or a check of the library */
 };
 
@@ -101,14 +101,15 @@ struct phantom_testing_run {
     size_t size; /* sizeof(struct phantom_testing_run) */
     enum phantom_testing_event event;
     uint64_t at;         /* which one: 1 is the first of this run */
-    uint64_t steps_most; /* 0: 3 million */
+    uint64_t steps_most; /* calls of the library and points; 0: 3 million */
 
     /* Written by phantom_testing_run(). */
     enum phantom_testing_end end;
     uint64_t steps, operations, flushes, threads; /* of the machine; operations: of the disk */
     uint64_t happened;                            /* times that the event did */
     uint64_t leaked; /* blocks that the library has not freed; given back anyway */
-    char text[1024]; /* "" when all is well; else what failed, or who waits for what */
+    char text[1024]; /* "" when all is well; else what failed, or which thread waits for what, and
+                        the seed of the bench */
 };
 PHANTOM_API void phantom_testing_run_init(struct phantom_testing_run *run);
 
@@ -200,6 +201,8 @@ PHANTOM_API void phantom_testing_free(void *block);
 
 /** Start a thread. Its number, or -errno. */
 PHANTOM_API int phantom_testing_thread(void (*run)(void *argument), void *argument);
+/** What the calling thread is called where a report names threads; 15 bytes are kept. */
+PHANTOM_API void phantom_testing_name(const char *name);
 /** Wait until it has ended. */
 PHANTOM_API void phantom_testing_join(int thread);
 /** A lock for each address, not recursive: give the address of the mutex that the program uses in

@@ -105,21 +105,35 @@ enum hal_sim_policy {
     HAL_SIM_PRIORITIES
 };
 
+/** Which switches have been seen: from where in which thread to where in which thread. */
+struct hal_sim_coverage {
+    uint64_t pairs[4096]; /* bits; two kinds of switch may share one */
+};
+/** Kinds of switches seen. */
+uint64_t hal_sim_coverage_count(const struct hal_sim_coverage *coverage);
+
 struct hal_sim_options {
     uint64_t seed;
     enum hal_sim_policy policy;
     unsigned switch_percent;   /* 0: 20 */
     unsigned change_points;    /* 0: 3; at most 16 */
     uint64_t change_steps;     /* the change points lie in so many steps from the start; 0: 20000 */
-    uint64_t steps_most;       /* then it ends as HAL_SIM_TOO_LONG; 0: 3 million */
+    uint64_t steps_most;       /* calls, or 16 times as many steps with the points between them;
+                                  then it ends as HAL_SIM_TOO_LONG; 0: 3 million */
     uint64_t step_most_ns;     /* the clock's small step; 0: 2000 */
-    uint64_t kill_at_step;     /* 0: never */
+    uint64_t kill_at_step;     /* of the steps that are calls; 0: never */
     uint64_t kill_at_transfer; /* the so many-th disk operation of this machine; 0: never */
     uint64_t kill_at_flush; /* during the so many-th flush: before it, in it or when it is done */
     unsigned spurious_permille; /* chance that a condition wakes for no reason */
-    int cpus;                   /* hal_cpu_count(); 0: 2 */
-    struct hal_sim_disk *disk;  /* borrowed; NULL: files cannot be opened */
-    struct hal_sim_log *log;    /* borrowed; NULL: none */
+    /** In rooms compiled with -DPH_POINTS (ph_points.h), one in so many points between two calls of
+     *  the HAL is a switch point, too, on average; 0: none is. */
+    unsigned point_every;
+    bool vary; /* and sizes that can be chosen are, by the seed */
+
+    int cpus;                          /* hal_cpu_count(); 0: 2 */
+    struct hal_sim_disk *disk;         /* borrowed; NULL: files cannot be opened */
+    struct hal_sim_log *log;           /* borrowed; NULL: none */
+    struct hal_sim_coverage *coverage; /* borrowed; NULL: none; added to */
 };
 
 enum hal_sim_end {
@@ -133,7 +147,9 @@ enum hal_sim_end {
 struct hal_sim_outcome {
     enum hal_sim_end end;
     uint64_t steps, switches, transfers, flushes, threads;
-    uint64_t clock_ns;        /* how long it ran, by its own clock */
+    uint64_t points;   /* steps that were none of the HAL's calls */
+    uint64_t schedule; /* equal: the same threads had the baton in the same order and places */
+    uint64_t clock_ns; /* how long it ran, by its own clock */
     uint64_t leftover_blocks; /* of ph_memory.h, not freed by the program; given back anyway */
     char text[1200];          /* DEADLOCK: who waits for what; FAILED: the sentence */
 };
@@ -164,6 +180,8 @@ _Noreturn void hal_sim_exit_thread(void);
 /** The thread with this number (hal_start_thread()) has ended, its words' ends (thread keys)
  *  included. */
 bool hal_sim_has_ended(int number);
+/** Wait until it has. */
+void hal_sim_join(int number);
 /** A line in the machine's log. */
 void hal_sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** A switch point that is no call of the HAL. Outside of machines nothing happens. */

@@ -45,6 +45,7 @@ struct sim_thread {
     const char *kind, *object_name;
     uint64_t wake_at; /* SIM_NEVER: no time */
     bool timed_out;
+    const char *place; /* where it was when it gave the baton away */
     void *keys[SIM_KEYS];
     struct sim_thread *next;
 };
@@ -60,7 +61,9 @@ struct hal_sim {
     struct hal_sim_outcome *outcome;
     struct ph_rng rng;
     uint64_t now_ns, step;
-    struct sim_thread *threads; /* ascending numbers; ended ones too, until they are joined */
+    uint64_t points, points_left; /* fine points that were steps; until the next one is */
+    uint64_t schedule;            /* a sum over who gave the baton to whom, and where */
+    struct sim_thread *threads;   /* ascending numbers; ended ones too, until they are joined */
     struct sim_thread **last_thread;
     struct sim_thread *running;
     unsigned thread_count;
@@ -90,6 +93,16 @@ struct hal_sim *sim_here(void);
 struct sim_thread *sim_self(void);
 /** A switch point. */
 void sim_point(const char *what, const char *name);
+/** Who holds what a waiting thread waits for; NULL: nobody, or it is no lock. */
+const struct sim_thread *sim_owner_of(const struct sim_thread *waiting);
+/** The same for a pthread mutex (sim_wrap.c). */
+const struct sim_thread *sim_holder(struct hal_sim *sim, const void *mutex);
+/** The fine points of rooms that were compiled with -DPH_POINTS (sim_points.c). */
+void sim_points_install(void);
+/** The calling thread is at such a point. */
+void sim_reached(const char *what);
+/** As a switch point; the clock hardly moves, and it is none of the steps that kills count. */
+void sim_fine_point(const char *what);
 /** As above, and the calling thread wants others to go on. */
 void sim_step_back(const char *what);
 /** Sleep until sim_wake() or the time. True: the time came first. */

@@ -6,6 +6,12 @@
  * opens the page. (Not taken: comparing with a shadow copy, which reads the whole heap at each scan
  * and does not see a store of the same bytes.)
  *
+ * A fault is a switch point, before and after the page is opened: the one place between two plain
+ * stores of a C program where another thread can go on.
+ *
+ * Where first stores are to be announced (guard), the handler does that, in the storing thread.
+ * A frozen copy (freeze) is a copy.
+ *
  * Pages on demand (serve): what is ABSENT cannot be read either. Who touches it tells the loader, a
  * thread of the machine, and sleeps, inside the handler; another thread works ahead.
  *
@@ -29,7 +35,7 @@
 
 /* ABSENT: a touch waits until somebody has installed the page. */
 enum { HOLE, CLEAN, DIRTY, ABSENT };
-enum { REQUESTS = 64 };
+enum { REQUESTS = 64, BLOCK_PAGES = 16 };
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
@@ -56,6 +62,8 @@ struct sim_memory {
     uint64_t request[REQUESTS]; /* that threads wait for */
     unsigned requests, servers; /* servers: threads that run */
     bool stopping;
+    struct snap_page_guard guard; /* before_store NULL: stores are not announced */
+    uint8_t *frozen;              /* a copy of the range; NULL: none */
 };
 
 static struct sim_memory *memory_of(struct snap_memory *memory)
@@ -79,6 +87,26 @@ static void wait_for_page(struct sim_memory *own, uint64_t page)
     }
 }
 
+/** Not a stray store of a thread outside, and not at the end of a machine. */
+static bool may_switch(const struct sim_memory *own)
+{
+    return !UNDER_TSAN && hal_sim_inside() && sim_here() == own->sim && !own->sim->silent;
+}
+
+/** A store is coming: the page becomes dirty and writable, and those that go with it. */
+static void open_pages(struct sim_memory *own, uint64_t page)
+{
+    uint64_t first = page, count = 1;
+    if (own->guard.before_store != NULL) {
+        uint64_t unit = own->ops.trap_pages, end = own->memory.page_count;
+        first = page / unit * unit;
+        count = end - first < unit ? end - first : unit;
+        own->guard.before_store(own->guard.context, first, count);
+    }
+    memset(own->pages + first, DIRTY, count);
+    protect(own, first, count, PROT_READ | PROT_WRITE);
+}
+
 /** In the storing thread, inside the signal handler. */
 static bool first_store(struct trap_range *range, const struct trap_fault *fault)
 {
@@ -92,8 +120,17 @@ static bool first_store(struct trap_range *range, const struct trap_fault *fault
     if (!fault->store || own->pages[page] == DIRTY) {
         return false; /* a wild access, or somebody has changed the protection */
     }
-    own->pages[page] = DIRTY;
-    return mprotect(own->memory.base + page * SIM_PAGE, SIM_PAGE, PROT_READ | PROT_WRITE) == 0;
+    if (may_switch(own)) {
+        sim_point("first store", NULL);
+    }
+    if (own->pages[page] == ABSENT) { /* discarded meanwhile */
+        return true;
+    }
+    open_pages(own, page);
+    if (may_switch(own)) {
+        sim_point("page opened", NULL);
+    }
+    return true;
 }
 
 static int check_span(const struct sim_memory *own, uint64_t first, uint64_t count)
@@ -129,6 +166,7 @@ static int collect(struct sim_memory *own, bool dirty, bool clean_them, struct s
         range->count = page - range->first;
         if (clean_them) {
             protect(own, range->first, range->count, PROT_READ);
+            sim_reached("range protected");
         }
     }
     *resume = page;
@@ -318,6 +356,14 @@ static void memory_wake(struct snap_memory *memory, _Atomic uint32_t *word)
     sim_wake(word, UINT_MAX);
 }
 
+static void drop_frozen(struct sim_memory *own)
+{
+    if (own->frozen != NULL) {
+        (void)munmap(own->frozen, own->size);
+        own->frozen = NULL;
+    }
+}
+
 static void unmap(struct sim_memory *own)
 {
     struct sim_memory **link = &own->sim->memories;
@@ -328,6 +374,7 @@ static void unmap(struct sim_memory *own)
     own->sim->silent = true;
     trap_signals_forget(&own->range);
     own->sim->silent = false;
+    drop_frozen(own);
     (void)munmap(own->memory.base, own->size);
     (void)munmap(own->pages, own->memory.page_count);
     free(own);
@@ -346,6 +393,57 @@ void sim_memory_unmap_all(struct hal_sim *sim)
     }
 }
 
+/* ---- announcing first stores, frozen copies ------------------------------------------------- */
+
+static int memory_guard(struct snap_memory *memory, const struct snap_page_guard *guard)
+{
+    struct sim_memory *own = memory_of(memory);
+    own->guard = guard != NULL ? *guard : (struct snap_page_guard){0};
+    for (uint64_t page = 0; page < memory->page_count; page++) {
+        if (own->pages[page] == CLEAN) { /* it has never been protected */
+            own->pages[page] = DIRTY;
+            protect(own, page, 1, PROT_READ | PROT_WRITE);
+        }
+    }
+    return 0;
+}
+
+static void memory_thaw(struct snap_memory *memory, void *frozen)
+{
+    (void)frozen;
+    drop_frozen(memory_of(memory));
+}
+
+static int memory_freeze(struct snap_memory *memory, void **frozen)
+{
+    struct sim_memory *own = memory_of(memory);
+    sim_point("freeze", NULL);
+    PH_CHECK(own->frozen == NULL);
+    uint8_t *copy = mmap(NULL, own->size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    for (uint64_t page = 0; page < memory->page_count; page++) {
+        if (matches(own->pages[page], false)) {
+            memcpy(copy + page * SIM_PAGE, memory->base + page * SIM_PAGE, SIM_PAGE);
+        }
+    }
+    *frozen = own->frozen = copy;
+    return 0;
+}
+
+static int memory_read_frozen(struct snap_memory *memory, void *frozen, uint64_t first,
+                              uint64_t count, void *out)
+{
+    sim_point("read frozen", NULL);
+    int rc = check_span(memory_of(memory), first, count);
+    if (rc == 0) {
+        memcpy(out, (const uint8_t *)frozen + first * SIM_PAGE, count * SIM_PAGE);
+    }
+    return rc;
+}
+
 static const struct snap_memory_ops sim_memory_ops = {
     .name = "simulated",
     .resident = memory_resident,
@@ -357,6 +455,9 @@ static const struct snap_memory_ops sim_memory_ops = {
     .barrier = memory_barrier,
     .wait = memory_wait,
     .wake = memory_wake,
+    .freeze = memory_freeze,
+    .read_frozen = memory_read_frozen,
+    .thaw = memory_thaw,
 };
 
 /** trap_signals.c has a lock of the process, which is none of the machine's. */
@@ -399,9 +500,10 @@ int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
                        struct snap_memory **out, struct phantom_diag *diag)
 {
     struct hal_sim *sim = sim_here();
-    if (tracking == HAL_TRACK_SIGBUS || tracking == HAL_TRACK_MPROTECT) {
+    bool announces = tracking == HAL_TRACK_SIGBUS || tracking == HAL_TRACK_MPROTECT;
+    if (announces && UNDER_TSAN) {
         return ph_fail(diag, PHANTOM_EUNSUPPORTED,
-                       "a simulated machine does not announce first stores");
+                       "under ThreadSanitizer a simulated machine does not announce first stores");
     }
     struct sim_memory *own = calloc(1, sizeof(*own));
     if (own == NULL) {
@@ -414,6 +516,12 @@ int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
         own->ops.serve = memory_serve;
         own->ops.install = memory_install;
         own->ops.stop_serving = memory_stop_serving;
+    }
+    if (announces) {
+        own->ops.trap = tracking == HAL_TRACK_SIGBUS ? "sigbus" : "mprotect";
+        own->ops.trap_pages = tracking == HAL_TRACK_SIGBUS ? 1 : BLOCK_PAGES;
+        own->ops.guard = memory_guard;
+        own->ops.freeze = NULL;
     }
     own->memory.ops = &own->ops;
     int rc = map(own, base, size, diag);

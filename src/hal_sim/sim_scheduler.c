@@ -24,11 +24,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { FINE_STEP_NS = 50 };
+#define START_NS UINT64_C(1000000000) /* the clock when a machine is switched on */
 
 static _Thread_local struct sim_thread *self;
 
@@ -137,15 +141,48 @@ void hal_sim_catch_checks(void)
 
 /* ---- choosing ------------------------------------------------------------------------------- */
 
+/** "t1 (teller) waits for mutex accounts, which t2 (clerk) holds". */
+static size_t report_thread(const struct sim_thread *t, const char *before, char *out, size_t room)
+{
+    char object[40] = "", holder[80] = "";
+    if (t->state == SIM_WAITING && t->object_name != NULL) {
+        snprintf(object, sizeof(object), " %.30s", t->object_name);
+    } else if (t->state == SIM_WAITING) {
+        snprintf(object, sizeof(object), " %p", t->object);
+    }
+    const struct sim_thread *owner = t->state == SIM_WAITING ? sim_owner_of(t) : NULL;
+    if (owner != NULL) {
+        snprintf(holder, sizeof(holder), ", which t%u (%s) holds", owner->number, owner->name);
+    }
+    int length = t->state == SIM_WAITING
+                     ? snprintf(out, room, "%st%u (%s) waits for %s%s%s", before, t->number,
+                                t->name, t->kind, object, holder)
+                     : snprintf(out, room, "%st%u (%s) could run", before, t->number, t->name);
+    return length > 0 ? (size_t)length : 0;
+}
+
 static void report_deadlock(struct hal_sim *sim)
 {
     char *out = sim->outcome->text;
     size_t room = sizeof(sim->outcome->text), used = 0;
     for (struct sim_thread *t = sim->threads; t != NULL && used < room; t = t->next) {
         if (t->state == SIM_WAITING) {
-            used += (size_t)snprintf(out + used, room - used, "%st%u (%s) waits for %s %s",
-                                     used == 0 ? "" : "; ", t->number, t->name, t->kind,
-                                     t->object_name != NULL ? t->object_name : "");
+            used += report_thread(t, used == 0 ? "" : "; ", out + used, room - used);
+        }
+    }
+}
+
+static void report_too_long(struct hal_sim *sim)
+{
+    char *out = sim->outcome->text;
+    size_t room = sizeof(sim->outcome->text);
+    size_t used = (size_t)snprintf(
+        out, room,
+        "not ended after %" PRIu64 " steps (%" PRIu64 " ms of its own time); t%u (%s) runs",
+        sim->step, (sim->now_ns - START_NS) / 1000000, self->number, self->name);
+    for (struct sim_thread *t = sim->threads; t != NULL && used < room; t = t->next) {
+        if (t != self && t->state != SIM_GONE) {
+            used += report_thread(t, "; ", out + used, room - used);
         }
     }
 }
@@ -226,6 +263,44 @@ static struct sim_thread *choose(struct hal_sim *sim, bool stay)
     return nth_ready(sim, ph_rng_below(&sim->rng, count_ready(sim)));
 }
 
+/** Without digits: threads with the same task are the same kind of thread. */
+static uint64_t add_text(uint64_t sum, const char *text)
+{
+    for (; text != NULL && *text != '\0'; text++) {
+        if (*text >= '0' && *text <= '9') {
+            continue;
+        }
+        sum = (sum ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    }
+    return (sum ^ 0xFF) * UINT64_C(0x100000001b3);
+}
+
+static void note_switch(struct hal_sim *sim, const struct sim_thread *next)
+{
+    sim->outcome->switches++;
+    uint64_t kind = UINT64_C(0xcbf29ce484222325);
+    const char *const texts[] = {self->name, self->place, next->name, next->place};
+    for (int i = 0; i < 4; i++) {
+        kind = add_text(kind, texts[i]);
+    }
+    sim->schedule =
+        (sim->schedule ^ kind ^ ((uint64_t)next->number << 32)) * UINT64_C(0x9E3779B97F4A7C15);
+    struct hal_sim_coverage *coverage = sim->options.coverage;
+    if (coverage != NULL) {
+        kind ^= kind >> 32;
+        coverage->pairs[kind / 64 % (sizeof(coverage->pairs) / 8)] |= UINT64_C(1) << (kind % 64);
+    }
+}
+
+uint64_t hal_sim_coverage_count(const struct hal_sim_coverage *coverage)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < sizeof(coverage->pairs) / sizeof(coverage->pairs[0]); i++) {
+        count += (uint64_t)__builtin_popcountll(coverage->pairs[i]);
+    }
+    return count;
+}
+
 /** Hand the baton to whoever is next, and return when it comes back. The caller's state is set. */
 static void switch_thread(struct hal_sim *sim, bool stay)
 {
@@ -237,7 +312,7 @@ static void switch_thread(struct hal_sim *sim, bool stay)
     if (next == self) {
         return;
     }
-    sim->outcome->switches++;
+    note_switch(sim, next);
     sim->running = next;
     post(&next->go);
     await(&self->go);
@@ -246,23 +321,38 @@ static void switch_thread(struct hal_sim *sim, bool stay)
     }
 }
 
-/** The clock's small step and the ends that are asked for. */
-static void begin_step(struct hal_sim *sim, const char *what, const char *name)
+static void count_step(struct hal_sim *sim, const char *what, const char *name, uint64_t most_ns)
 {
     if (sim->over) {
         longjmp(self->end, 1);
     }
+    self->place = what;
     sim->step++;
-    sim->now_ns += 1 + ph_rng_below(&sim->rng, sim->options.step_most_ns);
+    sim->now_ns += 1 + ph_rng_below(&sim->rng, most_ns);
     sim_log_event(sim, what, name, sim->now_ns);
-    if (sim->step == sim->options.kill_at_step) {
-        sim_end(sim, HAL_SIM_KILLED);
-    }
-    if (sim->step >= sim->options.steps_most) {
-        report_deadlock(sim);
+    if (sim->step - sim->points >= sim->options.steps_most ||
+        sim->step / 16 >= sim->options.steps_most) {
+        report_too_long(sim);
         sim_end(sim, HAL_SIM_TOO_LONG);
     }
     expire(sim);
+}
+
+/** The clock's small step and the ends that are asked for. */
+static void begin_step(struct hal_sim *sim, const char *what, const char *name)
+{
+    count_step(sim, what, name, sim->options.step_most_ns);
+    if (sim->step - sim->points == sim->options.kill_at_step) {
+        sim_end(sim, HAL_SIM_KILLED);
+    }
+}
+
+void sim_fine_point(const char *what)
+{
+    struct hal_sim *sim = sim_here();
+    sim->points++;
+    count_step(sim, what, NULL, FINE_STEP_NS);
+    switch_thread(sim, true);
 }
 
 void sim_point(const char *what, const char *name)
@@ -355,6 +445,7 @@ static void leave(struct hal_sim *sim)
     if (!sim->over) {
         sim->step++;
         sim_log_event(sim, "gone", self->name, sim->now_ns);
+        sim_wake(self, UINT_MAX);
         bool any = false;
         for (struct sim_thread *t = sim->threads; t != NULL; t = t->next) {
             any = any || t->state != SIM_GONE;
@@ -463,6 +554,18 @@ bool hal_sim_has_ended(int number)
     return true;
 }
 
+void hal_sim_join(int number)
+{
+    sim_point("join", NULL);
+    while (!hal_sim_has_ended(number)) {
+        struct sim_thread *t = sim_here()->threads;
+        while (t->number != (unsigned)number) {
+            t = t->next;
+        }
+        (void)sim_sleep("end of", t->name, t, SIM_NEVER);
+    }
+}
+
 int sim_start(void (*run)(void *argument), void *argument)
 {
     struct hal_sim *sim = sim_here();
@@ -522,8 +625,9 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
         sim->cpu = -1;
     }
     sim->last_thread = &sim->threads;
+    sim_points_install();
     sim->lowest_priority = UINT64_C(1) << 40;
-    sim->now_ns = UINT64_C(1000000000);
+    sim->now_ns = START_NS;
     ph_rng_init(&sim->rng, options->seed);
     for (unsigned i = 0; i < sim->options.change_points; i++) {
         sim->change_at[i] = 1 + ph_rng_below(&sim->rng, sim->options.change_steps);
@@ -540,7 +644,9 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
     out->transfers = sim->transfers;
     out->flushes = sim->flushes;
     out->threads = sim->thread_count;
-    out->clock_ns = sim->now_ns - UINT64_C(1000000000);
+    out->clock_ns = sim->now_ns - START_NS;
+    out->points = sim->points;
+    out->schedule = sim->schedule;
     sim_io_drop_all(sim);
     sim_memory_unmap_all(sim);
     out->leftover_blocks = sim_blocks_finish(sim->blocks);

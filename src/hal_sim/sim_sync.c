@@ -95,6 +95,14 @@ errno_t hal_mutex_destroy(hal_mutex_t *m)
     return 0;
 }
 
+const struct sim_thread *sim_owner_of(const struct sim_thread *waiting)
+{
+    if (strcmp(waiting->kind, "mutex") == 0) {
+        return ((const struct hal_mutex_impl *)waiting->object)->owner;
+    }
+    return strcmp(waiting->kind, "lock") == 0 ? sim_holder(waiting->sim, waiting->object) : NULL;
+}
+
 /* ---- condition ------------------------------------------------------------------------------ */
 
 errno_t hal_cond_init(hal_cond_t *c, const char *name)

@@ -42,6 +42,12 @@ static struct sim_held *find_held(struct hal_sim *sim, const void *mutex)
     return NULL;
 }
 
+const struct sim_thread *sim_holder(struct hal_sim *sim, const void *mutex)
+{
+    const struct sim_held *held = find_held(sim, mutex);
+    return held != NULL ? held->owner : NULL;
+}
+
 /* The thread gets the mutex, however long it takes. */
 static void take(struct sim_thread *thread, pthread_mutex_t *mutex)
 {
@@ -52,7 +58,7 @@ static void take(struct sim_thread *thread, pthread_mutex_t *mutex)
             break;
         }
         PH_CHECK(held->owner != thread);
-        (void)sim_sleep("pthread mutex", NULL, mutex, SIM_NEVER);
+        (void)sim_sleep("lock", NULL, mutex, SIM_NEVER);
     }
     if (sim->held_count == sim->held_capacity) {
         sim->held_capacity = sim->held_capacity * 2 + 8;

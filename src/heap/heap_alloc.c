@@ -13,6 +13,7 @@
 #include "heap_internal.h"
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_points.h"
 
 #include <errno.h>
 #include <string.h>
@@ -126,6 +127,7 @@ static pvm_object_t alloc_small(struct heap_allocator *allocator, pvm_object_t c
     if (__builtin_expect((flags & PHANTOM_OBJECT_STORAGE_FLAG_IS_FINALIZER) != 0, 0)) {
         slot->entry->flags |= HEAP_BLOCK_FLAG_FINALIZER;
     }
+    PH_POINT("cell not published");
     __atomic_store_n(slot->word, load_word(slot->word) | UINT64_C(1) << bit, __ATOMIC_RELEASE);
     count_allocated(allocator, (uint64_t)slot->cell_units * HEAP_CELL);
     return o;

@@ -24,6 +24,7 @@
  */
 #include "bc_opcodes.h"
 #include "ph_check.h"
+#include "ph_points.h"
 #include "pvm_exec.h"
 
 #include <math.h>
@@ -372,6 +373,7 @@ static pvm_object_t loader_to_ask(struct data_area_4_thread *thread, const char 
     do {                                                                                           \
         start = pc;                                                                                \
         budget--;                                                                                  \
+        PH_POINT("instruction");                                                                   \
         if (PVM_UNLIKELY(checked)) {                                                               \
             goto checked_next;                                                                     \
         }                                                                                          \

@@ -23,6 +23,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 #include "pvm_exec.h"
 
 #include <errno.h>
@@ -272,7 +273,8 @@ static void wait_for_work(struct pvm *pvm)
 /** The VM lock is held on entry and exit, not in between. */
 static void run_slice(struct pvm *pvm, struct pvm_worker *worker, pvm_object_t thread)
 {
-    int64_t slice = pvm->step_budget < SLICE_INSTRUCTIONS ? pvm->step_budget : SLICE_INSTRUCTIONS;
+    int64_t most = (int64_t)PH_CHOICE("slice", SLICE_INSTRUCTIONS, 1);
+    int64_t slice = pvm->step_budget < most ? pvm->step_budget : most;
     int64_t budget = slice;
     pvm->step_budget -= pvm->step_budget == INT64_MAX ? 0 : slice;
     uint32_t running = pvm->n_running++;

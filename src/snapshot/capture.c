@@ -9,6 +9,7 @@
  */
 #include "capture.h"
 
+#include "ph_points.h"
 #include "snap_store.h"
 
 #include <stdint.h>
@@ -36,5 +37,8 @@ CAPTURE_UNCHECKED void capture_copy(void *to, const void *live_page)
         target[i + 1] = b;
         target[i + 2] = c;
         target[i + 3] = d;
+        if (i == WORDS_PER_PAGE / 2) {
+            PH_POINT("half a page copied");
+        }
     }
 }

@@ -17,6 +17,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 #include "snap_store.h"
 
 #include <errno.h>
@@ -230,6 +231,7 @@ static bool save_image(struct cow_pages *cow, uint64_t page, uint8_t then)
         wake(cow);
         return false;
     }
+    PH_POINT("page claimed");
     if (!PH_MUTANT(IMAGE_AFTER_STORE)) {
         capture_copy(image_bytes(cow->images, image), cow->memory->base + page * SNAP_PAGE_SIZE);
     }
@@ -237,7 +239,9 @@ static bool save_image(struct cow_pages *cow, uint64_t page, uint8_t then)
     if (then != SNAP_PAGE_CLEAN) {
         atomic_page_set_add(set_of(cow, then), page);
     }
+    PH_POINT("image not published");
     image_publish(cow->images, image);
+    PH_POINT("word not opened");
     set_word(cow, page, then);
     return true;
 }
@@ -252,6 +256,7 @@ void cow_pages_before_store(struct cow_pages *cow, uint64_t page)
         }
         if (word == SNAP_PAGE_CLEAN) {
             atomic_page_set_add(set_of(cow, now), page);
+            PH_POINT("in the set, not open");
             (void)exchange_word(cow, page, SNAP_PAGE_CLEAN, now);
         } else if (word == SNAP_PAGE_CLAIMED) {
             wait_until(cow, may_go_on, page);
@@ -283,6 +288,7 @@ void cow_pages_before_discard(struct cow_pages *cow, uint64_t page, bool forget)
         } else if (PH_MUTANT(DISCARD_UNCLAIMED) ||
                    exchange_word(cow, page, now, SNAP_PAGE_CLAIMED)) {
             /* Claimed meanwhile: cow_pages_reopen() must not find it open and out of the set. */
+            PH_POINT("discard claimed");
             atomic_page_set_remove(set_of(cow, now), page);
             if (PH_MUTANT(DISCARD_UNCLAIMED)) {
                 cow_pages_reopen(cow, page); /* the thread that ends a snapshot, at the moment */
@@ -322,6 +328,7 @@ void cow_pages_reopen(struct cow_pages *cow, uint64_t page)
         /* First into the set: a discard that comes in between must find the page open to take it
          * out again. */
         atomic_page_set_add(set_of(cow, now), page);
+        PH_POINT("reopened in the set");
         if (word == now && word_of(cow, page) == now) {
             return;
         }
@@ -371,6 +378,7 @@ int cow_pages_take_images(struct cow_pages *cow,
     int rc = 0;
     for (uint32_t word = 0; rc == 0 && word < images->words; word++) {
         uint64_t bits = atomic_exchange(&images->ready[word], 0);
+        PH_POINT("images taken");
         while (rc == 0 && bits != 0) {
             uint32_t image = word * BITS + (uint32_t)__builtin_ctzll(bits);
             if (PH_MUTANT(IMAGE_AFTER_STORE)) {

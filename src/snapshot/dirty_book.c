@@ -5,6 +5,7 @@
 #include "dirty_book.h"
 
 #include "ph_mutant.h"
+#include "ph_points.h"
 
 int dirty_book_init(struct dirty_book *book, struct snap_engine *engine)
 {
@@ -97,6 +98,7 @@ int dirty_book_stage_live(struct dirty_book *book, uint64_t first, uint64_t end,
     for (uint64_t page = page_set_next(&book->pending, first, end); rc == 0 && page != PAGE_SET_END;
          page = page_set_next(&book->pending, page + 1, end)) {
         if (!page_set_has(&book->hot, page)) {
+            PH_POINT("live page");
             rc = stage(book, page, txn, diag);
         }
     }

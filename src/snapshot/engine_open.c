@@ -5,6 +5,7 @@
  * Whatever fails, close() undoes what was done.
  */
 #include "ph_memory.h"
+#include "ph_points.h"
 #include "snapshot_internal.h"
 
 #include <errno.h>
@@ -38,6 +39,8 @@ static void fill_in_defaults(struct snap_engine_options *options)
     if (options->staging_pages < SNAP_SMALL_COMMIT_PAGES) {
         options->staging_pages = SNAP_SMALL_COMMIT_PAGES;
     }
+    options->staging_pages =
+        (uint32_t)PH_CHOICE("staging", options->staging_pages, SNAP_STAGING_LEAST);
     if (options->stop_timeout_ms == 0) {
         options->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
     }

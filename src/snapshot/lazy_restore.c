@@ -30,6 +30,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 #include "ph_probe.h"
 #include "snapshot_internal.h"
 
@@ -191,6 +192,7 @@ static int install_list(struct lazy_restore *lazy, struct reader *reader, unsign
     int rc = 0;
     for (unsigned at = 0; rc == 0 && at < count;) {
         unsigned length = run_length(reader, at, count);
+        PH_POINT("read, not installed");
         pthread_mutex_lock(&lazy->lock);
         rc = install_run(lazy, reader, at, length, holes_too);
         pthread_mutex_unlock(&lazy->lock);
@@ -212,6 +214,7 @@ static int supply_hole(struct lazy_restore *lazy, uint64_t page)
         count++;
     }
     pthread_mutex_unlock(&lazy->lock);
+    PH_POINT("hole not installed");
     /* Not unloaded now is not unloaded for ever: no lock is needed any more. */
     return memory->ops->install(memory, page, count, NULL);
 }

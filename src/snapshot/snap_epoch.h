@@ -29,6 +29,8 @@
 #ifndef SNAP_EPOCH_H
 #define SNAP_EPOCH_H
 
+#include "ph_points.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -61,6 +63,7 @@ static inline void snap_before_store(struct snap_epoch *epoch, uint64_t page)
                          0)) {
         snap_epoch_first_store(epoch, page);
     }
+    PH_POINT("announced, not stored");
 }
 
 #endif /* SNAP_EPOCH_H */

@@ -8,6 +8,7 @@
 
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -133,6 +134,7 @@ static int take_region(void *context, uint64_t region)
          page = next_set(marks->page, page + 1, end)) {
         if (!taking->keep) {
             atomic_store_explicit(&marks->page[page], 0, memory_order_relaxed);
+            PH_POINT("mark cleared");
         }
         taking->visit(taking->context, page);
     }

@@ -26,6 +26,8 @@
 #ifndef SNAP_MARKS_H
 #define SNAP_MARKS_H
 
+#include "ph_points.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,15 +45,18 @@ struct snap_marks {
 static inline void snap_mark(const struct snap_marks *marks, uint64_t page)
 {
     atomic_signal_fence(memory_order_seq_cst); /* the compiler, too, keeps the store before this */
+    PH_POINT("stored, not marked");
     if (atomic_load_explicit(&marks->page[page], memory_order_relaxed) != 0) {
         return;
     }
     atomic_store_explicit(&marks->page[page], 1, memory_order_relaxed);
+    PH_POINT("page marked");
     uint64_t region = page >> SNAP_REGION_SHIFT;
     if (atomic_load_explicit(&marks->region[region], memory_order_relaxed) != 0) {
         return;
     }
     atomic_store_explicit(&marks->region[region], 1, memory_order_relaxed);
+    PH_POINT("region marked");
     atomic_store_explicit(&marks->group[page >> SNAP_GROUP_SHIFT], 1, memory_order_relaxed);
 }
 

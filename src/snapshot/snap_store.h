@@ -35,6 +35,11 @@
 #include <stdint.h>
 
 enum { SNAP_PAGE_SIZE = 4096, SNAP_SMALL_COMMIT_PAGES = 256 };
+#ifdef PH_POINTS /* of a staging area */
+enum { SNAP_STAGING_LEAST = 16 };
+#else
+enum { SNAP_STAGING_LEAST = SNAP_SMALL_COMMIT_PAGES };
+#endif
 
 struct snap_store;
 struct snap_txn;

@@ -131,8 +131,7 @@ static int make_memory(struct snap_store *store, uint32_t capacity)
 int snap_store_staging(struct snap_store *store, uint32_t staging_pages, void **area, size_t *bytes,
                        struct phantom_diag *diag)
 {
-    uint32_t capacity =
-        staging_pages > SNAP_SMALL_COMMIT_PAGES ? staging_pages : SNAP_SMALL_COMMIT_PAGES;
+    uint32_t capacity = staging_pages > SNAP_STAGING_LEAST ? staging_pages : SNAP_STAGING_LEAST;
     if (store->txn_active || make_memory(store, capacity) != 0) {
         return ph_fail(diag, -ENOMEM, "%s: no memory for the staging area",
                        store_file_name(&store->file));
@@ -518,8 +517,8 @@ int snap_txn_begin(struct snap_store *store, uint32_t staging_pages, struct snap
     if (unable != 0) {
         return unable;
     }
-    if (staging_pages < SNAP_SMALL_COMMIT_PAGES) {
-        staging_pages = SNAP_SMALL_COMMIT_PAGES;
+    if (staging_pages < SNAP_STAGING_LEAST) {
+        staging_pages = SNAP_STAGING_LEAST;
     }
     if (staging_pages > 1U << 28 || make_memory(store, staging_pages) != 0) {
         return ph_fail(diag, -ENOMEM, "%s: no memory for %" PRIu32 " staging pages",

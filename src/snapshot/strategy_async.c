@@ -28,6 +28,7 @@
 #include "ph_log.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -178,6 +179,7 @@ static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t 
             note_protected(async, async->ranges[i]);
         }
         PH_CHECK(resume > first);
+        PH_POINT("protected, not copied");
         first = resume;
     }
     return 0;
@@ -239,9 +241,10 @@ static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct p
 {
     struct snap_engine *engine = async->book.engine;
     uint64_t pages = engine->memory->page_count;
+    uint64_t chunk = PH_CHOICE("live chunk", LIVE_CHUNK_PAGES, 64);
     int rc = 0;
-    for (uint64_t first = 0; rc == 0 && first < pages; first += LIVE_CHUNK_PAGES) {
-        uint64_t end = first + LIVE_CHUNK_PAGES < pages ? first + LIVE_CHUNK_PAGES : pages;
+    for (uint64_t first = 0; rc == 0 && first < pages; first += chunk) {
+        uint64_t end = first + chunk < pages ? first + chunk : pages;
         if (PH_MUTANT(COPY_BEFORE_PROTECT)) {
             rc = copy_before_protect(async, first, end, txn, diag);
             continue;
@@ -312,9 +315,9 @@ static int async_precopy(void *state, struct snap_txn *txn, struct snap_report *
 {
     struct async_state *async = state;
     struct snap_engine *engine = async->book.engine;
+    uint64_t least = PH_CHOICE("live round", LIVE_ROUND_PAGES, 0);
     int rc = 0;
-    for (int round = 0; rc == 0 && round < LIVE_ROUNDS && async->dirty > LIVE_ROUND_PAGES;
-         round++) {
+    for (int round = 0; rc == 0 && round < LIVE_ROUNDS && async->dirty > least; round++) {
         uint64_t before = async->dirty;
         rc = live_round(async, txn, diag);
         report->live_rounds++;

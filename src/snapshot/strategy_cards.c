@@ -14,6 +14,7 @@
 #include "dirty_book.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 
 #include <errno.h>
 
@@ -142,9 +143,9 @@ static int cards_precopy(void *state, struct snap_txn *txn, struct snap_report *
     struct cards_state *cards = state;
     struct snap_engine *engine = cards->book.engine;
     bool possible = engine->live_marks;
+    uint64_t least = PH_CHOICE("live round", LIVE_ROUND_PAGES, 0);
     int rc = 0;
-    for (int round = 0; possible && round < LIVE_ROUNDS && cards->dirty > LIVE_ROUND_PAGES;
-         round++) {
+    for (int round = 0; possible && round < LIVE_ROUNDS && cards->dirty > least; round++) {
         uint64_t before = cards->dirty;
         rc = live_round(cards, txn, diag);
         report->live_rounds++;

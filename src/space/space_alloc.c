@@ -10,6 +10,7 @@
 #include "ph_check.h"
 #include "ph_memory.h"
 #include "ph_mutant.h"
+#include "ph_points.h"
 #include "space_blocks.h"
 
 #include <errno.h>
@@ -198,6 +199,7 @@ static void *take_slot(struct space_alloc *alloc, uint64_t number, unsigned clas
         uint64_t free = ~now & space_valid_bits(c, word);
         if (free != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(free);
+            PH_POINT("slot found");
             uint64_t old = atomic_fetch_or(&bits[word], UINT64_C(1) << bit);
             if ((old >> bit & 1) != 0) {
                 space_fatal(alloc, space_block_start(alloc, number), "two threads own it");
@@ -220,6 +222,7 @@ static void *take_small(struct space_alloc *alloc, struct space_cache *cache, un
             if (slot != NULL) {
                 return slot;
             }
+            PH_POINT("block is full");
             if (space_drop_full(alloc, number, class)) {
                 continue;
             }
@@ -352,6 +355,7 @@ static void free_small(struct space_alloc *alloc, uint64_t number, unsigned clas
     if (!PH_MUTANT(MARKED_BEFORE_STORE)) {
         space_wrote(alloc, (const void *)word, sizeof(*word));
     }
+    PH_POINT("slot freed");
     uint8_t state = atomic_load(&alloc->state[number]);
     if (state == SPACE_FULL) {
         space_list_block(alloc, number);

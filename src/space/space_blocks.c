@@ -13,6 +13,7 @@
 #include "space_blocks.h"
 
 #include "ph_check.h"
+#include "ph_points.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -285,6 +286,7 @@ uint64_t space_take_block(struct space_alloc *alloc, unsigned class)
 bool space_drop_full(struct space_alloc *alloc, uint64_t number, unsigned class)
 {
     atomic_store(&alloc->state[number], SPACE_FULL);
+    PH_POINT("given up as full");
     uint8_t expected = SPACE_FULL;
     /* A slot freed before the store above was not reported to anybody: look again. */
     return space_block_has_free(alloc, number, class) &&
@@ -323,6 +325,7 @@ void space_maybe_release(struct space_alloc *alloc, uint64_t number, unsigned cl
     if (!block_is_empty(alloc, number, class)) {
         return;
     }
+    PH_POINT("found empty");
     hal_mutex_lock(&alloc->lock);
     /* While the lock was not ours others may have done all this, and more. */
     struct space_block *block = &alloc->block[number];

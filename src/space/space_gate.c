@@ -13,6 +13,7 @@
 #include "space_gate.h"
 
 #include "ph_mutant.h"
+#include "ph_points.h"
 
 #include <phantom/error.h>
 
@@ -73,6 +74,7 @@ void space_gate_wake(struct space_gate *gate)
         return;
     }
     atomic_fetch_add(&gate->left, 1);
+    PH_POINT("counted as left");
     hal_futex_wake(&gate->left, INT_MAX);
 }
 
@@ -85,6 +87,7 @@ void space_gate_wait(struct space_gate *gate, struct space_gate_slot *slot)
         atomic_store(&slot->inside, 0); /* the one who stops may have seen us */
         space_gate_wake(gate);
         atomic_fetch_add(&gate->sleepers, 1); /* before stop is looked at */
+        PH_POINT("a sleeper");
         while (atomic_load(&gate->stop) != 0) {
             (void)hal_futex_wait(&gate->stop, 1, -1);
         }
@@ -98,6 +101,7 @@ bool space_gate_occupied(struct space_gate *gate)
     hal_mutex_lock(&gate->registry);
     for (struct space_gate_slot *slot = gate->slots; slot != NULL; slot = slot->next) {
         occupied = occupied || atomic_load(&slot->inside) != 0;
+        PH_POINT("slot looked at");
     }
     hal_mutex_unlock(&gate->registry);
     return occupied;
@@ -126,6 +130,7 @@ int space_gate_stop(struct space_gate *gate, int timeout_ms)
 {
     hal_mutex_lock(&gate->stopping);
     atomic_store(&gate->stop, 1);
+    PH_POINT("stop is wanted");
     if (gate->cheap && !PH_MUTANT(GATE_NOT_FENCED)) {
         hal_fence_all();
     }
@@ -139,6 +144,7 @@ int space_gate_stop(struct space_gate *gate, int timeout_ms)
 void space_gate_resume(struct space_gate *gate)
 {
     atomic_store(&gate->stop, 0);
+    PH_POINT("stop is over");
     if (atomic_load(&gate->sleepers) != 0) { /* who is counted later sees that nothing is stopped */
         hal_futex_wake(&gate->stop, INT_MAX);
     }

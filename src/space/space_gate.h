@@ -10,6 +10,8 @@
 #ifndef SPACE_GATE_H
 #define SPACE_GATE_H
 
+#include "ph_points.h"
+
 #include <hal.h>
 
 #include <stdbool.h>
@@ -54,9 +56,11 @@ static inline bool space_gate_try(struct space_gate *gate, struct space_gate_slo
     if (gate->cheap) {
         atomic_store_explicit(&slot->inside, 1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst); /* the other side's fence is on all CPUs */
+        PH_POINT("inside, stop not looked at");
         return atomic_load_explicit(&gate->stop, memory_order_acquire) == 0;
     }
     (void)atomic_exchange(&slot->inside, 1);
+    PH_POINT("inside, stop not looked at");
     return atomic_load(&gate->stop) == 0;
 }
 
@@ -78,9 +82,11 @@ static inline void space_gate_leave(struct space_gate *gate, struct space_gate_s
     if (gate->cheap) {
         atomic_store_explicit(&slot->inside, 0, memory_order_release);
         atomic_signal_fence(memory_order_seq_cst);
+        PH_POINT("left, stop not looked at");
         wanted = atomic_load_explicit(&gate->stop, memory_order_relaxed) != 0;
     } else {
         (void)atomic_exchange(&slot->inside, 0);
+        PH_POINT("left, stop not looked at");
         wanted = atomic_load(&gate->stop) != 0;
     }
     if (__builtin_expect(wanted, 0)) {

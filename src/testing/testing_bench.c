@@ -13,6 +13,7 @@
 #include <hal.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct phantom_testing_bench {
     struct hal_sim_disk *disk;
     struct hal_sim_log *log;
     struct ph_rng rng;
+    uint64_t seed, runs;
 };
 
 /* ---- bench ---------------------------------------------------------------------------------- */
@@ -32,6 +34,7 @@ int phantom_testing_open(uint64_t seed, struct phantom_testing_bench **out)
     if (bench == NULL) {
         return -ENOMEM;
     }
+    bench->seed = seed;
     ph_rng_init(&bench->rng, seed * UINT64_C(0x9E3779B97F4A7C15) + 1);
     const struct hal_sim_disk_options options = {.seed = ph_rng_next(&bench->rng)};
     bench->disk = hal_sim_disk_create(&options);
@@ -105,7 +108,7 @@ static void prepare(struct phantom_testing_bench *bench, const struct phantom_te
     }
 }
 
-static void report(const struct phantom_testing_bench *bench, struct phantom_testing_run *run,
+static void report(struct phantom_testing_bench *bench, struct phantom_testing_run *run,
                    const struct hal_sim_outcome *outcome)
 {
     static const enum phantom_testing_end ends[] = {
@@ -126,7 +129,13 @@ static void report(const struct phantom_testing_bench *bench, struct phantom_tes
         run->happened = ph_memory_has_failed();
         ph_memory_fail_after(-1, false);
     }
-    snprintf(run->text, sizeof(run->text), "%.1000s", outcome->text);
+    bench->runs++;
+    snprintf(run->text, sizeof(run->text), "%.960s", outcome->text);
+    if (run->end > PHANTOM_TESTING_CRASHED) {
+        size_t used = strlen(run->text);
+        snprintf(run->text + used, sizeof(run->text) - used, " [seed %" PRIu64 ", run %" PRIu64 "]",
+                 bench->seed, bench->runs);
+    }
 }
 
 int phantom_testing_run(struct phantom_testing_bench *bench, struct phantom_testing_run *run,
@@ -135,11 +144,13 @@ int phantom_testing_run(struct phantom_testing_bench *bench, struct phantom_test
     if (run->size != sizeof(*run) || hal_sim_inside() || run->event > PHANTOM_TESTING_NO_MEMORY) {
         return PHANTOM_EINVALID;
     }
-    static const unsigned percent[] = {3, 20, 50};
+    static const unsigned percent[] = {3, 20, 50}, every[] = {0, 1, 4, 40};
     struct hal_sim_options options = {
         .seed = ph_rng_next(&bench->rng),
         .policy = ph_rng_below(&bench->rng, 3) == 0 ? HAL_SIM_PRIORITIES : HAL_SIM_RANDOM_WALK,
         .switch_percent = percent[ph_rng_below(&bench->rng, 3)],
+        .point_every = every[ph_rng_below(&bench->rng, 4)],
+        .vary = ph_rng_below(&bench->rng, 2) == 0,
         .steps_most = run->steps_most,
         .disk = bench->disk,
         .log = bench->log,
@@ -212,11 +223,14 @@ int phantom_testing_thread(void (*run)(void *argument), void *argument)
     return hal_start_thread(run, argument, THREAD_FLAG_NATIVE);
 }
 
+void phantom_testing_name(const char *name)
+{
+    (void)t_current_set_name(name);
+}
+
 void phantom_testing_join(int thread)
 {
-    while (!hal_sim_has_ended(thread)) {
-        hal_sleep_msec(1);
-    }
+    hal_sim_join(thread);
 }
 
 void phantom_testing_lock(const void *address)

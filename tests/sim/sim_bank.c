@@ -309,9 +309,7 @@ static void live_bank(void *context)
         SIM_EXPECT(b->thread[i] >= 0);
     }
     for (unsigned i = 0; i < b->tellers; i++) {
-        while (!hal_sim_has_ended(b->thread[i])) {
-            hal_sleep_msec(1);
-        }
+        hal_sim_join(b->thread[i]);
     }
     examine(b);
     bool all = !b->failed;
@@ -359,5 +357,6 @@ struct sim_campaign sim_bank_campaign = {
     .begin = begin_bank,
     .judge = judge_bank,
     .end = free,
+    .points = {1, 2, 8},
     .steps = 1,
 };

@@ -182,8 +182,11 @@ void sim_check_opened(struct sim_case *c, uint64_t opened)
 
 /* ---- lives ---------------------------------------------------------------------------------- */
 
-static struct hal_sim_options machine(struct sim_case *c)
+bool sim_with_points = true;
+
+static struct hal_sim_options machine(struct sim_case *c, const struct sim_campaign *campaign)
 {
+    const unsigned every[] = {0, campaign->points[0], campaign->points[1], campaign->points[2]};
     static const uint64_t steps_ns[] = {1000, 10000, 60000};
     static const unsigned percent[] = {3, 20, 50}, spurious[] = {0, 20, 300};
     return (struct hal_sim_options){
@@ -194,8 +197,11 @@ static struct hal_sim_options machine(struct sim_case *c)
         .step_most_ns = steps_ns[ph_rng_below(&c->rng, 3)],
         .spurious_permille = spurious[ph_rng_below(&c->rng, 3)],
         .cpus = 1 + (int)ph_rng_below(&c->rng, 3),
+        .point_every = sim_with_points ? every[ph_rng_below(&c->rng, 4)] : 0,
+        .vary = sim_with_points && ph_rng_below(&c->rng, 4) != 0,
         .disk = c->disk,
         .log = c->log,
+        .coverage = &c->totals->coverage,
     };
 }
 
@@ -212,7 +218,7 @@ static struct hal_sim_fault some_fault(struct sim_case *c, const struct sim_camp
 /** One life. True: the program has come to its end, or there was a violation. */
 static bool live(struct sim_campaign *campaign, struct sim_case *c, void *context)
 {
-    struct hal_sim_options options = machine(c);
+    struct hal_sim_options options = machine(c, campaign);
     struct hal_sim_fault fault = {HAL_SIM_FAULT_NONE, 0, 0};
     uint64_t how = c->last ? 4 : ph_rng_below(&c->rng, 4);
     options.change_steps = campaign->steps + 1;
@@ -235,6 +241,9 @@ static bool live(struct sim_campaign *campaign, struct sim_case *c, void *contex
     }
     c->totals->lives++;
     c->totals->steps += outcome.steps;
+    c->totals->points += outcome.points;
+    c->totals->switches += outcome.switches;
+    c->totals->schedule = c->totals->schedule * 31 + outcome.schedule;
     c->totals->transfers += outcome.transfers;
     c->totals->kills += outcome.end == HAL_SIM_KILLED;
     c->totals->faults += hal_sim_disk_fired(c->disk);
@@ -248,7 +257,7 @@ static bool live(struct sim_campaign *campaign, struct sim_case *c, void *contex
         return true;
     }
     if (campaign->steps == 1) {
-        campaign->steps = outcome.steps;
+        campaign->steps = outcome.steps - outcome.points;
         campaign->transfers = outcome.transfers;
     }
     campaign->judge(context, c->finished);
@@ -281,6 +290,7 @@ bool sim_case_run(struct sim_campaign *campaign, uint64_t seed, struct sim_total
     ph_rng_init(&c->rng, seed * UINT64_C(0x9E3779B97F4A7C15) + 1);
     c->seed = seed;
     c->totals = totals;
+    totals->schedule = 0;
     c->log = hal_sim_log_create(keep_log);
     const struct hal_sim_disk_options options = {
         .seed = ph_rng_next(&c->rng),

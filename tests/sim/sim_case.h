@@ -14,7 +14,9 @@
 enum { SIM_GENERATIONS = 4096 };
 
 struct sim_totals {
-    uint64_t runs, lives, kills, cuts, faults, generations, steps, transfers;
+    uint64_t runs, lives, kills, cuts, faults, generations, steps, points, transfers, switches;
+    struct hal_sim_coverage coverage; /* kinds of switches seen */
+    uint64_t schedule;                /* of the last case: a sum over its lives */
 };
 
 struct sim_case {
@@ -47,8 +49,12 @@ struct sim_campaign {
     /** After each life, outside of machines; says by sim_violation() what is wrong. */
     void (*judge)(void *context, bool finished);
     void (*end)(void *context);
+    unsigned points[3];        /* a life has one in so many of the fine points, or none at all */
     uint64_t steps, transfers; /* of a life that is not disturbed; measured at the first seed */
 };
+
+/** False: no switch points but the calls of the HAL, and sizes as in the product; for comparing. */
+extern bool sim_with_points;
 
 extern struct sim_campaign sim_world_campaign, sim_bank_campaign;
 

@@ -30,7 +30,7 @@ enum { CAMPAIGNS = 2, SECONDS_A_DEFECT = 400 };
 struct settings {
     const char *program, *only, *log;
     uint64_t seeds, base, twice;
-    bool mutants;
+    bool mutants, schedules;
     enum ph_mutant mutant; /* one to run with, to look at what it does */
 };
 
@@ -82,9 +82,31 @@ static bool run_seed(const struct settings *s, struct sim_campaign *campaign, ui
     return good;
 }
 
+/** Those seen so far; with a few more of them than seeds two could share a place. */
+struct schedules {
+    uint64_t seen[1 << 15];
+    uint64_t distinct;
+};
+
+static void add_schedule(struct schedules *schedules, uint64_t schedule)
+{
+    size_t at = (size_t)(schedule >> 20) % (1 << 15);
+    for (size_t tries = 0; tries < 1 << 15; tries++, at = (at + 1) % (1 << 15)) {
+        if (schedules->seen[at] == schedule) {
+            return;
+        }
+        if (schedules->seen[at] == 0) {
+            schedules->seen[at] = schedule;
+            schedules->distinct++;
+            return;
+        }
+    }
+}
+
 static int run_campaigns(const struct settings *s)
 {
     struct sim_totals t = {0};
+    struct schedules schedules = {0};
     char why[1600] = "";
     for (unsigned i = 0; i < CAMPAIGNS; i++) {
         bool good = !wanted(s, campaigns[i]) || measure(campaigns[i], why, sizeof(why));
@@ -92,6 +114,7 @@ static int run_campaigns(const struct settings *s)
         ph_active_mutant = s->mutant;
         for (; good && wanted(s, campaigns[i]) && seed < s->base + s->seeds; seed++) {
             good = run_seed(s, campaigns[i], seed, &t, why, sizeof(why));
+            add_schedule(&schedules, t.schedule);
         }
         ph_active_mutant = PH_MUTANT_NONE;
         if (!good) {
@@ -101,9 +124,15 @@ static int run_campaigns(const struct settings *s)
             return 1;
         }
     }
+    if (s->schedules) {
+        printf("schedules=%" PRIu64 " kinds_of_switches=%" PRIu64 " switches=%" PRIu64 "\n",
+               schedules.distinct, hal_sim_coverage_count(&t.coverage), t.switches);
+    }
     printf("runs=%" PRIu64 " lives=%" PRIu64 " kills=%" PRIu64 " cuts=%" PRIu64 " faults=%" PRIu64
-           " generations=%" PRIu64 " steps=%" PRIu64 " transfers=%" PRIu64 " violations=0\n",
-           t.runs, t.lives, t.kills, t.cuts, t.faults, t.generations, t.steps, t.transfers);
+           " generations=%" PRIu64 " steps=%" PRIu64 " points=%" PRIu64 " transfers=%" PRIu64
+           " violations=0\n",
+           t.runs, t.lives, t.kills, t.cuts, t.faults, t.generations, t.steps, t.points,
+           t.transfers);
     return 0;
 }
 
@@ -189,7 +218,7 @@ static int usage(const char *program)
 {
     fprintf(stderr,
             "usage: %s --classes DIR [--seeds N] [--seed-base S] [--only world|bank] [--twice N] "
-            "[--log FILE] [--mutants] [--mutant NAME]\n",
+            "[--log FILE] [--schedules] [--calls-only] [--mutants] [--mutant NAME]\n",
             program);
     return 2;
 }
@@ -201,6 +230,14 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--mutants") == 0) {
             s.mutants = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--schedules") == 0) {
+            s.schedules = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--calls-only") == 0) {
+            sim_with_points = false;
             continue;
         }
         if (value == NULL) {

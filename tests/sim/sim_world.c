@@ -205,5 +205,6 @@ struct sim_campaign sim_world_campaign = {
     .begin = begin_world,
     .judge = judge_world,
     .end = free,
+    .points = {3, 30, 300},
     .steps = 1,
 };

