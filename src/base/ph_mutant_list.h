@@ -48,6 +48,9 @@
     X(MARKS_WITHOUT_BARRIER, "a live round does not wait for stores whose mark it has cleared")    \
     X(MARKS_CLEARED_AFTER_COPY, "a live round clears the marks after it has copied")               \
     X(RESIDUE_DROPPED, "what the staging area has no room for in the stop is left out")            \
+    X(OPEN_PAGE_FORGOTTEN, "a page that the last stop left unprotected is not copied again")       \
+    X(HOT_REGION_FORGOTTEN, "the stop does not ask about a region that live rounds leave alone")   \
+    X(PROTECTED_AFTER_RESUME, "what a stop has left unprotected is protected when the world runs") \
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
     X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \

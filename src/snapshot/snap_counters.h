@@ -39,6 +39,7 @@ struct snap_counters {
     uint64_t live_rounds;     /* rounds of copying while the world ran */
     uint64_t stops_by_marks;  /* stops that took the set from the marks alone */
     uint64_t stops_by_scan;   /* stops that asked the memory */
+    uint64_t pages_left_open; /* of those, left unprotected: no fault when written again */
     uint64_t unmarked_found;  /* pages written without a mark that the memory knew of */
     uint64_t writes_stopped;  /* times the staging area was written out with the world stopped */
     uint64_t staging_most;    /* most pages ever in the staging area */

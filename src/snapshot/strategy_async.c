@@ -16,14 +16,22 @@
  * dirty and marked again; one in between was drained by the barrier, or marks the page again. A
  * page that is told twice is staged twice; the store indexes the last version only.
  *
+ * A stop that follows a live round does not protect what it takes: the page would cost its writer
+ * one more fault now, and the next live round protects it in any case. Until then it is known
+ * (`unprotected`), keeps being reported, and is copied once more. Without a live round the stop
+ * protects, or a few pages would be copied again and again. Regions whose pages are mostly written
+ * again before the stop are left out of live rounds for a while (open_regions.h), unless marks are
+ * to be checked against the memory.
+ *
  * Cross-check: a page that the memory reports, but that was neither marked before the round nor is
  * so at the stop, has an unmarked writer nobody spoke of. The stop then asks the memory about
  * everything. A page that a stop by marks has taken stays unprotected, so the memory reports it
  * once more: it is known (`unprotected`) and copied once more, because the memory is the truth.
  *
- * Owns the book of dirty pages (dirty_book.h) and the sets of the cross-check.
+ * Owns the book of dirty pages (dirty_book.h), the sets of the cross-check and the open regions.
  */
 #include "dirty_book.h"
+#include "open_regions.h"
 #include "ph_check.h"
 #include "ph_log.h"
 #include "ph_memory.h"
@@ -45,11 +53,13 @@ enum {
 
 struct async_state {
     struct dirty_book book;
-    struct page_set unprotected; /* taken by marks, not protected since */
+    struct page_set unprotected; /* taken in a stop, not protected since */
     struct page_set announced;   /* marks cleared by the live round under way */
     struct page_set suspects;    /* reported dirty without a mark, not judged yet */
-    uint64_t dirty;              /* pages, when last counted */
-    bool untold;                 /* a scan failed: it may have protected what it did not report */
+    struct open_regions open;
+    uint64_t dirty;     /* pages, when last counted */
+    uint64_t left_open; /* pages that the stop under way has left unprotected */
+    bool untold;        /* a scan failed: it may have protected what it did not report */
     struct snap_range ranges[SNAP_RANGES];
 };
 
@@ -63,6 +73,7 @@ static void async_close(void *state)
     page_set_finish(&async->unprotected);
     page_set_finish(&async->announced);
     page_set_finish(&async->suspects);
+    open_regions_finish(&async->open);
     ph_free(async);
 }
 
@@ -77,6 +88,7 @@ static int async_open(struct snap_engine *engine, void **state, struct phantom_d
     for (unsigned i = 0; rc == 0 && i < sizeof(sets) / sizeof(sets[0]); i++) {
         rc = page_set_init(sets[i], engine->memory->page_count);
     }
+    rc = rc != 0 ? rc : open_regions_init(&async->open, engine->memory->page_count);
     if (rc != 0) {
         async_close(async);
         return ph_fail(diag, rc, "no memory for the page sets of the snapshot engine");
@@ -143,40 +155,56 @@ static int count_dirty(struct async_state *async)
     return 0;
 }
 
-/** These pages were dirty and are protected now. In a live round under discard_lock. */
+/** In a live round: these pages were dirty and are protected now. Under discard_lock. */
 static void note_protected(struct async_state *async, struct snap_range range)
 {
-    if (async->book.engine->round.stopped) {
-        for (uint64_t page = range.first; page < range.first + range.count; page++) {
-            dirty_book_tell_stopped(&async->book, page);
-        }
-    } else {
-        dirty_book_tell(&async->book, range);
-        for (uint64_t page = range.first; page < range.first + range.count; page++) {
-            if (!page_set_has(&async->announced, page) &&
-                !page_set_has(&async->unprotected, page)) {
-                page_set_add(&async->suspects, page);
-            }
+    if (PH_MUTANT(OPEN_PAGE_FORGOTTEN) && page_set_has(&async->unprotected, range.first)) {
+        return;
+    }
+    dirty_book_tell(&async->book, range);
+    for (uint64_t page = range.first; page < range.first + range.count; page++) {
+        if (!page_set_has(&async->announced, page) && !page_set_has(&async->unprotected, page)) {
+            page_set_add(&async->suspects, page);
         }
     }
     page_set_remove_range(&async->unprotected, range.first, range.count);
 }
 
-/** Scan and protect [first, end); what was dirty becomes pending. Under discard_lock. */
-static int scan_and_protect(struct async_state *async, uint64_t first, uint64_t end,
-                            struct phantom_diag *diag)
+/** In the stop: these pages are dirty. */
+static void note_stopped(struct async_state *async, struct snap_range range, bool protected)
 {
-    struct snap_memory *memory = async->book.engine->memory;
+    for (uint64_t page = range.first; page < range.first + range.count; page++) {
+        dirty_book_tell_stopped(&async->book, page);
+    }
+    if (protected) {
+        page_set_remove_range(&async->unprotected, range.first, range.count);
+    } else {
+        page_set_add_range(&async->unprotected, range.first, range.count);
+        async->left_open += range.count;
+    }
+}
+
+/** Scan [first, end); what is dirty becomes pending. In a live round under discard_lock, and always
+ *  protecting. */
+static int take_range(struct async_state *async, uint64_t first, uint64_t end, unsigned flags,
+                      struct phantom_diag *diag)
+{
+    struct snap_engine *engine = async->book.engine;
+    struct snap_memory *memory = engine->memory;
     while (first < end) {
         uint64_t resume = first;
-        int n = memory->ops->scan(memory, first, end - first, SNAP_SCAN_PROTECT, async->ranges,
-                                  SNAP_RANGES, &resume);
+        int n = memory->ops->scan(memory, first, end - first, flags, async->ranges, SNAP_RANGES,
+                                  &resume);
         if (n < 0) {
             async->untold = !PH_MUTANT(FAILED_SCAN_TRUSTED);
             return ph_fail(diag, n, "scanning the heap for written pages: %s", phantom_strerror(n));
         }
         for (int i = 0; i < n; i++) {
-            note_protected(async, async->ranges[i]);
+            if (engine->round.stopped) {
+                note_stopped(async, async->ranges[i], (flags & SNAP_SCAN_PROTECT) != 0);
+            } else {
+                note_protected(async, async->ranges[i]);
+            }
         }
         PH_CHECK(resume > first);
         PH_POINT("protected, not copied");
@@ -205,7 +233,7 @@ static int copy_before_protect(struct async_state *async, uint64_t first, uint64
     }
     int rc = dirty_book_stage_live(&async->book, first, end, txn, diag);
     if (rc == 0) {
-        rc = scan_and_protect(async, first, end, diag);
+        rc = take_range(async, first, end, SNAP_SCAN_PROTECT, diag);
         page_set_remove_range(&async->book.pending, first, end - first);
     }
     return rc;
@@ -236,6 +264,25 @@ static int clear_marks(struct async_state *async, struct phantom_diag *diag)
                              phantom_strerror(rc));
 }
 
+/** Where the memory checks the marks it is asked about everything. */
+static bool may_leave_open(const struct async_state *async)
+{
+    return !async->book.engine->options.all_stores_marked;
+}
+
+/** take_range(), but for the open regions. */
+static int take_closed(struct async_state *async, uint64_t first, uint64_t end, unsigned flags,
+                       struct phantom_diag *diag)
+{
+    int rc = 0;
+    for (uint64_t at = open_regions_skip(&async->open, first, end), stop; rc == 0 && at < end;
+         at = open_regions_skip(&async->open, stop, end)) {
+        stop = open_regions_next(&async->open, at, end);
+        rc = take_range(async, at, stop, flags, diag);
+    }
+    return rc;
+}
+
 /** Protect, then copy, one chunk after the other, while mutators run. */
 static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct phantom_diag *diag)
 {
@@ -250,7 +297,7 @@ static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct p
             continue;
         }
         pthread_mutex_lock(&engine->discard_lock);
-        rc = scan_and_protect(async, first, end, diag);
+        rc = take_closed(async, first, end, SNAP_SCAN_PROTECT, diag);
         pthread_mutex_unlock(&engine->discard_lock);
         if (rc == 0) {
             rc = dirty_book_stage_live(&async->book, first, end, txn, diag);
@@ -368,6 +415,7 @@ static void nothing(void *context, uint64_t page)
 
 struct region_scan {
     struct async_state *async;
+    unsigned flags;
     struct phantom_diag *diag;
 };
 
@@ -377,22 +425,23 @@ static int scan_region(void *context, uint64_t region)
     uint64_t pages = scan->async->book.pending.page_count;
     uint64_t first = region << SNAP_REGION_SHIFT;
     uint64_t end = (region + 1) << SNAP_REGION_SHIFT;
-    return scan_and_protect(scan->async, first, end < pages ? end : pages, scan->diag);
+    return take_range(scan->async, first, end < pages ? end : pages, scan->flags, scan->diag);
 }
 
 /** Ask the memory, about touched regions or about everything; the marks begin anew. */
-static int take_by_scan(struct async_state *async, struct phantom_diag *diag)
+static int take_by_scan(struct async_state *async, unsigned flags, struct phantom_diag *diag)
 {
     struct snap_engine *engine = async->book.engine;
     int rc;
     if (regions_are_valid(engine)) {
-        struct region_scan scan = {.async = async, .diag = diag};
+        struct region_scan scan = {.async = async, .flags = flags, .diag = diag};
         rc = snap_marks_each_region(&engine->marks, scan_region, &scan);
     } else {
         /* Without marks what lies beyond the heap keeps; with them it will not be asked again. */
         uint64_t end = engine->options.all_stores_marked ? engine->memory->page_count
                                                          : engine->round.heap_pages;
-        rc = scan_and_protect(async, 0, end, diag);
+        rc = PH_MUTANT(HOT_REGION_FORGOTTEN) ? take_closed(async, 0, end, flags, diag)
+                                             : take_range(async, 0, end, flags, diag);
         if (rc == 0) {
             atomic_store(&engine->unmarked_writer, false);
         }
@@ -417,7 +466,8 @@ static int async_cut(void *state, struct snap_txn *txn, struct snap_report *repo
     if (report->by_marks) {
         snap_marks_take(&engine->marks, SNAP_WRITERS_PARKED, take_marked_page, async);
     } else {
-        int rc = take_by_scan(async, diag);
+        bool protect = report->live_rounds == 0;
+        int rc = take_by_scan(async, protect ? SNAP_SCAN_PROTECT : 0, diag);
         if (rc != 0) {
             return rc;
         }
@@ -432,11 +482,30 @@ static int async_capture(void *state, struct snap_txn *txn, struct snap_report *
     return dirty_book_capture(&async->book, txn, report, diag);
 }
 
+/** For a mutant: the world runs, and what was stored meanwhile is not copied. */
+static void protect_quietly(struct async_state *async)
+{
+    struct snap_memory *memory = async->book.engine->memory;
+    for (uint64_t at = 0, resume = 0; at < memory->page_count; at = resume) {
+        (void)memory->ops->scan(memory, at, memory->page_count - at, SNAP_SCAN_PROTECT,
+                                async->ranges, SNAP_RANGES, &resume);
+    }
+}
+
 static void async_retire(void *state, bool committed)
 {
     struct async_state *async = state;
+    struct dirty_book *book = &async->book;
+    if (may_leave_open(async) && committed && async->left_open != 0) {
+        open_regions_choose(&async->open, &book->staged, &book->hot);
+    }
+    if (PH_MUTANT(PROTECTED_AFTER_RESUME) && async->left_open != 0) {
+        protect_quietly(async);
+    }
+    snap_engine_count(&book->engine->counters.pages_left_open, async->left_open);
+    async->left_open = 0;
     page_set_clear(&async->announced);
-    dirty_book_retire(&async->book, committed);
+    dirty_book_retire(book, committed);
 }
 
 static const char *async_why_not(const struct snap_conditions *conditions)

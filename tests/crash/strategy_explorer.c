@@ -540,6 +540,7 @@ static const enum ph_mutant defects[] = {
     PH_MUTANT_COPY_BEFORE_PROTECT,      PH_MUTANT_DIRTY_SET_FORGOTTEN,
     PH_MUTANT_MARKS_CLEARED_AFTER_COPY, PH_MUTANT_RESIDUE_DROPPED,
     PH_MUTANT_IMAGE_AFTER_STORE,        PH_MUTANT_FROZEN_SET_FORGOTTEN,
+    PH_MUTANT_PROTECTED_AFTER_RESUME,
 };
 
 /** Each defect in a process of its own, against the heap at the cut. */

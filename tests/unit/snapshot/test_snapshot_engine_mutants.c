@@ -381,6 +381,84 @@ static void a_failed_scan_that_is_trusted_is_noticed(void **state)
     expect_killed(&async_kind, fail_one_scan, PH_MUTANT_FAILED_SCAN_TRUSTED);
 }
 
+/* ---- pages left unprotected ---------------------------------------------------------------- */
+
+static unsigned value_of_next_store;
+
+/** Most of the first region is written again between live round and stop. */
+static void store_into_hot_pages(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 450, ++value_of_next_store);
+}
+
+static void begin_hot(struct kit *kit, unsigned snapshots)
+{
+    value_of_next_store = 0;
+    for (unsigned i = 0; i < snapshots; i++) {
+        kit_fill_range(kit, 0, 1000, 1000 + i);
+        kit->before_stop = store_into_hot_pages;
+        kit_snapshot_ok(kit);
+        kit->before_stop = NULL;
+    }
+}
+
+/** Too few for their region to be left alone. */
+static void store_into_few_pages(struct kit *kit)
+{
+    kit_fill_range(kit, 20, 30, 5);
+}
+
+/** What the stop left unprotected is written again; then a live round. */
+static void store_into_a_page_left_open(struct kit *kit)
+{
+    kit_fill_range(kit, 0, 1000, 1);
+    kit->before_stop = store_into_few_pages;
+    kit_snapshot_ok(kit);
+    kit->before_stop = NULL;
+    kit_fill_range(kit, 20, 500, 77);
+    kit_snapshot_ok(kit);
+}
+
+static void a_page_left_open_and_forgotten_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&async_kind, store_into_a_page_left_open, PH_MUTANT_OPEN_PAGE_FORGOTTEN);
+}
+
+static void store_into_an_open_region(struct kit *kit)
+{
+    begin_hot(kit, 3);
+    kit_fill_range(kit, 100, 1000, 77);
+    kit_snapshot_ok(kit);
+}
+
+static void a_hot_region_that_the_stop_forgets_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&async_kind, store_into_an_open_region, PH_MUTANT_HOT_REGION_FORGOTTEN);
+}
+
+static void store_at_once(struct kit *kit)
+{
+    kit->after_cut = NULL;
+    kit_fill(kit, 7, 5);
+}
+
+/** A store into such a page the moment the world runs again. */
+static void store_after_the_stop(struct kit *kit)
+{
+    kit->after_cut = store_at_once;
+    begin_hot(kit, 1);
+    kit_fill(kit, 8, 9);
+    kit_snapshot_ok(kit);
+}
+
+static void a_page_protected_when_the_world_runs_is_noticed(void **state)
+{
+    (void)state;
+    expect_killed(&async_kind, store_after_the_stop, PH_MUTANT_PROTECTED_AFTER_RESUME);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +473,9 @@ int main(void)
         cmocka_unit_test(a_discard_taken_for_nothing_new_is_noticed),
         cmocka_unit_test(freed_memory_needs_no_room_on_a_full_disk),
         cmocka_unit_test(a_failed_scan_that_is_trusted_is_noticed),
+        cmocka_unit_test(a_page_left_open_and_forgotten_is_noticed),
+        cmocka_unit_test(a_hot_region_that_the_stop_forgets_is_noticed),
+        cmocka_unit_test(a_page_protected_when_the_world_runs_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
