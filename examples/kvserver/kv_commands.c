@@ -21,7 +21,7 @@ struct call {
     unsigned count;
     const struct resp_argument *argument;
     struct resp_buffer *reply;
-    bool wrote;
+    bool wrote, save;
 };
 
 static const char full[] = "OOM the space is full";
@@ -43,6 +43,12 @@ static int do_echo(struct call *call)
 static int do_ok(struct call *call)
 {
     return resp_status(call->reply, "OK");
+}
+
+static int do_bgsave(struct call *call)
+{
+    call->save = true;
+    return resp_status(call->reply, "Background saving started");
 }
 
 static int do_command(struct call *call)
@@ -274,6 +280,7 @@ static const struct {
     {"client", 2, RESP_ARGUMENTS_MOST, do_ok},
     {"command", 1, RESP_ARGUMENTS_MOST, do_command},
     {"config", 2, RESP_ARGUMENTS_MOST, do_config},
+    {"bgsave", 1, 2, do_bgsave},
     {"info", 1, RESP_ARGUMENTS_MOST, do_info},
     {"quit", 1, 1, do_ok},
 };
@@ -318,5 +325,5 @@ int kv_execute(struct phantom_space *space, struct kv_map *map, const struct res
     if (name->count == 4 && strncasecmp(name->bytes, "quit", 4) == 0) {
         return KV_QUIT;
     }
-    return call.wrote ? KV_WROTE : KV_READ;
+    return call.save ? KV_SAVE : call.wrote ? KV_WROTE : KV_READ;
 }

@@ -12,6 +12,7 @@ enum kv_effect {
     KV_READ = 0,  /* the map is as it was */
     KV_WROTE = 1, /* the reply may go out when the change is durable */
     KV_QUIT = 2,  /* close the connection after the reply */
+    KV_SAVE = 3,  /* a snapshot is asked for */
     KV_NO_MEMORY = -1,
 };
 

@@ -3,11 +3,15 @@
  * kvserver.c - a small key-value server whose only storage code is a space. It speaks enough of the
  * Redis protocol for redis-cli and redis-benchmark, on the loopback interface:
  *
- *     kvserver STORE [--port N] [--heap-mib N]
+ *     kvserver STORE [--port N] [--heap-mib N] [--interval MS] [--announced 0|1]
  *
- * Every reply that depends on a change goes out after the change is durable. All connections share
- * one thread and one commit at a time: while a generation is being written, commands go on and
- * collect for the next one, so that many clients share each flush.
+ * Every reply that depends on a change goes out after the change is durable. With --interval
+ * changes are acknowledged at once instead, and a snapshot is taken every so often (0: only when a
+ * client says BGSAVE), as Redis does with RDB files: a crash loses what came after the last one.
+ * With --announced 0 the kernel finds what was written; the calls that say so then mean nothing.
+ *
+ * All connections share one thread, and there is one commit at a time: while a generation is being
+ * written, commands go on and collect for the next one, so that many clients share each flush.
  *
  *     commands --> collecting --(commit begins)--> committing --(durable)--> out
  *
@@ -56,6 +60,8 @@ struct server {
     struct kv_map *map;
     bool changed;    /* since the last commit began */
     bool round_open; /* a commit is under way */
+    bool at_once;    /* changes are acknowledged at once */
+    bool save;       /* a client has asked for a snapshot */
     atomic_int result;
     bool stopping;
     int exit_code;
@@ -150,6 +156,13 @@ static void send_out(struct connection *c, struct resp_buffer *buffer)
 
 /* ---- commands ------------------------------------------------------------------------------ */
 
+/** A snapshot that a client has asked for; of a failure the space has told already (say()). */
+static void saved(void *context, int result)
+{
+    (void)context;
+    (void)result;
+}
+
 /** Execute every whole command that has arrived. */
 static void execute_all(struct connection *c)
 {
@@ -184,7 +197,7 @@ static void execute_all(struct connection *c)
         }
         size_t before = reply->count;
         int effect = kv_execute(server->space, server->map, &command, reply);
-        if (effect == KV_WROTE) {
+        if (effect == KV_WROTE && !server->at_once) {
             server->changed = true;
         } else if (!server->changed) { /* nothing new to wait for: go with the older ones */
             if (resp_add(&c->committing, reply->bytes + before, reply->count - before) != 0) {
@@ -193,6 +206,7 @@ static void execute_all(struct connection *c)
             reply->count = before;
         }
         c->closing = effect == KV_QUIT;
+        server->save = server->save || effect == KV_SAVE;
         if (effect == KV_NO_MEMORY) {
             drop(c);
             break;
@@ -201,6 +215,10 @@ static void execute_all(struct connection *c)
     phantom_space_leave(server->space);
     if (!uv_is_closing((uv_handle_t *)&c->tcp)) {
         resp_drop(&c->in, done);
+    }
+    if (server->save) { /* one that is asked for while another is taken follows it */
+        server->save = false;
+        (void)phantom_space_when_safe(server->space, saved, server);
     }
 }
 
@@ -361,13 +379,19 @@ static void say(void *context, const char *text)
     fprintf(stderr, "kvserver: %s\n", text);
 }
 
-static int open_space(struct server *server, const char *path, uint64_t heap_size)
+struct settings {
+    long port, heap_mib, interval_ms, announced; /* interval_ms < 0: each change is committed */
+};
+
+static int open_space(struct server *server, const char *path, const struct settings *set)
 {
     struct phantom_space_options options;
     phantom_space_options_init(&options);
-    options.heap_size = heap_size;
-    options.all_stores_announced = true;
-    options.interval_ms = PHANTOM_SPACE_NO_INTERVAL; /* every change is committed anyway */
+    options.heap_size = (uint64_t)set->heap_mib << 20;
+    options.all_stores_announced = set->announced != 0;
+    options.interval_ms =
+        set->interval_ms > 0 ? (unsigned)set->interval_ms : PHANTOM_SPACE_NO_INTERVAL;
+    server->at_once = set->interval_ms >= 0;
     options.message = say;
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     int rc = phantom_space_open(path, &options, &server->space, &diag);
@@ -451,38 +475,51 @@ static int end(struct server *server)
 
 static int usage(void)
 {
-    fputs("usage: kvserver STORE [--port N] [--heap-mib N]\n", stderr);
+    fputs("usage: kvserver STORE [--port N] [--heap-mib N] [--interval MS] [--announced 0|1]\n",
+          stderr);
     return 2;
+}
+
+static bool read_option(struct settings *set, const char *name, const char *value)
+{
+    char *rest;
+    long number = strtol(value, &rest, 10);
+    if (*rest != '\0' || rest == value || number < 0) {
+        return false;
+    }
+    if (strcmp(name, "--port") == 0 && number < 65536) {
+        set->port = number;
+    } else if (strcmp(name, "--heap-mib") == 0 && number >= 4 && number <= 65536) {
+        set->heap_mib = number;
+    } else if (strcmp(name, "--interval") == 0 && number <= 3600000) {
+        set->interval_ms = number;
+    } else if (strcmp(name, "--announced") == 0 && number <= 1) {
+        set->announced = number;
+    } else {
+        return false;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
     static struct server server;
-    long port = 0, heap_mib = 1024;
+    struct settings set = {.heap_mib = 1024, .interval_ms = -1, .announced = 1};
     if (argc < 2 || argc % 2 != 0 || argv[1][0] == '-') {
         return usage();
     }
     for (int i = 2; i < argc; i += 2) {
-        char *rest;
-        long number = strtol(argv[i + 1], &rest, 10);
-        if (*rest != '\0' || rest == argv[i + 1] || number < 0) {
-            return usage();
-        }
-        if (strcmp(argv[i], "--port") == 0 && number < 65536) {
-            port = number;
-        } else if (strcmp(argv[i], "--heap-mib") == 0 && number >= 4 && number <= 65536) {
-            heap_mib = number;
-        } else {
+        if (!read_option(&set, argv[i], argv[i + 1])) {
             return usage();
         }
     }
     signal(SIGPIPE, SIG_IGN);
-    if (open_space(&server, argv[1], (uint64_t)heap_mib << 20) != 0) {
+    if (open_space(&server, argv[1], &set) != 0) {
         phantom_space_abandon(server.space);
         return 5;
     }
     if (uv_loop_init(&server.loop) != 0 || make_handles(&server) != 0 ||
-        listen_on(&server, (int)port) != 0) {
+        listen_on(&server, (int)set.port) != 0) {
         phantom_space_abandon(server.space);
         return 5;
     }

@@ -4,7 +4,7 @@
 
 usage: kvserver_test.py KVSERVER CASE [--kills N] [--seed S]
 
-CASE is `commands`, `bad-input` or `kills`. The last line of `kills` is `kills=N acknowledged=N seed=S`.
+CASE is `commands`, `bad-input`, `asked` or `kills`. The last line of `kills` is `kills=N acknowledged=N seed=S`.
 """
 import argparse
 import os
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 
 class Failure(Exception):
@@ -30,8 +31,8 @@ def check(truth, text):
 class Server:
     """One life of the server on a store."""
 
-    def __init__(self, program, store, heap_mib=64):
-        self.process = subprocess.Popen([program, store, "--heap-mib", str(heap_mib)],
+    def __init__(self, program, store, heap_mib=64, more=()):
+        self.process = subprocess.Popen([program, store, "--heap-mib", str(heap_mib), *more],
                                         stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         match = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+), (\d+) keys\n", line)
@@ -195,6 +196,36 @@ class Writer(threading.Thread):
             pass
 
 
+def generations(client):
+    return int(re.search(rb"generations:(\d+)", client.ask("INFO"))[1])
+
+
+def case_asked(program, folder, _options):
+    """--interval 0: acknowledged at once, durable when asked for. What comes later is lost."""
+    for announced in ("0", "1"):
+        store = os.path.join(folder, f"asked{announced}.phantom")
+        more = ("--interval", "0", "--announced", announced)
+        server = Server(program, store, more=more)
+        client = Client(server.port)
+        before = generations(client)
+        for key in range(500):
+            check(client.ask("SET", f"key{key}", f"value{key}") == b"+OK", "SET")
+        check(generations(client) == before, "a snapshot that nobody asked for")
+        check(client.ask("BGSAVE") == b"+Background saving started", "BGSAVE")
+        deadline = time.monotonic() + 60
+        while generations(client) == before:
+            check(time.monotonic() < deadline, "BGSAVE makes no generation")
+        check(client.ask("SET", "late", "lost") == b"+OK", "SET")
+        check(generations(client) == before + 1, "a change alone makes no generation")
+        server.end(signal.SIGKILL)
+        server = Server(program, store, more=more)
+        client = Client(server.port)
+        check(server.keys == 500, f"{server.keys} keys came back")
+        check(client.ask("GET", "key499") == b"value499", "what was saved")
+        check(client.ask("GET", "late") is None, "what was not")
+        check(server.end(signal.SIGTERM) == 0, "end")
+
+
 def case_kills(program, folder, options):
     rng = random.Random(options.seed)
     store = os.path.join(folder, "kv.phantom")
@@ -233,11 +264,12 @@ def case_kills(program, folder, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("case", choices=["commands", "bad-input", "kills"])
+    parser.add_argument("case", choices=["commands", "bad-input", "asked", "kills"])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    case = {"commands": case_commands, "bad-input": case_bad_input, "kills": case_kills}
+    case = {"commands": case_commands, "bad-input": case_bad_input, "asked": case_asked,
+            "kills": case_kills}
     with tempfile.TemporaryDirectory(prefix="kvserver-") as folder:
         try:
             case[options.case](os.path.abspath(options.program), folder, options)
