@@ -112,6 +112,10 @@
     X(COUNTER_NOT_ATOMIC, "workers are counted as running without the lock")                       \
     X(QUEUED_AFTER_UNLOCK, "a thread that must wait is queued when the lock was given up before")  \
     X(PARK_MISSED, "a worker runs threads although the world is stopped")                          \
+    /* hal_posix and hal_sim */                                                                    \
+    X(COND_SLEEPS_LATE,                                                                            \
+      "a signal between giving up the mutex and sleeping on a condition is lost")                  \
+    X(SEM_SLEEPS_LATE, "a release between a look at the count and the sleep is lost")              \
     /* hal_posix */                                                                                \
     X(DEAD_WRITER_NOT_AWAITED, "a store whose killed writer still has its lock is called busy")    \
     X(CHILD_KEEPS_LOCK, "a forked child keeps the descriptor that holds a store's lock")           \

@@ -15,12 +15,14 @@
  */
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <hal.h>
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -73,8 +75,11 @@ static int take_or_sleep(struct hal_sem_impl *impl, uint32_t wanted,
     int error = 0;
     bool taken = take(impl, wanted);
     while (!taken && error != ETIMEDOUT) {
+        if (PH_MUTANT(SEM_SLEEPS_LATE)) {
+            (void)sched_yield();
+        }
         uint32_t seen = COUNT_OF(atomic_load(&impl->state));
-        if (seen < wanted) {
+        if (seen < wanted || PH_MUTANT(SEM_SLEEPS_LATE)) {
             long rc = syscall(SYS_futex, futex_word(impl), FUTEX_WAIT_BITSET_PRIVATE, seen,
                               deadline, NULL, FUTEX_BITSET_MATCH_ANY);
             error = rc == 0 ? 0 : errno;

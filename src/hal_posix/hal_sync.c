@@ -18,6 +18,7 @@
  */
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <hal.h>
 
@@ -25,6 +26,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -123,6 +125,10 @@ static errno_t cond_sleep(struct hal_cond_impl *impl, hal_mutex_t *m,
 {
     uint32_t seen = atomic_load(&impl->sequence); /* with the mutex held: see above */
     (void)hal_mutex_unlock(m);
+    if (PH_MUTANT(COND_SLEEPS_LATE)) {
+        (void)sched_yield();
+        seen = atomic_load(&impl->sequence);
+    }
     long rc = syscall(SYS_futex, &impl->sequence, FUTEX_WAIT_BITSET_PRIVATE, seen, deadline, NULL,
                       FUTEX_BITSET_MATCH_ANY);
     int error = rc == 0 ? 0 : errno;

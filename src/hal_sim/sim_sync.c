@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sim_sync.c - mutex, condition, semaphore, futex, thread words, time and random numbers of <hal.h>
- * on a simulated machine. (Threads: sim_start.c.) Each call is a switch point. Handles are as in hal_posix: one
- * pointer to an object from volatile memory. All state belongs to the thread with the baton.
+ * on a simulated machine. (Threads: sim_start.c.) Each call is a switch point. Handles are as in
+ * hal_posix: one pointer to an object from volatile memory. All state belongs to the thread with
+ * the baton.
  */
 #include "sim_internal.h"
 
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <hal.h>
 
@@ -121,6 +123,9 @@ static errno_t cond_sleep(hal_cond_t *c, hal_mutex_t *m, uint64_t wake_at)
     struct hal_cond_impl *impl = c->impl;
     bool late = false;
     release(m->impl);
+    if (PH_MUTANT(COND_SLEEPS_LATE)) {
+        sim_point("late", impl->name);
+    }
     if (ph_rng_below(&sim->rng, 1000) < sim->options.spurious_permille) {
         sim_point("spurious", impl->name);
     } else {
@@ -183,6 +188,9 @@ int hal_sem_acquire(hal_sem_t *s)
     struct hal_sem_impl *impl = s->impl;
     sim_point("acquire", impl->name);
     while (impl->value == 0) {
+        if (PH_MUTANT(SEM_SLEEPS_LATE)) {
+            sim_point("late", impl->name);
+        }
         (void)sim_sleep("semaphore", impl->name, impl, SIM_NEVER);
     }
     impl->value--;
@@ -204,6 +212,9 @@ int hal_sem_acquire_etc(hal_sem_t *s, int val, int flags, long uSec)
         impl->value = 0;
     }
     while (impl->value < (uint64_t)val) {
+        if (PH_MUTANT(SEM_SLEEPS_LATE)) {
+            sim_point("late", impl->name);
+        }
         bool late = sim_sleep("semaphore", impl->name, impl, wake_at);
         if (late && impl->value < (uint64_t)val) {
             return ETIMEDOUT;

@@ -52,7 +52,8 @@ int machine_main(const struct machine_case *cases, size_t count, const struct ma
 
 /** A seeded defect must show: on the real machine `fact` is asked up to `tries` times with the
  *  mutant on, until it is false; on the simulated one at least one of the seeds must make it false,
- *  or end the machine badly. The mutant stays on until the case ends. Says "mutant NAME killed". */
+ *  or end the machine badly. Nothing may follow in the case that
+ *  relies on what the defect spoilt. Says "mutant NAME killed". */
 void machine_expect_defect(enum ph_mutant mutant, bool (*fact)(void), int tries);
 /** A number for seeds of the case's own: PH_SEED or the clock, printed; or from the machine. */
 uint64_t machine_seed(void);

@@ -45,6 +45,7 @@ void machine_expect_defect(enum ph_mutant mutant, bool (*fact)(void), int tries)
     for (int i = 0; i < tries && !shows; i++) {
         shows = !fact();
     }
+    ph_active_mutant = PH_MUTANT_NONE;
     assert_true(shows);
     printf("mutant %s killed\n", ph_mutant_name(mutant));
 #endif
