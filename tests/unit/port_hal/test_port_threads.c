@@ -295,6 +295,71 @@ static void a_stale_tid_names_nobody(void **state)
     machine_expect_defect(PH_MUTANT_TID_REUSED, stale_tids_are_refused, 1);
 }
 
+/* Numbers of threads that ended are used against whoever has their slot now, while threads come and
+ * go: none may be hit. */
+struct victims {
+    hal_sem_t born, die, done;
+    atomic_int alive, ended;
+};
+
+static void be_victim(void *argument)
+{
+    struct victims *v = argument;
+    hal_sem_release(&v->born);
+    hal_sleep_msec(0); /* where a kill would end it */
+    phantom_scheduler_yield();
+    (void)hal_sem_acquire(&v->die);
+    phantom_scheduler_yield();
+    atomic_fetch_add(&v->ended, 1);
+    hal_sem_release(&v->done);
+}
+
+static bool stale_numbers_hit_nobody(void)
+{
+    enum { AT_ONCE = 8, STALE = 64 };
+    struct victims v = {.alive = 0};
+    tid_t stale[STALE];
+    size_t count = 0;
+    assert_int_equal(hal_sem_init(&v.born, "born"), 0);
+    assert_int_equal(hal_sem_init(&v.die, "die"), 0);
+    assert_int_equal(hal_sem_init(&v.done, "done"), 0);
+    int rounds = ON_MACHINE(60, 10);
+    for (int round = 0; round < rounds; round++) {
+        tid_t now[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; i++) {
+            now[i] = hal_start_kernel_thread_arg(be_victim, &v);
+            assert_true(now[i] >= 0);
+        }
+        for (size_t i = 0; i < count; i++) { /* the slots have others now */
+            (void)t_kill_thread(stale[i]);
+            (void)t_set_owner(stale[i], &v);
+        }
+        for (int i = 0; i < AT_ONCE; i++) {
+            hal_sem_release(&v.die);
+        }
+        struct phantom_hal_usage usage;
+        do { /* all have left, on whatever way */
+            phantom_scheduler_yield();
+            phantom_hal_usage(&usage);
+        } while (usage.threads > 1);
+        for (int i = 0; i < AT_ONCE; i++) {
+            stale[count < STALE ? count++ : (size_t)(round * AT_ONCE + i) % STALE] = now[i];
+        }
+    }
+    bool all = atomic_load(&v.ended) == rounds * AT_ONCE;
+    hal_sem_destroy(&v.born);
+    hal_sem_destroy(&v.die);
+    hal_sem_destroy(&v.done);
+    return all;
+}
+
+static void a_number_that_comes_again_is_another_one(void **state)
+{
+    (void)state;
+    assert_true(stale_numbers_hit_nobody());
+    machine_expect_defect(PH_MUTANT_TID_REUSED, stale_numbers_hit_nobody, 20);
+}
+
 static void *foreign_thread(void *argument)
 {
     phantom_thread_t *descriptor = get_current_thread();
@@ -561,11 +626,15 @@ int main(void)
     const struct machine_case cases[] = {
         port_test(test_hal_thread_creation),
         port_test(threads),
-        port_test(do_01_threads),
+        {.name = "01_threads",
+         .run = do_01_threads,
+         .setup = port_setup,
+         .teardown = port_teardown},
         port_test(many_threads),
         port_test_seeds(ten_thousand_threads_start_and_end, 1),
         port_test(owner_is_of_the_thread_that_is_named),
         port_test(a_stale_tid_names_nobody),
+        port_test(a_number_that_comes_again_is_another_one),
         port_test_posix(the_hosts_threads_have_descriptors_too,
                         "a thread that pthread_create() made"),
         port_test(names_and_priorities_are_kept),
