@@ -2,8 +2,10 @@
  *
  * sim_bank.c - the campaign with a C heap: threads move money between accounts, keep receipts in
  * allocated blocks, and commit, each in its own way: waiting, by ticket, by callback. What is
- * checked besides sim_case.c: the sum of all money and what each thread was promised to be durable
- * (P2), receipts whole (P1), allocator and roots (P8).
+ * checked besides sim_case.c: what is there is what a prefix of the history of all transfers gives,
+ * byte for byte (P1, strict serializability: the lock's order is the order of the operations), and
+ * the prefix is not shorter than what each thread was promised (P2); receipts whole (P1); allocator
+ * and roots (P8).
  */
 #include "sim_case.h"
 
@@ -37,6 +39,12 @@ struct bank {
 
 struct bank_case;
 
+/** One transfer, in the order in which the accounts' lock was taken. */
+struct event {
+    uint8_t teller, from, to;
+    int8_t amount;
+};
+
 struct teller {
     struct bank_case *b;
     unsigned number;
@@ -52,6 +60,8 @@ struct promise {
 struct bank_case {
     struct sim_case *c;
     uint64_t promised[TELLERS]; /* transfers that were acknowledged as durable */
+    struct event history[TELLERS * TRANSFERS];
+    unsigned events;
     uint32_t interval_ms;
     const char *strategy;
     bool announced, check, eager;
@@ -118,6 +128,9 @@ static bool transfer(struct teller *t)
     hal_sim_point("money on its way");
     bank->accounts[to].balance += amount;
     wrote(b, &bank->accounts[to], 8);
+    SIM_EXPECT(b->events < TELLERS * TRANSFERS);
+    b->history[b->events++] =
+        (struct event){(uint8_t)t->number, (uint8_t)from, (uint8_t)to, (int8_t)amount};
     hal_mutex_unlock(&b->lock);
     bool good = keep_receipt(t, bank->made[t->number] + 1);
     bank->made[t->number]++;
@@ -232,6 +245,49 @@ static void found(struct bank_case *b)
     phantom_space_leave(b->space);
 }
 
+/** P1: the first so many transfers of the history give exactly what is there. What a crash has
+ * undone leaves the history. */
+static void replay(struct bank_case *b)
+{
+    const struct bank *bank = b->bank;
+    int64_t balance[ACCOUNTS];
+    uint64_t made[TELLERS] = {0}, total = 0;
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        balance[i] = MONEY;
+    }
+    for (unsigned t = 0; t < TELLERS; t++) {
+        total += bank->made[t];
+    }
+    if (total > b->events) {
+        hal_sim_fail("P3: %" PRIu64 " transfers are there, %u were made", total, b->events);
+    }
+    for (uint64_t i = 0; i < total; i++) {
+        balance[b->history[i].from] -= b->history[i].amount;
+        balance[b->history[i].to] += b->history[i].amount;
+        made[b->history[i].teller]++;
+    }
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        if (bank->accounts[i].balance != balance[i]) {
+            hal_sim_fail("P1: account %u is no prefix of the history", i);
+        }
+    }
+    if (memcmp(made, bank->made, sizeof(made)) != 0) {
+        hal_sim_fail("P1: whose transfers are there is no prefix of the history");
+    }
+    b->events = (unsigned)total;
+}
+
+/** After a rollback what was promised later is undone, as was asked for. */
+static void forget_promises(struct bank_case *b)
+{
+    for (unsigned t = 0; b->c->rolled && t < TELLERS; t++) {
+        if (b->promised[t] > b->bank->made[t]) {
+            b->promised[t] = b->bank->made[t];
+        }
+    }
+    b->c->rolled = false;
+}
+
 /** P1, P2: sums, promises, receipts. Nobody else uses the space. */
 static void examine(struct bank_case *b)
 {
@@ -240,6 +296,8 @@ static void examine(struct bank_case *b)
     for (unsigned i = 0; i < ACCOUNTS; i++) {
         sum += bank->accounts[i].balance;
     }
+    replay(b);
+    forget_promises(b);
     if (sum != ACCOUNTS * MONEY) {
         hal_sim_fail("P1: there is %" PRId64 " in the bank, not %d", sum, ACCOUNTS * MONEY);
     }
@@ -269,6 +327,7 @@ static bool open_bank(struct bank_case *b)
     options.heap_size = UINT64_C(8) << 20;
     options.interval_ms = b->interval_ms;
     options.strategy = b->strategy;
+    options.allow_signal_handlers = true;
     options.all_stores_announced = b->announced;
     options.check_snapshots = b->check;
     options.eager = b->eager;
@@ -285,6 +344,9 @@ static bool open_bank(struct bank_case *b)
     phantom_space_recovered(b->space, &recovery);
     if (exists) {
         sim_check_opened(b->c, recovery.opened);
+        if (ph_rng_below(&b->c->rng, 3) == 0) {
+            sim_compare_memory(b->c, "bank.phantom", recovery.opened);
+        }
     }
     b->bank = phantom_space_root(b->space, "bank");
     if (b->bank == NULL) {
@@ -308,9 +370,11 @@ static void live_bank(void *context)
         b->thread[i] = hal_start_thread(teller_main, &b->teller[i], THREAD_FLAG_NATIVE);
         SIM_EXPECT(b->thread[i] >= 0);
     }
+    sim_start_reader(b->c, "bank.phantom");
     for (unsigned i = 0; i < b->tellers; i++) {
         hal_sim_join(b->thread[i]);
     }
+    sim_end_reader(b->c);
     examine(b);
     bool all = !b->failed;
     for (unsigned i = 0; i < b->tellers; i++) {
@@ -338,12 +402,13 @@ static void judge_bank(void *context, bool finished)
 static void *begin_bank(struct sim_case *c)
 {
     static const uint32_t intervals[] = {1, 10, PHANTOM_SPACE_NO_INTERVAL};
-    static const char *const strategies[] = {NULL, NULL, "full", "cards"};
+    static const char *const strategies[] = {NULL,   NULL,   "async",  "cards",
+                                             "full", "fork", "sigbus", "mprotect"};
     struct bank_case *b = calloc(1, sizeof(*b));
     PH_CHECK(b != NULL);
     b->c = c;
     b->interval_ms = intervals[ph_rng_below(&c->rng, 3)];
-    b->strategy = strategies[ph_rng_below(&c->rng, 4)];
+    b->strategy = strategies[ph_rng_below(&c->rng, SIM_STRATEGIES)];
     b->announced = (b->strategy != NULL && b->strategy[0] == 'c') || ph_rng_below(&c->rng, 2) == 0;
     b->check = ph_rng_below(&c->rng, 2) == 0;
     b->eager = ph_rng_below(&c->rng, 3) == 0;

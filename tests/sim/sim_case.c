@@ -97,6 +97,9 @@ static int check_retained(void *context, const struct phantom_generation *genera
 {
     const struct retained *retained = context;
     const struct phantom_generation *known = find_known(retained->c, generation->number);
+    if (known == NULL && generation->number == retained->c->maybe.number) {
+        known = &retained->c->maybe;
+    }
     if (known == NULL && generation->number != retained->newest) {
         hal_sim_fail("P3: generation %" PRIu64 " was never committed", generation->number);
     }
@@ -125,7 +128,7 @@ static uint64_t sum_of_file(const struct sim_case *c, const char *path)
     return sum ^ size;
 }
 
-bool sim_check_store(struct sim_case *c, const char *path)
+static bool look_at_store(struct sim_case *c, const char *path)
 {
     c->seen = (struct phantom_generation){0};
     if (hal_file_exists(path) != 1) {
@@ -148,14 +151,22 @@ bool sim_check_store(struct sim_case *c, const char *path)
     struct phantom_generation newest = {0};
     (void)phantom_store_log(store, keep_newest, &newest);
     SIM_EXPECT(newest.number == recovery.opened && newest.number != 0);
-    bool in_flight = newest.number > c->base && newest.parent == c->base;
+    bool in_flight =
+        newest.number > c->base &&
+        (newest.parent == c->base || (c->maybe.number != 0 && newest.parent == c->maybe.number));
     if (newest.number != c->base && !in_flight) {
         hal_sim_fail("P2: generation %" PRIu64 " (on %" PRIu64 ") is the newest, %" PRIu64
                      " was acknowledged",
                      newest.number, newest.parent, c->base);
     }
     (void)phantom_store_log(store, check_retained, &(struct retained){c, newest.number});
+    sim_check_tags(c, store);
+    if (in_flight && newest.parent == c->maybe.number) {
+        know(c, &c->maybe); /* it was durable before anybody built on it */
+    }
     c->seen = newest;
+    c->rolled = c->rolled || (c->rolling.number != 0 && newest.number > c->rolling.number &&
+                              memcmp(newest.hash, c->rolling.hash, sizeof(newest.hash)) == 0);
     struct phantom_verify_report report = {0};
     rc = phantom_store_verify(store, true, &report, damage_found, NULL, &diag);
     if (rc != 0 || report.damaged != 0) {
@@ -171,6 +182,19 @@ bool sim_check_store(struct sim_case *c, const char *path)
     return true;
 }
 
+bool sim_check_store(struct sim_case *c, const char *path)
+{
+    bool exists = look_at_store(c, path);
+    if (exists) {
+        c->maybe = c->seen.number > c->base ? c->seen : (struct phantom_generation){0};
+        if (sim_administer(c, path)) {
+            exists = look_at_store(c, path);
+            c->maybe = (struct phantom_generation){0};
+        }
+    }
+    return exists;
+}
+
 void sim_check_opened(struct sim_case *c, uint64_t opened)
 {
     if (opened != c->seen.number) {
@@ -178,6 +202,7 @@ void sim_check_opened(struct sim_case *c, uint64_t opened)
                      c->seen.number, opened);
     }
     adopt_seen(c);
+    c->rolling = c->maybe = (struct phantom_generation){0};
 }
 
 /* ---- lives ---------------------------------------------------------------------------------- */
@@ -290,6 +315,7 @@ bool sim_case_run(struct sim_campaign *campaign, uint64_t seed, struct sim_total
     ph_rng_init(&c->rng, seed * UINT64_C(0x9E3779B97F4A7C15) + 1);
     c->seed = seed;
     c->totals = totals;
+    c->reader = -1;
     totals->schedule = 0;
     c->log = hal_sim_log_create(keep_log);
     const struct hal_sim_disk_options options = {

@@ -11,12 +11,27 @@
 
 #include <phantom/phantom.h>
 
-enum { SIM_GENERATIONS = 4096 };
+enum { SIM_GENERATIONS = 4096, SIM_TAGS = 6 };
+
+/* Of the strategies that campaigns draw from: under ThreadSanitizer a handler of SIGSEGV that waits
+ * is not possible, which the last two need. */
+#if defined(__SANITIZE_THREAD__)
+enum { SIM_STRATEGIES = 6 };
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+enum { SIM_STRATEGIES = 6 };
+#else
+enum { SIM_STRATEGIES = 8 };
+#endif
+#else
+enum { SIM_STRATEGIES = 8 };
+#endif
 
 struct sim_totals {
     uint64_t runs, lives, kills, cuts, faults, generations, steps, points, transfers, switches;
-    struct hal_sim_coverage coverage; /* kinds of switches seen */
-    uint64_t schedule;                /* of the last case: a sum over its lives */
+    uint64_t tags, rollbacks, readings, copies, compared; /* that succeeded */
+    struct hal_sim_coverage coverage;                     /* kinds of switches seen */
+    uint64_t schedule; /* of the last case: a sum over its lives */
 };
 
 struct sim_case {
@@ -39,6 +54,17 @@ struct sim_case {
     uint64_t base; /* the newest generation that is acknowledged or was recovered; 0: none */
     struct phantom_generation
         seen; /* by a reader: the newest one, durable or not; number 0: none */
+    struct phantom_generation
+        maybe; /* seen, and a change that died may have built on it; number 0: none */
+
+    /* sim_admin.c */
+    struct phantom_tag tags[SIM_TAGS]; /* acknowledged */
+    unsigned tag_count, tags_seen;
+    struct phantom_generation rolling; /* somebody tried to roll back to it; number 0: nobody */
+    bool rolled;                       /* and that is what is there */
+    int reader;                        /* a thread beside the program; -1: none */
+    bool reader_ends;
+    const char *reader_path;
 };
 
 struct sim_campaign {
@@ -84,5 +110,18 @@ bool sim_check_store(struct sim_case *c, const char *path);
 void sim_check_opened(struct sim_case *c, uint64_t opened);
 /** An opening or a snapshot failed: allowed only if the disk was made to. */
 void sim_check_error(struct sim_case *c, int error, const char *text);
+
+/* sim_admin.c, on a machine */
+
+/** Before the store is opened for writing, sometimes: tag, untag, roll back. True: look again. */
+bool sim_administer(struct sim_case *c, const char *path);
+void sim_check_tags(struct sim_case *c, const struct phantom_store *store);
+/** P1: nobody has stored anything since this generation was opened: the memory is that, page by
+ * page.
+ */
+void sim_compare_memory(struct sim_case *c, const char *path, uint64_t generation);
+/** While the program runs, sometimes: a thread that reads and copies. */
+void sim_start_reader(struct sim_case *c, const char *path);
+void sim_end_reader(struct sim_case *c);
 
 #endif /* SIM_CASE_H */

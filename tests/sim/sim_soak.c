@@ -129,10 +129,11 @@ static int run_campaigns(const struct settings *s)
                schedules.distinct, hal_sim_coverage_count(&t.coverage), t.switches);
     }
     printf("runs=%" PRIu64 " lives=%" PRIu64 " kills=%" PRIu64 " cuts=%" PRIu64 " faults=%" PRIu64
-           " generations=%" PRIu64 " steps=%" PRIu64 " points=%" PRIu64 " transfers=%" PRIu64
-           " violations=0\n",
-           t.runs, t.lives, t.kills, t.cuts, t.faults, t.generations, t.steps, t.points,
-           t.transfers);
+           " generations=%" PRIu64 " tags=%" PRIu64 " rollbacks=%" PRIu64 " readings=%" PRIu64
+           " copies=%" PRIu64 " compared=%" PRIu64 " steps=%" PRIu64 " points=%" PRIu64
+           " transfers=%" PRIu64 " violations=0\n",
+           t.runs, t.lives, t.kills, t.cuts, t.faults, t.generations, t.tags, t.rollbacks,
+           t.readings, t.copies, t.compared, t.steps, t.points, t.transfers);
     return 0;
 }
 
@@ -175,11 +176,32 @@ static void hunt(const struct settings *s, enum ph_mutant mutant, struct found *
 
 static int try_mutants(const struct settings *s)
 {
-    static const enum ph_mutant list[] = {
-        PH_MUTANT_QUIET_WAKE_LOST,      PH_MUTANT_GROUP_WAKE_LOST,     PH_MUTANT_GATE_WAKE_LOST,
-        PH_MUTANT_COUNTER_NOT_ATOMIC,   PH_MUTANT_QUEUED_AFTER_UNLOCK, PH_MUTANT_PARK_MISSED,
-        PH_MUTANT_GATE_ENTERED_STOPPED, PH_MUTANT_GROUP_CLOSED_LATE,   PH_MUTANT_REUSE_TOO_EARLY,
-        PH_MUTANT_ACK_BEFORE_FLUSH,     PH_MUTANT_FLUSH_BEFORE_REAP,
+    static const struct {
+        enum ph_mutant mutant;
+        const char *campaign; /* where it is found soonest */
+    } list[] = {
+        /* lost wake-up */
+        {PH_MUTANT_QUIET_WAKE_LOST, "world"},
+        {PH_MUTANT_GROUP_WAKE_LOST, "bank"},
+        {PH_MUTANT_GATE_WAKE_LOST, "bank"},
+        /* a counter that is not atomic */
+        {PH_MUTANT_COUNTER_NOT_ATOMIC, "world"},
+        /* unlocked before it was published */
+        {PH_MUTANT_QUEUED_AFTER_UNLOCK, "world"},
+        /* missed park */
+        {PH_MUTANT_PARK_MISSED, "world"},
+        {PH_MUTANT_GATE_ENTERED_STOPPED, "bank"},
+        /* early reuse: of blocks, of a staging slot while its write is under way */
+        {PH_MUTANT_REUSE_TOO_EARLY, "bank"},
+        {PH_MUTANT_STREAM_OVERTAKES, "bank"},
+        /* order of copies, marks, protection */
+        {PH_MUTANT_COPY_BEFORE_PROTECT, "bank"},
+        {PH_MUTANT_MARKS_CLEARED_AFTER_COPY, "bank"},
+        {PH_MUTANT_IMAGE_AFTER_STORE, "world"},
+        /* promises */
+        {PH_MUTANT_GROUP_CLOSED_LATE, "bank"},
+        {PH_MUTANT_ACK_BEFORE_FLUSH, "bank"},
+        {PH_MUTANT_FLUSH_BEFORE_REAP, "bank"},
     };
     struct found *found =
         mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -189,14 +211,16 @@ static int try_mutants(const struct settings *s)
         (void)fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
-            hunt(s, list[i], found);
+            struct settings one = *s;
+            one.only = s->only != NULL ? s->only : list[i].campaign;
+            hunt(&one, list[i].mutant, found);
         }
         int status = 0;
         bool lost = child < 0 || waitpid(child, &status, 0) != child ||
                     (WIFEXITED(status) && WEXITSTATUS(status) != 1) ||
                     (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
         missed += lost;
-        printf("mutant %s %s %s seed %" PRIu64 ": %s\n", ph_mutant_name(list[i]),
+        printf("mutant %s %s %s seed %" PRIu64 ": %s\n", ph_mutant_name(list[i].mutant),
                lost ? "SURVIVED," : "killed,", campaigns[found->campaign]->name, found->seed,
                lost              ? "the last one tried"
                : found->by_check ? found->why

@@ -28,7 +28,8 @@ struct world_case {
     size_t reached; /* bytes of `expected` that have been printed so far */
     /* Options, the same for all lives of the case. */
     uint32_t interval_ms;
-    bool check, full, eager;
+    const char *strategy;
+    bool check, eager;
     unsigned workers;
 };
 
@@ -69,7 +70,8 @@ static struct phantom_options world_options(struct world_case *w, const char *co
     options.interval_ms = w->interval_ms;
     options.check_snapshots = w->check;
     options.eager = w->eager;
-    options.strategy = w->full ? "full" : NULL;
+    options.strategy = w->strategy;
+    options.allow_signal_handlers = true;
     options.workers = w->workers;
     options.context = w;
     options.console = console;
@@ -131,7 +133,9 @@ static void live_world(void *context)
         rc = phantom_snapshot(world, NULL);
         SIM_EXPECT(rc == 0 || hal_sim_disk_fired(c->disk) != 0);
     }
+    sim_start_reader(c, "world.phantom");
     rc = phantom_run(world);
+    sim_end_reader(c);
     check_counters(w, world);
     if (rc == PHANTOM_EPOISONED || rc == -EIO) {
         sim_check_error(c, rc, phantom_message(world));
@@ -181,12 +185,14 @@ static void judge_world(void *context, bool finished)
 static void *begin_world(struct sim_case *c)
 {
     static const uint32_t intervals[] = {1, 2, 5, 20};
+    static const char *const strategies[] = {NULL,   NULL,   NULL,     "async",
+                                             "full", "fork", "sigbus", "mprotect"};
     struct world_case *w = calloc(1, sizeof(*w));
     PH_CHECK(w != NULL);
     w->c = c;
     w->interval_ms = intervals[ph_rng_below(&c->rng, 4)];
     w->check = ph_rng_below(&c->rng, 2) == 0;
-    w->full = ph_rng_below(&c->rng, 5) == 0;
+    w->strategy = strategies[ph_rng_below(&c->rng, SIM_STRATEGIES)];
     w->eager = ph_rng_below(&c->rng, 3) == 0;
     w->workers = 1 + (unsigned)ph_rng_below(&c->rng, 4);
     size_t used = 0;
