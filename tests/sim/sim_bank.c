@@ -8,12 +8,14 @@
  * and roots (P8).
  */
 #include "sim_case.h"
+#include "space_internal.h"
 
 #include "ph_check.h"
 #include "ph_memory.h"
 
 #include <hal.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +163,12 @@ static bool told(struct bank_case *b, unsigned teller, uint64_t made, int rc)
     if (rc != PHANTOM_ESTOPPED || !b->failed) {
         sim_check_error(b->c, rc, diag.text);
     }
+    if (rc == -EIO && b->c->fault_is_final) {
+        b->c->poisoned = true;
+        if (phantom_space_commit(b->space) == 0) {
+            hal_sim_fail("P7: a commit succeeds after one that could not be written");
+        }
+    }
     b->failed = b->failed || rc != PHANTOM_ENOSPACE;
     return rc == PHANTOM_ENOSPACE;
 }
@@ -288,6 +296,18 @@ static void forget_promises(struct bank_case *b)
     b->c->rolled = false;
 }
 
+/** While nobody writes: who would must be the leader, and that is this thread. */
+static void audit_store(void *context)
+{
+    struct bank_case *b = context;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    int rc = snap_store_audit(b->space->store, &diag);
+    if (rc != 0 && rc != -EIO) {
+        hal_sim_fail("P8: accounting: %s: %s", phantom_err_name(rc), diag.text);
+    }
+    b->c->totals->audits += rc == 0;
+}
+
 /** P1, P2: sums, promises, receipts. Nobody else uses the space. */
 static void examine(struct bank_case *b)
 {
@@ -314,6 +334,7 @@ static void examine(struct bank_case *b)
     }
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     int rc = phantom_space_check(b->space, &diag);
+    (void)space_group_alone(&b->space->group, audit_store, b);
     if (rc != 0) {
         hal_sim_fail("P8: %s: %s", phantom_err_name(rc), diag.text);
     }
@@ -418,6 +439,7 @@ static void *begin_bank(struct sim_case *c)
 
 struct sim_campaign sim_bank_campaign = {
     .name = "bank",
+    .path = "bank.phantom",
     .live = live_bank,
     .begin = begin_bank,
     .judge = judge_bank,

@@ -258,6 +258,8 @@ static bool live(struct sim_campaign *campaign, struct sim_case *c, void *contex
     }
     hal_sim_disk_set_fault(c->disk, &fault);
     c->finished = c->poisoned = false;
+    c->fault_is_final =
+        fault.kind == HAL_SIM_FAULT_WRITE_ERROR || fault.kind == HAL_SIM_FAULT_FLUSH_ERROR;
     hal_sim_log_line(c->log, "life %u", c->life);
     struct hal_sim_outcome outcome;
     if (hal_sim_run(&options, campaign->live, context, &outcome) != 0) {
@@ -304,6 +306,10 @@ static void run_lives(struct sim_campaign *campaign, struct sim_case *c, void *c
         bool power = ph_rng_below(&c->rng, 3) != 0;
         c->totals->cuts += power;
         hal_sim_disk_crash(c->disk, power ? HAL_SIM_POWER_CUT : HAL_SIM_PROCESS_KILLED, c->log);
+        sim_flip_bytes(c, campaign->path);
+        if (c->why[0] != '\0') {
+            return;
+        }
     }
 }
 

@@ -30,8 +30,10 @@ enum { SIM_STRATEGIES = 8 };
 struct sim_totals {
     uint64_t runs, lives, kills, cuts, faults, generations, steps, points, transfers, switches;
     uint64_t tags, rollbacks, readings, copies, compared; /* that succeeded */
-    struct hal_sim_coverage coverage;                     /* kinds of switches seen */
-    uint64_t schedule; /* of the last case: a sum over its lives */
+    uint64_t audits;
+    uint64_t flips, flips_told;       /* bytes changed, and where somebody was told */
+    struct hal_sim_coverage coverage; /* kinds of switches seen */
+    uint64_t schedule;                /* of the last case: a sum over its lives */
 };
 
 struct sim_case {
@@ -44,9 +46,10 @@ struct sim_case {
 
     /* The life that runs. */
     unsigned life;
-    bool last;     /* no kill, no fault: it must come to its end */
-    bool finished; /* the program has come to its end */
-    bool poisoned; /* no generation may be acknowledged any more */
+    bool last;           /* no kill, no fault: it must come to its end */
+    bool finished;       /* the program has come to its end */
+    bool poisoned;       /* no generation may be acknowledged any more */
+    bool fault_is_final; /* the disk is to fail a write or a flush */
 
     /* The oracle of P2 and P3: what was committed, as its committer was told. */
     struct phantom_generation known[SIM_GENERATIONS];
@@ -75,6 +78,7 @@ struct sim_campaign {
     /** After each life, outside of machines; says by sim_violation() what is wrong. */
     void (*judge)(void *context, bool finished);
     void (*end)(void *context);
+    const char *path;          /* of the store */
     unsigned points[3];        /* a life has one in so many of the fine points, or none at all */
     uint64_t steps, transfers; /* of a life that is not disturbed; measured at the first seed */
 };
@@ -110,6 +114,9 @@ bool sim_check_store(struct sim_case *c, const char *path);
 void sim_check_opened(struct sim_case *c, uint64_t opened);
 /** An opening or a snapshot failed: allowed only if the disk was made to. */
 void sim_check_error(struct sim_case *c, int error, const char *text);
+
+/** sim_flip.c, outside of machines: P4 on copies of the store, sometimes. */
+void sim_flip_bytes(struct sim_case *c, const char *path);
 
 /* sim_admin.c, on a machine */
 

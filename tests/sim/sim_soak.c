@@ -130,10 +130,12 @@ static int run_campaigns(const struct settings *s)
     }
     printf("runs=%" PRIu64 " lives=%" PRIu64 " kills=%" PRIu64 " cuts=%" PRIu64 " faults=%" PRIu64
            " generations=%" PRIu64 " tags=%" PRIu64 " rollbacks=%" PRIu64 " readings=%" PRIu64
-           " copies=%" PRIu64 " compared=%" PRIu64 " steps=%" PRIu64 " points=%" PRIu64
-           " transfers=%" PRIu64 " violations=0\n",
+           " copies=%" PRIu64 " compared=%" PRIu64 " audits=%" PRIu64 " flips=%" PRIu64
+           " flips_told=%" PRIu64 " steps=%" PRIu64 " points=%" PRIu64 " transfers=%" PRIu64
+           " violations=0\n",
            t.runs, t.lives, t.kills, t.cuts, t.faults, t.generations, t.tags, t.rollbacks,
-           t.readings, t.copies, t.compared, t.steps, t.points, t.transfers);
+           t.readings, t.copies, t.compared, t.audits, t.flips, t.flips_told, t.steps, t.points,
+           t.transfers);
     return 0;
 }
 

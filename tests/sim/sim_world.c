@@ -82,13 +82,14 @@ static struct phantom_options world_options(struct world_case *w, const char *co
 }
 
 /** With the program at its end or stopped: P8, and the heap. */
-static void audit(struct phantom_world *world)
+static void audit(struct world_case *w, struct phantom_world *world)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     if (pvm_audit(world->pvm, &diag) != 0) {
         hal_sim_fail("P1: the heap: %s", diag.text);
     }
     int rc = snap_store_audit(world->store, &diag);
+    w->c->totals->audits += rc == 0;
     if (rc != 0 && rc != -EIO) {
         hal_sim_fail("P8: accounting: %s: %s", phantom_err_name(rc), diag.text);
     }
@@ -147,7 +148,7 @@ static void live_world(void *context)
     if (rc != 0) {
         hal_sim_fail("the program ended with %s: %s", phantom_err_name(rc), phantom_message(world));
     }
-    audit(world);
+    audit(w, world);
     rc = phantom_close(world);
     if (rc != 0) {
         sim_check_error(c, rc, "closing");
@@ -207,6 +208,7 @@ static void *begin_world(struct sim_case *c)
 
 struct sim_campaign sim_world_campaign = {
     .name = "world",
+    .path = "world.phantom",
     .live = live_world,
     .begin = begin_world,
     .judge = judge_world,
