@@ -174,6 +174,9 @@ errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t 
     if (rq->flag_pageout != 0 && disk->read_only) {
         return EROFS;
     }
+    if (disk->hal != port_hal() && !PH_MUTANT(STRANGERS_DISK)) {
+        return EXDEV; /* the frames would be those of another instance */
+    }
     port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
     struct port_disk_op *op = new_op(disk);

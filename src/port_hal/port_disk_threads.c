@@ -41,6 +41,7 @@ static void work(void *argument)
     struct port_disk *disk = argument;
     struct workers *workers = disk->backend_state;
     (void)t_current_set_name("DiskWorker");
+    port_thread()->moves_data = true;
     (void)pthread_mutex_lock(&disk->lock);
     while (!workers->stop) {
         struct port_disk_op *op = workers->first;

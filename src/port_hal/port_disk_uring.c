@@ -84,6 +84,7 @@ static void reap(void *argument)
     struct port_disk *disk = argument;
     struct uring *uring = disk->backend_state;
     (void)t_current_set_name("DiskReaper");
+    port_thread()->moves_data = true;
     for (;;) {
         submit_rest(disk);
         struct io_uring_cqe *cqe = NULL;

@@ -26,6 +26,7 @@ struct port_dpc {
     hal_spinlock_t *lock;
     hal_cond_t *stone;
     struct dpc_request *last;
+    bool halted; /* the end has begun: requests are ignored */
     volatile int own_init_ok, own_stop_request;
     struct dpc_request *own_first;
     hal_spinlock_t own_lock;
@@ -79,6 +80,12 @@ int port_dpc_open(struct phantom_hal *instance)
     dpc->workers.name = "DPC";
     dpc->workers.run = run_one;
     dpc->workers.context = dpc;
+    if (port_workers_open(&dpc->workers, dpc->stone) != 0) {
+        (void)hal_mutex_destroy(&dpc->life);
+        ph_free(dpc);
+        return ENOMEM;
+    }
+    dpc->workers.stop = true;
     instance->dpc = dpc;
     return 0;
 }
@@ -88,10 +95,7 @@ static void init(struct port_dpc *dpc)
     (void)hal_mutex_lock(&dpc->life);
     if (!*dpc->init_ok) {
         hal_spin_init(dpc->lock);
-        dpc->workers.stop = false;
-        if (port_workers_open(&dpc->workers, dpc->stone) != 0) {
-            panic("dpc_init: no memory");
-        }
+        port_workers_go_on(&dpc->workers);
         *dpc->stop_request = 0;
         __atomic_store_n(dpc->init_ok, 1, __ATOMIC_SEQ_CST);
     }
@@ -100,18 +104,28 @@ static void init(struct port_dpc *dpc)
 
 static void finish(struct port_dpc *dpc)
 {
+    if (port_workers_is_one(&dpc->workers)) {
+        panic("dpc_finish in a deferred call: it would wait for itself");
+    }
     (void)hal_mutex_lock(&dpc->life);
     if (*dpc->init_ok) {
         *dpc->stop_request = 1;
         __atomic_store_n(dpc->init_ok, 0, __ATOMIC_SEQ_CST);
-        port_workers_close(&dpc->workers);
+        port_workers_stop(&dpc->workers);
     }
     (void)hal_mutex_unlock(&dpc->life);
+}
+
+bool port_dpc_halt(struct phantom_hal *instance, long milliseconds)
+{
+    __atomic_store_n(&instance->dpc->halted, true, __ATOMIC_SEQ_CST);
+    return port_workers_drain(&instance->dpc->workers, milliseconds);
 }
 
 void port_dpc_close(struct phantom_hal *instance)
 {
     finish(instance->dpc);
+    port_workers_close(&instance->dpc->workers);
     (void)hal_mutex_destroy(&instance->dpc->life);
     ph_free(instance->dpc);
 }
@@ -153,6 +167,9 @@ void dpc_request_init(dpc_request *me, void (*_func)(void *))
 void dpc_request_trigger(dpc_request *me, void *_arg)
 {
     struct port_dpc *dpc = port_hal()->dpc;
+    if (__atomic_load_n(&dpc->halted, __ATOMIC_SEQ_CST)) {
+        return;
+    }
     if (!__atomic_load_n(dpc->init_ok, __ATOMIC_SEQ_CST)) {
         panic("dpc_request_trigger before dpc_init or after dpc_finish");
     }
@@ -172,7 +189,12 @@ void dpc_request_trigger(dpc_request *me, void *_arg)
     }
     hal_spin_unlock(dpc->lock);
     if (!waits) {
-        port_workers_post(&dpc->workers);
+        if (!port_workers_post(&dpc->workers) && !__atomic_load_n(&dpc->halted, __ATOMIC_SEQ_CST)) {
+            panic("dpc_request_trigger while dpc_finish goes on");
+        }
+        if (port_workers_are_missing(&dpc->workers)) {
+            (void)port_timers_start(port_hal()); /* its second tick tries again */
+        }
     } else if (_arg != NULL) {
         panic("dpc_request_trigger: it waits already, with another argument");
     }

@@ -100,13 +100,13 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
 }
 
-/* Each time a handler is registered: the host may have set another one since the last time. */
+/* Each time a handler is registered: the host may have set another one since the last time. The
+ * lock is held. */
 static void install(void)
 {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK}, old;
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
-    (void)pthread_mutex_lock(&install_lock);
     bool ours = sigaction(SIGSEGV, NULL, &old) == 0 && (old.sa_flags & SA_SIGINFO) != 0 &&
                 old.sa_sigaction == on_fault;
     if (!ours) {
@@ -118,15 +118,28 @@ static void install(void)
 
 /* ---- the fault thread ----------------------------------------------------------------------- */
 
+struct question {
+    fault_handler handler;
+    const struct fault *fault;
+    int rc;
+};
+
+static void call_handler(void *argument)
+{
+    struct question *question = argument;
+    /* An offset, in a pointer's clothes: that is how the port has it. */
+    void *offset = (void *)question->fault->offset; // NOLINT
+    question->rc = question->handler(offset, question->fault->write, -1, NULL);
+}
+
 static void answer_one(struct port_faults *faults, struct fault *fault)
 {
-    fault_handler handler = atomic_load(&faults->handler);
-    int rc = 1;
-    if (handler != NULL) {
-        /* An offset, in a pointer's clothes: that is how the port has it. */
-        rc = handler((void *)fault->offset, fault->write, -1, NULL); // NOLINT
+    struct question question = {atomic_load(&faults->handler), fault, 1};
+    if (question.handler != NULL) {
+        port_call_back(call_handler, &question);
     }
-    atomic_store(&fault->answer, rc == 0 ? HANDLED : REFUSED); /* from here on it may be gone */
+    /* From here on it may be gone. */
+    atomic_store(&fault->answer, question.rc == 0 ? HANDLED : REFUSED);
     hal_futex_wake(&fault->answer, INT_MAX);
 }
 
@@ -222,13 +235,12 @@ int genode_register_page_fault_handler(int (*handler)(void *, int, int, struct t
     if (instance->space->object_vspace == NULL) {
         return EINVAL;
     }
-    if (instance->memory->faults == NULL) {
-        errno_t rc = open_faults(instance);
-        if (rc != 0) {
-            return rc;
-        }
+    (void)pthread_mutex_lock(&install_lock);
+    errno_t rc = instance->memory->faults == NULL ? open_faults(instance) : 0;
+    if (rc == 0) {
+        install();
+        atomic_store(&instance->memory->faults->handler, handler);
     }
-    install();
-    atomic_store(&instance->memory->faults->handler, handler);
-    return 0;
+    (void)pthread_mutex_unlock(&install_lock);
+    return rc;
 }

@@ -16,11 +16,20 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SHUTDOWN_PATIENCE_MS = 2000 };
+
+/* The console's and the persistence layer's, where they are linked. */
+void phantom_console_flush(void) __attribute__((weak));
+void port_last_snapshot(void) __attribute__((weak));
+
 static void say(const char *text)
 {
     size_t length = strlen(text);
     while (length > 0) {
         ssize_t written = write(STDERR_FILENO, text, length);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
         if (written <= 0) {
             return;
         }
@@ -41,7 +50,9 @@ __attribute__((format(printf, 1, 2))) void panic(const char *format, ...)
     say("\n");
     /* Not port_thread(): making one may be what failed. */
     struct port_thread *thread = port_thread_if_any();
-    if (thread != NULL && thread->hal->options.on_panic != NULL) {
+    static __thread bool again; /* a hook that panics is not called once more */
+    if (thread != NULL && thread->hal->options.on_panic != NULL && !again) {
+        again = true;
         thread->hal->options.on_panic(thread->hal->options.context, message);
     }
     abort();
@@ -95,16 +106,48 @@ void hal_cpu_reset_real(void)
     _exit(0);
 }
 
+/* Who comes first ends the instance. False: that is done already, by the calling thread, which is
+ * back from within. Whoever comes second waits for the end of the process. */
+static bool is_first(struct phantom_hal *instance)
+{
+    struct port_thread *nobody = NULL;
+    if (atomic_compare_exchange_strong(&instance->ended_by, &nobody, port_thread())) {
+        return true;
+    }
+    while (nobody != port_thread()) {
+        (void)pause();
+    }
+    return false;
+}
+
+static void sync_all(struct phantom_hal *instance)
+{
+    port_stats_store(instance);
+    if (instance->options.on_sync != NULL) {
+        instance->options.on_sync(instance->options.context);
+    } else if (port_last_snapshot != NULL) {
+        port_last_snapshot();
+    }
+}
+
 void phantom_shutdown(int flags)
 {
     struct phantom_hal *instance = port_hal();
-    if ((flags & PHANTOM_SHUTDOWN_FLAG_NOSYNC) == 0 && instance->options.on_sync != NULL) {
-        instance->options.on_sync(instance->options.context);
+    if (is_first(instance)) {
+        port_timers_halt(instance);
+        if (!port_dpc_halt(instance, SHUTDOWN_PATIENCE_MS)) {
+            say("shutdown: a deferred call is still going on\n");
+        }
+        if ((flags & PHANTOM_SHUTDOWN_FLAG_NOSYNC) == 0) {
+            sync_all(instance);
+        }
     }
-    dpc_finish();
     errno_t rc = port_disks_fence(instance);
     if (rc != 0) {
         say("shutdown: a disk could not be flushed\n");
+    }
+    if (phantom_console_flush != NULL) {
+        phantom_console_flush();
     }
     if (instance->options.on_exit != NULL) {
         instance->options.on_exit(instance->options.context,

@@ -76,7 +76,8 @@ static int create(const struct phantom_hal_options *options, bool is_default,
                   struct phantom_hal **out)
 {
     if (options->size != sizeof(*options) || options->phys_bytes % PAGE_SIZE != 0 ||
-        options->window_bytes % PAGE_SIZE != 0) {
+        options->window_bytes % PAGE_SIZE != 0 || options->phys_bytes / PAGE_SIZE > UINT32_MAX ||
+        options->window_bytes / PAGE_SIZE > UINT32_MAX) {
         return EINVAL;
     }
     struct phantom_hal *instance = ph_zalloc(1, sizeof(*instance));
@@ -117,8 +118,9 @@ int phantom_hal_destroy(struct phantom_hal *instance)
     if (instance == NULL) {
         return 0;
     }
-    if (instance->is_default) {
-        return EBUSY;
+    struct port_thread *caller = port_thread_if_any();
+    if (instance->is_default || (caller != NULL && caller->hal == instance)) {
+        return EBUSY; /* it would wait for its caller */
     }
     int rc = port_threads_drain(instance);
     if (rc == 0) {

@@ -22,6 +22,7 @@
 #include <hal.h>
 #include <kernel/physalloc.h>
 #include <phantom_hal.h>
+#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <thread_private.h>
@@ -37,6 +38,9 @@ struct port_thread {
     bool service; /* one of ours that the HAL started for itself */
     bool snapper, no_paged_mem, masked;
     int preemption_disabled;
+    bool ending;     /* its death handler runs, and nothing ends it once more */
+    bool moves_data; /* completes requests of a disk: must not wait for one */
+    jmp_buf *leave;  /* where hal_exit_kernel_thread() goes; NULL: it ends the thread */
     atomic_bool killed;
     _Atomic uint32_t asleep; /* reasons for which it sleeps in thread_block(), and << 16 posted
                                 ones; a futex */
@@ -48,6 +52,7 @@ struct phantom_hal {
     struct phantom_hal_options options;
     char *disk_path;
     bool is_default;
+    _Atomic(struct port_thread *) ended_by;   /* phantom_shutdown() was called */
     struct hardware_abstraction_level *space; /* object space; the default's is the global `hal` */
     struct hardware_abstraction_level own_space;
     struct port_table *threads; /* port_threads.c */
@@ -68,6 +73,11 @@ struct phantom_hal *port_hal(void);
 struct port_thread *port_thread(void);
 /** The same without making one; NULL. */
 struct port_thread *port_thread_if_any(void);
+/**
+ * Call a function of the user's on the calling thread. If that is a thread of the HAL itself, the
+ * end of the thread (hal_exit_kernel_thread) is the end of the call only.
+ */
+void port_call_back(void (*function)(void *argument), void *argument);
 /** End a thread's thread_block(flag), also one that it has not reached yet: it will be its next. */
 void port_thread_post(tid_t tid, int sleep_flag);
 /** The process's default instance, made if necessary. */
@@ -105,11 +115,16 @@ void port_timers_close(struct phantom_hal *hal);
 /** Begin the second tick, if it has not begun. 0, or an errno. */
 int port_timers_start(struct phantom_hal *hal);
 size_t port_timers_workers(struct phantom_hal *hal);
+/** For good: no timed call and no net timer begins any more. Waits for nothing. */
+void port_timers_halt(struct phantom_hal *hal);
 
 int port_dpc_open(struct phantom_hal *hal);
 void port_dpc_close(struct phantom_hal *hal);
 void port_dpc_second(struct phantom_hal *hal); /* the watchdog's tick */
 size_t port_dpc_workers(struct phantom_hal *hal);
+/** For good: requests are ignored. Wait at most so long for those that were made. False: one is
+ *  still going on. */
+bool port_dpc_halt(struct phantom_hal *hal, long milliseconds);
 
 int port_stats_open(struct phantom_hal *hal);
 void port_stats_close(struct phantom_hal *hal);

@@ -195,6 +195,9 @@ static errno_t sync_sectors(phantom_disk_partition_t *p, void *buffer, long sect
     if (sector < 0 || count < 1) {
         return EINVAL;
     }
+    if (port_thread()->moves_data) {
+        return EDEADLK; /* it is what would have to complete the transfer */
+    }
     long pages = (count + SECTORS_PER_BLOCK - 1) / SECTORS_PER_BLOCK;
     pages = pages < SYNC_PAGES ? pages : SYNC_PAGES;
     physaddr_t frames;

@@ -177,12 +177,34 @@ static void look_into(phantom_disk_partition_t *p)
     }
 }
 
-/* Entry number n of the table in sector 0; an entry outside of the disk is left out. */
+static bool overlaps_another(struct port_disks *disks, const phantom_disk_partition_t *disk,
+                             const struct pc_partition *entry)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&disks->lock);
+    for (int i = 0; i < disks->count; i++) {
+        const phantom_disk_partition_t *p = disks->known[i];
+        found = found || (p->base == disk && p->shift < (long)entry->start + entry->size &&
+                          (long)entry->start < p->shift + p->size);
+    }
+    (void)pthread_mutex_unlock(&disks->lock);
+    return found;
+}
+
+/* Entry number n of the table in sector 0; one that is not within the disk, or overlaps one before,
+ * is left out: what was written to it would destroy something else. */
 static errno_t add_entry(struct port_disks *disks, phantom_disk_partition_t *disk,
                          const struct pc_partition *entry, int n)
 {
     long end = (long)entry->start + entry->size;
-    if (entry->type == 0 || entry->size == 0 || entry->start == 0 || end > disk->size) {
+    if (entry->type == 0 || entry->size == 0) {
+        return 0;
+    }
+    if (entry->start == 0 || end > disk->size || overlaps_another(disks, disk, entry)) {
+        ph_log(PH_LOG_WARNING, "%s: partition %d (%u sectors from %u) is %s", disk->name, n,
+               entry->size, entry->start,
+               entry->start == 0 || end > disk->size ? "not within the disk"
+                                                     : "in another partition, too");
         return 0;
     }
     phantom_disk_partition_t *p = new_slice(disk, entry->start, entry->size);
@@ -258,6 +280,18 @@ static errno_t disk_trim_method(struct phantom_disk_partition *p, pager_io_reque
     return rq->nSect > 0 ? port_disk_trim(p->specific, rq->blockNo, (uint64_t)rq->nSect) : EINVAL;
 }
 
+/* No partition knows it. */
+static void forget(struct port_disks *disks, struct port_disk *file)
+{
+    (void)pthread_mutex_lock(&disks->lock);
+    int i = disks->file_count;
+    while (disks->files[--i] != file) {
+    }
+    disks->files[i] = disks->files[--disks->file_count];
+    (void)pthread_mutex_unlock(&disks->lock);
+    port_disk_close(file);
+}
+
 /* Into the list of those that the instance closes. */
 static errno_t keep(struct port_disks *disks, struct port_disk *file)
 {
@@ -310,9 +344,12 @@ int phantom_hal_add_disk(const char *path, unsigned flags, struct phantom_disk_p
                                      .raise = disk_raise_method,
                                      .fence = driver_genode_disk_fence,
                                      .trim = disk_trim_method};
-    rc = phantom_register_disk_drive(&disk); /* if it fails the file stays open until the end */
-    if (rc == 0 && out != NULL) {
-        *out = whole_disk_of(file);
+    rc = phantom_register_disk_drive(&disk);
+    phantom_disk_partition_t *known = whole_disk_of(file);
+    if (known == NULL) {
+        forget(instance->disks, file);
+    } else if (rc == 0 && out != NULL) {
+        *out = known;
     }
     return rc;
 }

@@ -25,6 +25,17 @@ static void clear_flags(pager_io_request *me)
     __atomic_store_n(&me->flag_pageout, 0, __ATOMIC_RELEASE);
 }
 
+struct callback {
+    pager_io_request *rq;
+    int write;
+};
+
+static void call_back(void *argument)
+{
+    struct callback *callback = argument;
+    callback->rq->pager_callback(callback->rq, callback->write);
+}
+
 void pager_io_request_done(pager_io_request *me)
 {
     int write = me->flag_pageout != 0;
@@ -36,7 +47,8 @@ void pager_io_request_done(pager_io_request *me)
         clear_flags(me);
     }
     if (me->pager_callback != NULL) {
-        me->pager_callback(me, write);
+        struct callback callback = {me, write};
+        port_call_back(call_back, &callback);
     }
     if (PH_MUTANT(DONE_BEFORE_FLAGS)) {
         clear_flags(me);

@@ -16,6 +16,7 @@ struct irq_handler {
     void (*func)(void *arg);
     void *arg;
     bool shareable;
+    uint64_t number; /* rises along the list */
 };
 
 struct port_softirqs {
@@ -23,6 +24,7 @@ struct port_softirqs {
     hal_mutex_t lock;
     hal_cond_t work;
     struct irq_handler *irqs[HAL_IRQS];
+    uint64_t last_number;
     struct {
         void (*func)(void *arg);
         void *arg;
@@ -88,7 +90,7 @@ errno_t hal_irq_alloc(int irq, void (*func)(void *), void *arg, int is_shareable
     if (handler == NULL) {
         return ENOMEM;
     }
-    *handler = (struct irq_handler){NULL, func, arg, is_shareable != 0};
+    *handler = (struct irq_handler){NULL, func, arg, is_shareable != 0, 0};
     struct port_softirqs *irqs = port_hal()->softirqs;
     (void)hal_mutex_lock(&irqs->lock);
     struct irq_handler **end = &irqs->irqs[irq];
@@ -97,6 +99,7 @@ errno_t hal_irq_alloc(int irq, void (*func)(void *), void *arg, int is_shareable
         end = &(*end)->next;
     }
     if (!busy) {
+        handler->number = ++irqs->last_number;
         *end = handler;
     }
     (void)hal_mutex_unlock(&irqs->lock);
@@ -125,22 +128,34 @@ void hal_irq_free(int irq, void (*func)(void *), void *arg)
     ph_free(gone);
 }
 
+/* A copy of the first handler behind number `after`: a handler may free itself. */
+static bool next_handler(struct port_softirqs *irqs, int irq, uint64_t after,
+                         struct irq_handler *out)
+{
+    (void)hal_mutex_lock(&irqs->lock);
+    const struct irq_handler *at = irqs->irqs[irq];
+    while (at != NULL && at->number <= after) {
+        at = at->next;
+    }
+    if (at != NULL) {
+        *out = *at;
+    }
+    (void)hal_mutex_unlock(&irqs->lock);
+    return at != NULL;
+}
+
 void phantom_hal_raise_irq(int irq)
 {
-    enum { MOST = 16 };
-    struct irq_handler copies[MOST];
-    int count = 0;
     struct port_softirqs *irqs = port_hal()->softirqs;
+    struct irq_handler handler = {.number = 0};
     if (irq < 0 || irq >= HAL_IRQS) {
         return;
     }
     (void)hal_mutex_lock(&irqs->lock);
-    for (struct irq_handler *h = irqs->irqs[irq]; h != NULL && count < MOST; h = h->next) {
-        copies[count++] = *h; /* a handler may free itself */
-    }
+    uint64_t last = irqs->last_number; /* what is allocated meanwhile is not called */
     (void)hal_mutex_unlock(&irqs->lock);
-    for (int i = 0; i < count; i++) {
-        copies[i].func(copies[i].arg);
+    while (next_handler(irqs, irq, handler.number, &handler) && handler.number <= last) {
+        handler.func(handler.arg);
     }
 }
 
@@ -162,7 +177,7 @@ static void dispatch(void *argument)
         void *arg = irqs->soft[irq].arg;
         (void)hal_mutex_unlock(&irqs->lock);
         if (func != NULL) {
-            func(arg);
+            port_call_back(func, arg);
         }
         (void)hal_mutex_lock(&irqs->lock);
     }

@@ -214,13 +214,26 @@ static struct port_thread *new_thread(struct phantom_hal *instance)
     return thread;
 }
 
-static void thread_end(struct port_thread *thread)
+/* Once; a handler that ends its thread ends itself only. */
+static void run_death_handler(struct port_thread *thread)
 {
     void (*handler)(phantom_thread_t *) = thread->death_handler;
+    jmp_buf place;
+    jmp_buf *outer_place = thread->leave;
     thread->death_handler = NULL;
     if (handler != NULL) {
-        handler(&thread->public);
+        thread->leave = &place;
+        if (setjmp(place) == 0) {
+            handler(&thread->public);
+        }
+        thread->leave = outer_place;
     }
+}
+
+static void thread_end(struct port_thread *thread)
+{
+    thread->ending = true;
+    run_death_handler(thread);
     delist(thread->hal->threads, thread);
     ph_free(thread);
 }
@@ -375,8 +388,30 @@ phantom_thread_t *phantom_create_thread(void (*func)(void *), void *arg, int fla
 
 void hal_exit_kernel_thread(void)
 {
-    (void)port_thread(); /* so that a thread of the host ends like ours */
+    struct port_thread *thread = port_thread(); /* so that a thread of the host ends like ours */
+    if (thread->leave != NULL) {
+        if (!thread->ending) {
+            run_death_handler(thread);
+        }
+        longjmp(*thread->leave, 1);
+    }
     port_machine_exit_thread();
+}
+
+void port_call_back(void (*function)(void *), void *argument)
+{
+    struct port_thread *thread = port_thread();
+    if (!thread->service || PH_MUTANT(CALLBACK_ENDS_THREAD)) {
+        function(argument);
+        return;
+    }
+    jmp_buf place;
+    jmp_buf *outer_place = thread->leave;
+    thread->leave = &place;
+    if (setjmp(place) == 0) {
+        function(argument);
+    }
+    thread->leave = outer_place;
 }
 
 errno_t t_current_set_death_handler(void (*handler)(phantom_thread_t *))
@@ -392,10 +427,15 @@ static void futex_wake_all(_Atomic uint32_t *word)
     hal_futex_wake(word, INT_MAX);
 }
 
+static bool is_to_die(struct port_thread *thread)
+{
+    return atomic_load(&thread->killed) && !thread->ending;
+}
+
 static void die_if_killed(struct port_thread *thread)
 {
-    if (atomic_load(&thread->killed)) {
-        port_machine_exit_thread();
+    if (is_to_die(thread)) {
+        hal_exit_kernel_thread();
     }
 }
 
@@ -404,11 +444,11 @@ void hal_sleep_msec(int miliseconds)
     struct port_thread *thread = port_thread();
     int64_t left = miliseconds > 0 ? (int64_t)miliseconds * 1000000 : 0;
     uint64_t until = hal_monotonic_ns() + (uint64_t)left;
-    while (left > 0 && !atomic_load(&thread->killed)) {
+    while (left > 0 && !is_to_die(thread)) {
         /* The word is read before `killed` is looked at again: a kill changes both, in that order
          */
         uint32_t seen = atomic_load(&thread->nudged);
-        if (!atomic_load(&thread->killed)) {
+        if (!is_to_die(thread)) {
             (void)hal_futex_wait(&thread->nudged, seen, left);
         }
         left = (int64_t)(until - hal_monotonic_ns());
@@ -427,13 +467,14 @@ errno_t t_kill_thread(tid_t tid)
     struct port_table *table = port_hal()->threads;
     (void)pthread_mutex_lock(&table->lock);
     struct port_thread *thread = find(table, tid);
-    if (thread != NULL) {
+    errno_t rc = thread == NULL ? ESRCH : thread->service ? EPERM : 0;
+    if (rc == 0) {
         atomic_store(&thread->killed, true);
         (void)atomic_fetch_add(&thread->nudged, 1);
         futex_wake_all(&thread->nudged);
     }
     (void)pthread_mutex_unlock(&table->lock);
-    return thread != NULL ? 0 : ESRCH;
+    return rc;
 }
 
 void thread_block(int sleep_flag, hal_spinlock_t *lock_to_be_unlocked)

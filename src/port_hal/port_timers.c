@@ -20,6 +20,7 @@
 #include <kernel/init.h>
 #include <kernel/net_timer.h>
 #include <kernel/timedcall.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ struct port_timers {
     queue_head_t calls;
     timedcall_t *running; /* the call that is going on */
     pthread_t runner;
-    bool processing;
+    bool processing; /* somebody makes calls */
+    bool stop;       /* nothing begins any more */
     struct net_list armed, due;
     net_timer_event store; /* ours: brings the counters in the object space up to date */
 
@@ -82,7 +84,7 @@ static void run_net_timer(void *context)
 {
     struct port_timers *timers = context;
     (void)pthread_mutex_lock(&timers->lock);
-    net_timer_event *e = timers->due.first;
+    net_timer_event *e = timers->stop ? NULL : timers->due.first;
     net_timer_callback func = NULL;
     void *args = NULL;
     if (e != NULL) {
@@ -124,7 +126,7 @@ int set_net_timer(net_timer_event *e, unsigned int delay_ms, net_timer_callback 
         return -1;
     }
     (void)pthread_mutex_lock(&timers->lock);
-    bool refused = e->pending && (flags & NET_TIMER_PENDING_IGNORE) != 0;
+    bool refused = timers->stop || (e->pending && (flags & NET_TIMER_PENDING_IGNORE) != 0);
     if (!refused) {
         if (e->pending) {
             net_remove(net_holds(&timers->due, e) ? &timers->due : &timers->armed, e);
@@ -186,9 +188,23 @@ static void call_insert(struct port_timers *timers, timedcall_t *entry)
     }
 }
 
+/* So far away that it is never, instead of in the past. */
+static long after(long time, long microseconds)
+{
+    long sum;
+    return __builtin_add_overflow(time, microseconds, &sum) ? LONG_MAX : sum;
+}
+
+static long in_microseconds(long milliseconds)
+{
+    long product;
+    bool beyond = __builtin_mul_overflow(milliseconds, 1000, &product);
+    return beyond && !PH_MUTANT(FAR_TIMER_FIRES) ? LONG_MAX : product;
+}
+
 static long period_of(const timedcall_t *entry)
 {
-    return (entry->msecLater > 0 ? entry->msecLater : 1) * 1000;
+    return in_microseconds(entry->msecLater > 0 ? entry->msecLater : 1);
 }
 
 /* The entry is due and out of the queue: back in, if that is not its last time. The lock is held.
@@ -198,7 +214,7 @@ static void call_again(struct port_timers *timers, timedcall_t *entry, long now)
     if ((entry->flags & TIMEDCALL_FLAG_PERIODIC) != 0) {
         long period = period_of(entry);
         long missed = (now - entry->msecMore) / period;
-        entry->msecMore += (missed + 1) * period;
+        entry->msecMore = after(entry->msecMore + missed * period, period);
         call_insert(timers, entry);
     }
 }
@@ -219,7 +235,7 @@ static void make_call(struct port_timers *timers, timedcall_t *entry, long now)
     timers->running = entry;
     timers->runner = pthread_self();
     (void)pthread_mutex_unlock(&timers->lock);
-    f(arg); /* the entry may be gone, but not one that is ours to free */
+    port_call_back(f, arg); /* the entry may be gone, but not one that is ours to free */
     (void)pthread_mutex_lock(&timers->lock);
     timers->running = NULL;
     (void)pthread_cond_broadcast(&timers->call_over);
@@ -232,9 +248,11 @@ static void process(struct port_timers *timers)
 {
     (void)pthread_mutex_lock(&timers->lock);
     bool ours = !timers->processing;
+    /* What becomes due from here on is for the next time: a call that requests itself must not
+     * keep the others waiting for ever. */
+    long now = (long)hal_system_time();
     timers->processing = true;
-    while (ours && !queue_empty(&timers->calls)) {
-        long now = (long)hal_system_time();
+    while (ours && !timers->stop && !queue_empty(&timers->calls)) {
         timedcall_t *entry = (timedcall_t *)(void *)queue_first(&timers->calls);
         if (entry->msecMore > now) {
             break;
@@ -255,7 +273,11 @@ static void process(struct port_timers *timers)
 
 void phantom_process_timed_calls(void)
 {
-    process(port_hal()->timers);
+    struct port_timers *timers = port_hal()->timers;
+    process(timers);
+    if (__atomic_load_n(&timers->started, __ATOMIC_ACQUIRE)) {
+        port_alarm_look(timers->alarm); /* it did not look at the calls meanwhile */
+    }
 }
 
 void hal_time_tick(int tick_usec)
@@ -277,8 +299,8 @@ void phantom_request_timed_call(timedcall_t *entry, u_int32_t flags)
         queue_remove(&timers->calls, entry, timedcall_t *, chain);
     }
     entry->flags = flags;
-    entry->msecMore =
-        (long)hal_system_time() + (entry->msecLater > 0 ? entry->msecLater : 0) * 1000;
+    entry->msecMore = after((long)hal_system_time(),
+                            in_microseconds(entry->msecLater > 0 ? entry->msecLater : 0));
     call_insert(timers, entry);
     bool earlier = queue_first(&timers->calls) == (queue_entry_t)(void *)entry;
     (void)pthread_mutex_unlock(&timers->lock);
@@ -309,10 +331,10 @@ static uint64_t next_time(void *context)
     struct port_timers *timers = context;
     bigtime_t first = UINT64_MAX;
     (void)pthread_mutex_lock(&timers->lock);
-    if (timers->armed.first != NULL) {
+    if (timers->armed.first != NULL && !timers->stop) {
         first = timers->armed.first->sched_time;
     }
-    if (!queue_empty(&timers->calls)) {
+    if (!queue_empty(&timers->calls) && !timers->processing && !timers->stop) {
         bigtime_t due = (bigtime_t)((timedcall_t *)(void *)queue_first(&timers->calls))->msecMore;
         first = due < first ? due : first;
     }
@@ -420,17 +442,27 @@ int port_timers_open(struct phantom_hal *instance)
 void port_timers_close(struct phantom_hal *instance)
 {
     struct port_timers *timers = instance->timers;
+    port_timers_halt(instance);
     if (timers->started) {
         port_alarm_stop(timers->alarm);
         (void)hal_sem_acquire(&timers->ended);
+    }
+    port_workers_close(&timers->workers); /* callbacks that go on may still ask for more */
+    if (timers->started) {
         port_alarm_close(timers->alarm);
     }
-    port_workers_close(&timers->workers);
     hal_sem_destroy(&timers->ended);
     (void)hal_mutex_destroy(&timers->life);
     (void)pthread_cond_destroy(&timers->call_over);
     (void)pthread_mutex_destroy(&timers->lock);
     ph_free(timers);
+}
+
+void port_timers_halt(struct phantom_hal *instance)
+{
+    (void)pthread_mutex_lock(&instance->timers->lock);
+    instance->timers->stop = true;
+    (void)pthread_mutex_unlock(&instance->timers->lock);
 }
 
 size_t port_timers_workers(struct phantom_hal *instance)

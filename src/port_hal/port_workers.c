@@ -11,10 +11,13 @@
 
 enum { MOST_IDLE = 6 };
 
+static __thread const struct port_workers *worker_of;
+
 static void work(void *argument)
 {
     struct port_workers *workers = argument;
     (void)t_current_set_name(workers->name);
+    worker_of = workers;
     (void)hal_mutex_lock(&workers->lock);
     for (;;) {
         if (workers->wanted == 0) {
@@ -27,9 +30,14 @@ static void work(void *argument)
             continue;
         }
         workers->wanted--;
+        workers->busy++;
         (void)hal_mutex_unlock(&workers->lock);
-        workers->run(workers->context);
+        port_call_back(workers->run, workers->context);
         (void)hal_mutex_lock(&workers->lock);
+        workers->busy--;
+        if (workers->draining) {
+            (void)hal_cond_broadcast(&workers->left);
+        }
     }
     workers->total--;
     (void)hal_cond_broadcast(&workers->left);
@@ -64,13 +72,25 @@ int port_workers_open(struct port_workers *workers, hal_cond_t *sleep)
     return ENOMEM;
 }
 
-void port_workers_post(struct port_workers *workers)
+bool port_workers_post(struct port_workers *workers)
 {
     (void)hal_mutex_lock(&workers->lock);
-    workers->wanted++;
-    add_if_needed(workers);
-    (void)hal_cond_signal(workers->sleep);
+    bool taken = !workers->stop;
+    if (taken) {
+        workers->wanted++;
+        add_if_needed(workers);
+        (void)hal_cond_signal(workers->sleep);
+    }
     (void)hal_mutex_unlock(&workers->lock);
+    return taken;
+}
+
+bool port_workers_are_missing(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    bool missing = workers->wanted > 0 && workers->total == 0;
+    (void)hal_mutex_unlock(&workers->lock);
+    return missing;
 }
 
 void port_workers_second(struct port_workers *workers)
@@ -80,7 +100,7 @@ void port_workers_second(struct port_workers *workers)
     (void)hal_mutex_unlock(&workers->lock);
 }
 
-void port_workers_close(struct port_workers *workers)
+void port_workers_stop(struct port_workers *workers)
 {
     (void)hal_mutex_lock(&workers->lock);
     workers->stop = true;
@@ -88,7 +108,46 @@ void port_workers_close(struct port_workers *workers)
     while (workers->total > 0) {
         (void)hal_cond_wait(&workers->left, &workers->lock);
     }
+    while (workers->wanted > 0) { /* no thread could be started for them */
+        workers->wanted--;
+        (void)hal_mutex_unlock(&workers->lock);
+        workers->run(workers->context);
+        (void)hal_mutex_lock(&workers->lock);
+    }
     (void)hal_mutex_unlock(&workers->lock);
+}
+
+void port_workers_go_on(struct port_workers *workers)
+{
+    (void)hal_mutex_lock(&workers->lock);
+    workers->stop = false;
+    (void)hal_mutex_unlock(&workers->lock);
+}
+
+bool port_workers_is_one(const struct port_workers *workers)
+{
+    return worker_of == workers;
+}
+
+bool port_workers_drain(struct port_workers *workers, long milliseconds)
+{
+    bigtime_t until = hal_system_time() + (bigtime_t)milliseconds * 1000;
+    int mine = port_workers_is_one(workers) ? 1 : 0;
+    (void)hal_mutex_lock(&workers->lock);
+    workers->stop = true;
+    workers->draining = true;
+    bigtime_t now;
+    while (workers->wanted + workers->busy > mine && (now = hal_system_time()) < until) {
+        (void)hal_cond_timedwait(&workers->left, &workers->lock, (long)((until - now) / 1000) + 1);
+    }
+    bool done = workers->wanted + workers->busy <= mine;
+    (void)hal_mutex_unlock(&workers->lock);
+    return done;
+}
+
+void port_workers_close(struct port_workers *workers)
+{
+    port_workers_stop(workers);
     (void)hal_cond_destroy(&workers->left);
     (void)hal_cond_destroy(workers->sleep);
     (void)hal_mutex_destroy(&workers->lock);
