@@ -100,13 +100,13 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
 }
 
-/* Each time a handler is registered: the host may have set another one since the last time. The
- * lock is held. */
+/* Each time a handler is registered: the host may have set another one since the last time. */
 static void install(void)
 {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK}, old;
     action.sa_sigaction = on_fault;
     (void)sigemptyset(&action.sa_mask);
+    (void)pthread_mutex_lock(&install_lock);
     bool ours = sigaction(SIGSEGV, NULL, &old) == 0 && (old.sa_flags & SA_SIGINFO) != 0 &&
                 old.sa_sigaction == on_fault;
     if (!ours) {
@@ -235,12 +235,12 @@ int genode_register_page_fault_handler(int (*handler)(void *, int, int, struct t
     if (instance->space->object_vspace == NULL) {
         return EINVAL;
     }
-    (void)pthread_mutex_lock(&install_lock);
+    (void)hal_mutex_lock(&instance->memory->faults_lock); /* several threads may register */
     errno_t rc = instance->memory->faults == NULL ? open_faults(instance) : 0;
     if (rc == 0) {
         install();
         atomic_store(&instance->memory->faults->handler, handler);
     }
-    (void)pthread_mutex_unlock(&install_lock);
+    (void)hal_mutex_unlock(&instance->memory->faults_lock);
     return rc;
 }

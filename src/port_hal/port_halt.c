@@ -5,7 +5,9 @@
  * Owns the list of init records, which constructors fill before main(): process-wide by nature.
  */
 #include "port_internal.h"
+#include "port_state.h"
 
+#include <console.h>
 #include <genode_misc.h>
 #include <kernel/dpc.h>
 #include <kernel/init.h>
@@ -16,11 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHUTDOWN_PATIENCE_MS = 2000 };
-
-/* The console's and the persistence layer's, where they are linked. */
-void phantom_console_flush(void) __attribute__((weak));
-void port_last_snapshot(void) __attribute__((weak));
+enum { SHUTDOWN_PATIENCE_MS = 2000, MOST_PANICS = 64 };
 
 static void say(const char *text)
 {
@@ -50,9 +48,8 @@ __attribute__((format(printf, 1, 2))) void panic(const char *format, ...)
     say("\n");
     /* Not port_thread(): making one may be what failed. */
     struct port_thread *thread = port_thread_if_any();
-    static __thread bool again; /* a hook that panics is not called once more */
-    if (thread != NULL && thread->hal->options.on_panic != NULL && !again) {
-        again = true;
+    if (thread != NULL && thread->hal->options.on_panic != NULL && thread->panics < MOST_PANICS) {
+        thread->panics++; /* of a hook that panics itself, the stack must not be used up */
         thread->hal->options.on_panic(thread->hal->options.context, message);
     }
     abort();
@@ -120,40 +117,40 @@ static bool is_first(struct phantom_hal *instance)
     return false;
 }
 
-static void sync_all(struct phantom_hal *instance)
+/* True: done. */
+static bool sync_all(struct phantom_hal *instance)
 {
     port_stats_store(instance);
-    if (instance->options.on_sync != NULL) {
-        instance->options.on_sync(instance->options.context);
-    } else if (port_last_snapshot != NULL) {
-        port_last_snapshot();
+    if (instance->options.on_sync == NULL) {
+        return port_last_snapshot() == 0; /* it says why not */
     }
+    instance->options.on_sync(instance->options.context);
+    return true;
 }
 
 void phantom_shutdown(int flags)
 {
     struct phantom_hal *instance = port_hal();
+    bool good = true;
     if (is_first(instance)) {
         port_timers_halt(instance);
         if (!port_dpc_halt(instance, SHUTDOWN_PATIENCE_MS)) {
             say("shutdown: a deferred call is still going on\n");
         }
         if ((flags & PHANTOM_SHUTDOWN_FLAG_NOSYNC) == 0) {
-            sync_all(instance);
+            good = sync_all(instance);
         }
     }
     errno_t rc = port_disks_fence(instance);
     if (rc != 0) {
         say("shutdown: a disk could not be flushed\n");
     }
-    if (phantom_console_flush != NULL) {
-        phantom_console_flush();
-    }
+    phantom_console_flush();
     if (instance->options.on_exit != NULL) {
         instance->options.on_exit(instance->options.context,
                                   (flags & PHANTOM_SHUTDOWN_FLAG_REBOOT) != 0);
     }
-    exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    exit(good && rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* ---- init records --------------------------------------------------------------------------- */

@@ -39,8 +39,10 @@ struct port_thread {
     bool snapper, no_paged_mem, masked;
     int preemption_disabled;
     bool ending;     /* its death handler runs, and nothing ends it once more */
+    int panics;      /* how often on_panic() was called on it */
     bool moves_data; /* completes requests of a disk: must not wait for one */
-    jmp_buf *leave;  /* where hal_exit_kernel_thread() goes; NULL: it ends the thread */
+    const struct port_workers *worker_of; /* NULL: of no pool */
+    jmp_buf *leave; /* where hal_exit_kernel_thread() goes; NULL: it ends the thread */
     atomic_bool killed;
     _Atomic uint32_t asleep; /* reasons for which it sleeps in thread_block(), and << 16 posted
                                 ones; a futex */

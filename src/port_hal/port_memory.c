@@ -74,6 +74,7 @@ static int open_window(struct port_memory *memory)
 static void free_memory(struct port_memory *memory)
 {
     port_faults_close(memory->faults);
+    (void)hal_mutex_destroy(&memory->faults_lock);
     if (memory->window_pages.map != NULL) {
         port_pages_close(&memory->window_pages);
     }
@@ -99,7 +100,9 @@ int port_memory_open(struct phantom_hal *instance)
     const struct phantom_hal_options *options = &instance->options;
     memory->arena_bytes = options->phys_bytes != 0 ? options->phys_bytes : DEFAULT_PHYS;
     memory->window_bytes = options->window_bytes != 0 ? options->window_bytes : DEFAULT_WINDOW;
-    int rc = open_arena(memory);
+    memory->frames_fd = -1;
+    int rc = hal_mutex_init(&memory->faults_lock, "fault handler");
+    rc = rc == 0 ? open_arena(memory) : rc;
     if (rc == 0) {
         rc = open_window(memory);
     }

@@ -17,6 +17,7 @@ struct port_memory {
     uint8_t *window; /* addresses for hal_alloc_vaddress() */
     size_t window_bytes;
     physalloc_t window_pages;
+    hal_mutex_t faults_lock;    /* of the next */
     struct port_faults *faults; /* NULL: no handler was ever registered */
 };
 

@@ -198,8 +198,7 @@ static long after(long time, long microseconds)
 static long in_microseconds(long milliseconds)
 {
     long product;
-    bool beyond = __builtin_mul_overflow(milliseconds, 1000, &product);
-    return beyond && !PH_MUTANT(FAR_TIMER_FIRES) ? LONG_MAX : product;
+    return __builtin_mul_overflow(milliseconds, 1000, &product) ? LONG_MAX : product;
 }
 
 static long period_of(const timedcall_t *entry)
@@ -299,8 +298,11 @@ void phantom_request_timed_call(timedcall_t *entry, u_int32_t flags)
         queue_remove(&timers->calls, entry, timedcall_t *, chain);
     }
     entry->flags = flags;
-    entry->msecMore = after((long)hal_system_time(),
-                            in_microseconds(entry->msecLater > 0 ? entry->msecLater : 0));
+    long wait = in_microseconds(entry->msecLater > 0 ? entry->msecLater : 0);
+    if (PH_MUTANT(FAR_TIMER_FIRES) && wait == LONG_MAX) {
+        wait = 0;
+    }
+    entry->msecMore = after((long)hal_system_time(), wait);
     call_insert(timers, entry);
     bool earlier = queue_first(&timers->calls) == (queue_entry_t)(void *)entry;
     (void)pthread_mutex_unlock(&timers->lock);

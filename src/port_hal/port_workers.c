@@ -11,13 +11,11 @@
 
 enum { MOST_IDLE = 6 };
 
-static __thread const struct port_workers *worker_of;
-
 static void work(void *argument)
 {
     struct port_workers *workers = argument;
     (void)t_current_set_name(workers->name);
-    worker_of = workers;
+    port_thread()->worker_of = workers;
     (void)hal_mutex_lock(&workers->lock);
     for (;;) {
         if (workers->wanted == 0) {
@@ -126,7 +124,8 @@ void port_workers_go_on(struct port_workers *workers)
 
 bool port_workers_is_one(const struct port_workers *workers)
 {
-    return worker_of == workers;
+    struct port_thread *caller = port_thread_if_any();
+    return caller != NULL && caller->worker_of == workers;
 }
 
 bool port_workers_drain(struct port_workers *workers, long milliseconds)

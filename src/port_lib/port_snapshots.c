@@ -225,6 +225,26 @@ void vm_map_wait_for_finish(void)
 
 /* Until the number is that of a snapshot which began after the call. Outside the heap, where a
  * snapshot would wait for us. */
+int port_last_snapshot(void)
+{
+    struct port_snapshots *snaps = my_snapshots();
+    if (!port_heap_bound()) {
+        return 0;
+    }
+    hal_mutex_lock(&snaps->lock);
+    bool by_thread = snaps->running;
+    hal_mutex_unlock(&snaps->lock);
+    if (by_thread) {
+        int depth = port_interlock_let_go(); /* or it would wait for us */
+        vm_map_finish();
+        vm_map_wait_for_finish();
+        port_interlock_take_again(depth);
+    } else {
+        do_snapshot();
+    }
+    return phantom_port_snapshot_result();
+}
+
 static void wait_for_new(struct port_snapshots *snaps, const unsigned long *number)
 {
     hal_mutex_lock(&snaps->lock);

@@ -31,6 +31,10 @@ struct port_lib_state *port_lib_state(void);
 int port_lib_open(struct port_lib_state *state);
 void port_lib_close(struct port_lib_state *state);
 
+/** Before the end: the snapshot thread's last snapshot, or one by the calling thread, if a heap is
+ *  bound. 0, or an error of phantom/error.h. */
+int port_last_snapshot(void);
+
 /* ---- parts: 0 or an errno; close is for what was opened -------------------------------------- */
 
 int port_console_open(struct port_lib_state *state);

@@ -35,7 +35,8 @@ typedef struct phantom_disk_partition phantom_disk_partition_t;
  * asyncIo  queue a request (blockNo, nSect, phys_page, one direction). 0: queued,
  *          pager_io_request_done() will be called, perhaps before this returns. Otherwise an errno,
  *          and it will not be called. Requests that overlap are done in the order in which they
- *          were queued; others in any order.
+ *          were queued; others in any order. EXDEV: the calling thread acts on another HAL
+ *          instance than the disk's, so the frames would be other ones.
  * dequeue  0: the request was taken out before it started; its flags are clear, its callback is
  *          not called. EBUSY: it is under way or done.
  * raise    a hint: before those that wait.
@@ -81,7 +82,7 @@ errno_t disk_fence(struct phantom_disk_partition *p);
 errno_t disk_trim(struct phantom_disk_partition *p, pager_io_request *rq);
 
 /** Synchronous transfers between ordinary memory and blocks of 4096, or sectors of 512 bytes.
- *  0, EINVAL (outside of the partition), ENOMEM, EIO, ... Not from a callback. */
+ *  0, EINVAL (outside of the partition), ENOMEM, EIO, ... EDEADLK from a request's callback. */
 errno_t phantom_sync_read_block(phantom_disk_partition_t *p, void *to, long blockNo, int nBlocks);
 errno_t phantom_sync_write_block(phantom_disk_partition_t *p, const void *from, long blockNo,
                                  int nBlocks);
@@ -92,7 +93,9 @@ errno_t phantom_sync_write_sector(phantom_disk_partition_t *p, const void *from,
 
 /**
  * Make a disk known: *p is copied, its partition table is read, and each partition becomes known,
- * too. Disks and partitions are known until the instance ends.
+ * too: of the four primary ones, those that are within the disk and not within one before. What is
+ * inside an extended partition is not looked for. Disks and partitions are known until the instance
+ * ends.
  *
  * @pre specific set, shift 0, size > 0, base NULL, block_size 512, PART_FLAG_IS_WHOLE_DISK; fatal
  *      otherwise

@@ -34,10 +34,11 @@ struct phantom_hal_options {
     size_t window_bytes;   /* addresses for hal_alloc_vaddress(); 0: 1 GiB. Costs none */
     const char *disk_path; /* what driver_genode_disk_init() opens; NULL: none. Copied */
     unsigned disk_flags;   /* PHANTOM_HAL_DISK_* */
-    /* Before panic() aborts; context is the field below. May leave by longjmp or exit. NULL: none
-     */
+    /* Before panic() aborts; context is the field below. May leave by longjmp or exit; no more than
+     * 64 times on one thread. NULL: none */
     void (*on_panic)(void *context, const char *message);
-    /* What phantom_shutdown() calls to take the last snapshot, unless told not to. NULL: nothing */
+    /* What phantom_shutdown() calls to take the last snapshot, unless told not to. NULL: a snapshot
+     * of the heap that is bound (phantom_persistence.h), if one is */
     void (*on_sync)(void *context);
     /* How phantom_shutdown() and hal_cpu_reset_real() end; NULL, or if it returns: exit() */
     void (*on_exit)(void *context, int restart);
@@ -64,7 +65,8 @@ int phantom_hal_create(const struct phantom_hal_options *options, struct phantom
  * @pre no thread is inside it by phantom_hal_enter(), not the calling one either; no timer, DPC or
  *      request of the caller is under way that needs the instance afterwards; its snapshot thread
  *      was told to end (vm_map_finish()), if it was started
- * @return 0, or EBUSY: a thread is inside (phantom_hal_enter()), or it is the default instance;
+ * @return 0, or EBUSY: a thread is inside (phantom_hal_enter()), the calling thread is one of its
+ *         own, or it is the default instance;
  *         nothing was done
  */
 int phantom_hal_destroy(struct phantom_hal *instance);

@@ -39,14 +39,16 @@ void hal_start_kernel_thread(void (*thread)(void));
 tid_t hal_start_kernel_thread_arg(void (*thread)(void *), void *arg);
 tid_t hal_start_thread(void (*thread)(void *), void *arg, int flags);
 
-/** Run the calling thread's death handler and end it. Locks it holds stay held. */
+/** Run the calling thread's death handler and end it. Locks it holds stay held. In a callback on a
+ *  thread of the HAL itself (a timer's, a DPC's, a request's) that is the end of the callback, in a
+ *  death handler that of the handler. */
 void hal_exit_kernel_thread(void) __attribute__((noreturn));
 /**
  * Ask a thread to end. It does at its next hal_sleep_msec() (an ongoing one ends at once),
  * phantom_scheduler_yield() or return; nowhere else, so it never dies inside a critical section of
- * the HAL.
+ * the HAL, nor inside its death handler.
  *
- * @return 0, or ESRCH
+ * @return 0, ESRCH, or EPERM: it is a thread of the HAL itself
  */
 errno_t t_kill_thread(tid_t tid);
 /** What to call once, on the thread itself, when it ends in whatever way; NULL: nothing. */

@@ -29,8 +29,8 @@ extern hal_cond_t dpc_thread_sleep_stone;     /* idle workers sleep on it */
 
 /** Begin; once, again after dpc_finish(). Fatal without memory. */
 void dpc_init(void);
-/** No request is accepted any more, those that wait are done, then the workers end. Waits for all
- *  that; not from a worker. */
+/** No request is accepted any more, those that wait are done (on the calling thread if the system
+ *  refuses others), then the workers end. Waits for all that; fatal on a worker. */
 void dpc_finish(void);
 /** Prepare a request. */
 void dpc_request_init(dpc_request *me, void (*_func)(void *));
@@ -41,7 +41,7 @@ void dpc_request_init(dpc_request *me, void (*_func)(void *));
  * NULL it is fatal, because one of the two would be lost. From its own function it may be triggered
  * again.
  *
- * @pre between dpc_init() and dpc_finish(); fatal otherwise
+ * @pre between dpc_init() and dpc_finish(); fatal otherwise, but ignored after phantom_shutdown()
  */
 void dpc_request_trigger(dpc_request *me, void *_arg);
 /** Forget all requests that wait: for a panic. */

@@ -39,9 +39,14 @@ void run_init_functions(int level);
 #define PHANTOM_SHUTDOWN_FLAG_NOSYNC 2
 
 /**
- * End in good order: the last snapshot (phantom_hal_options.on_sync) unless NOSYNC, then the DPC
- * pool and the timers stop, each disk is fenced, and on_exit ends the process (default: exit; its
- * status says whether the fences worked).
+ * End in good order: no timed call, net timer or DPC begins any more (DPCs that were triggered are
+ * waited for, but not longer than two seconds); the last snapshot (phantom_hal_options.on_sync, or
+ * of the bound heap) unless NOSYNC; each disk is fenced; and on_exit ends the process (default:
+ * exit; its status says whether the snapshot and the fences worked). Other threads go on until
+ * then.
+ *
+ * From any thread, callbacks too. A second call waits for the end of the process; a call from
+ * within on_sync goes on with the fences.
  */
 void phantom_shutdown(int flags) __attribute__((noreturn));
 /** End at once, without any of that: on_exit(1), default _exit(0). */

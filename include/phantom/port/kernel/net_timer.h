@@ -30,7 +30,8 @@ _Static_assert(sizeof(net_timer_event) == 48, "the port's layout");
  * not touched afterwards, so the callback may arm it again or free it.
  *
  * @param flags  NET_TIMER_PENDING_IGNORE; without it a pending event is armed anew
- * @return 0; -1: it is pending and was to be left so; nothing changed
+ * @return 0; -1: it is pending and was to be left so, or the end has begun (phantom_shutdown(),
+ *         phantom_hal_destroy()), or no thread could be started; nothing changed
  */
 int set_net_timer(net_timer_event *e, unsigned int delay_ms, net_timer_callback callback,
                   void *args, int flags);

@@ -34,7 +34,7 @@ _Static_assert(sizeof(timedcall_t) == 64, "the port's layout");
 
 /**
  * Call entry->f(entry->arg) once in entry->msecLater milliseconds (or more; less than 1: as soon as
- * possible), on the timer thread of the instance.
+ * possible; what is too far away to be counted never comes), on the timer thread of the instance.
  *
  * f must not block: it delays all other timed calls. It may request and undo calls, its own entry
  * too. Requesting an entry that waits already moves it.
