@@ -56,6 +56,7 @@
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \
     X(FAILED_FILL_ACKNOWLEDGED, "a commit whose new blocks could not be filled is acknowledged")   \
     X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \
+    X(LOST_BUFFERS_FREED, "buffers of writes that never came back are freed")                      \
     X(FIRST_WORD_WINS, "of a page that is staged twice the first content is committed")            \
     X(NOTHING_RESERVED, "no room is reserved before the stop")                                     \
     X(NODE_SUM_IGNORED, "the sum of a map node is not compared")                                   \

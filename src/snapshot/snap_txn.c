@@ -90,7 +90,8 @@ void store_txn_free(struct snap_store *store)
     ph_free(txn->taken);
     ph_free(txn->slot);
     ph_free(txn->bucket);
-    if (!txn->output.lost) { /* else the kernel may still read from it: leak rather than corrupt */
+    if (!txn->output.lost || PH_MUTANT(LOST_BUFFERS_FREED)) { /* else the kernel may still read from
+                                                                 it: leak rather than corrupt */
         ph_free(txn->arena);
         ph_free(txn);
     }
@@ -116,7 +117,7 @@ static int make_memory(struct snap_store *store, uint32_t capacity)
     txn->bucket_mask = buckets - 1;
     txn->slot = ph_zalloc(capacity, sizeof *txn->slot);
     txn->bucket = ph_zalloc(buckets, sizeof *txn->bucket);
-    size_t bytes = ((size_t)capacity + NODE_SLOTS) * SNAP_PAGE_SIZE;
+    size_t bytes = ((size_t)capacity + NODE_SLOTS + 1) * SNAP_PAGE_SIZE; /* and the record */
     txn->arena =
         ph_alloc_aligned(bytes >= ARENA_ALIGNMENT ? ARENA_ALIGNMENT : SNAP_PAGE_SIZE, bytes);
     txn->packer = store->file.has_packs ? store_packer_create() : NULL;
@@ -144,6 +145,13 @@ int snap_store_staging(struct snap_store *store, uint32_t staging_pages, void **
 static uint8_t *slot_data(const struct snap_txn *txn, uint32_t slot)
 {
     return txn->arena + ((size_t)txn->base + slot) * SNAP_PAGE_SIZE;
+}
+
+/* Behind all slots: what is in flight is in the arena, whatever becomes of the store. */
+static struct store_record *record_of(const struct snap_txn *txn)
+{
+    size_t slot = (size_t)txn->capacity + NODE_SLOTS;
+    return (struct store_record *)(void *)(txn->arena + slot * SNAP_PAGE_SIZE);
 }
 
 /* Behind the last slot that map nodes may take now. */
@@ -783,6 +791,7 @@ static int settle(struct snap_txn *txn, int error, struct phantom_diag *diag)
     int failed = store_output_drain(&txn->output);
     if (failed != 0) {
         store->poison = store->poison != 0 ? store->poison : failed;
+        store->file.lost = store->file.lost || txn->output.lost;
         error = store_poisoned(store, diag);
     }
     txn->error = txn->error != 0 ? txn->error : error;
@@ -953,7 +962,7 @@ static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
 {
     struct snap_store *store = txn->store;
     bool small = is_small(txn);
-    struct store_record *record = (struct store_record *)store->block;
+    struct store_record *record = record_of(txn);
     if (!small && !PH_MUTANT(LARGE_COMMIT_NOT_FLUSHED)) {
         int error = make_durable(txn, diag);
         if (error != 0) {
@@ -962,7 +971,7 @@ static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
     }
     make_record(txn, commit, small, record);
     uint64_t block = store->file.ring_start + store_slot_of(&store->file, txn->number);
-    store_output_put(&txn->output, block, store->block);
+    store_output_put(&txn->output, block, record);
     if (PH_MUTANT(ACK_BEFORE_FLUSH)) {
         return settle(txn, 0, diag);
     }
@@ -983,7 +992,7 @@ static int write_durably(struct snap_txn *txn, const struct snap_commit *commit,
 static void publish(struct snap_txn *txn, struct snap_generation *out)
 {
     struct snap_store *store = txn->store;
-    const struct store_record *record = (const struct store_record *)store->block;
+    const struct store_record *record = record_of(txn);
     page_map_published(&store->map);
     store_retention_apply(store);
     for (size_t i = 0; i < txn->superseded.count; i++) {
@@ -1024,8 +1033,9 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     store->txn_active = false;
 }
 
-/* Encrypt a delta run in the arena, where it always fits: the image itself is still needed. */
-static int put_secret_run(struct snap_txn *txn, const uint8_t *image)
+/* Hand a delta run to the output: behind the pages in the arena, which makes it one request with
+ * them where it fits there; in an empty arena it always does. The image itself is still needed. */
+static int put_run(struct snap_txn *txn, const uint8_t *image)
 {
     const struct store_file *file = &txn->store->file;
     const struct store_delta_ref *ref = &txn->store->map.disk.delta;
@@ -1039,28 +1049,11 @@ static int put_secret_run(struct snap_txn *txn, const uint8_t *image)
     uint8_t *data = slot_data(txn, txn->node_slot);
     size_t bytes = (size_t)ref->blocks * SNAP_PAGE_SIZE;
     memcpy(data, image, bytes);
-    store_secret_cipher(file->secret, ref->sum, STORE_SUM_DELTA, ref->generation, data, bytes);
+    if (file->secret != NULL) {
+        store_secret_cipher(file->secret, ref->sum, STORE_SUM_DELTA, ref->generation, data, bytes);
+    }
     for (uint32_t i = 0; i < ref->blocks; i++) {
         store_output_put(&txn->output, ref->block + i, slot_data(txn, txn->node_slot++));
-    }
-    return 0;
-}
-
-/* Hand a delta run to the output: behind the pages in the arena if it fits there, which makes it
- * one request with them. */
-static int put_run(struct snap_txn *txn, uint64_t block, uint64_t blocks, const uint8_t *image)
-{
-    if (txn->store->file.secret != NULL) {
-        return put_secret_run(txn, image);
-    }
-    bool fits = blocks <= node_end(txn) - txn->node_slot;
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint8_t *data = (uint8_t *)(uintptr_t)image + i * SNAP_PAGE_SIZE; /* only read from */
-        if (fits) {
-            memcpy(slot_data(txn, txn->node_slot), data, SNAP_PAGE_SIZE);
-            data = slot_data(txn, txn->node_slot++);
-        }
-        store_output_put(&txn->output, block + i, data);
     }
     return 0;
 }
@@ -1083,7 +1076,7 @@ static int emit_map(struct snap_txn *txn, struct phantom_diag *diag)
     }
     if (error == 0 && block != 0) {
         error = page_map_emit_run(map, txn->number, block, &image);
-        error = error != 0 ? error : put_run(txn, block, (uint64_t)blocks, image);
+        error = error != 0 ? error : put_run(txn, image);
     }
     error = error != 0 ? error : page_map_emit(map, txn->number, diag);
     return error == -ENOMEM ? no_memory(txn, diag) : error;

@@ -82,6 +82,16 @@ static int reap_patiently(struct snap_io *io, unsigned minimum, struct snap_io_r
     return count;
 }
 
+static int read_one_by_one(const struct store_file *file, const struct store_run *runs,
+                           unsigned run_count, struct phantom_diag *diag)
+{
+    int error = 0;
+    for (unsigned i = 0; error == 0 && i < run_count; i++) {
+        error = store_file_read(file, runs[i].block, runs[i].count, runs[i].buffer, diag);
+    }
+    return error;
+}
+
 int store_file_read_runs(const struct store_file *file, const struct store_run *runs,
                          unsigned run_count, struct phantom_diag *diag)
 {
@@ -92,6 +102,9 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
     PH_CHECK(run_count <= STORE_READ_RUNS);
     if (file->output != NULL) {
         (void)store_output_drain(file->output); /* who writes next learns of an error */
+    }
+    if (file->lost) {
+        return read_one_by_one(file, runs, run_count, diag);
     }
     while (in_flight != 0 || (error == 0 && sent < run_count)) {
         bool full = false;

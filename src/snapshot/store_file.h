@@ -34,6 +34,7 @@ struct store_file {
     uint32_t height;
     bool has_runs;  /* the store may have delta runs (it says so in its features) */
     bool has_packs; /* and compressed pages */
+    bool lost; /* writes that never came back may still do: reads are synchronous from then on */
 };
 
 /** For messages; never NULL. */

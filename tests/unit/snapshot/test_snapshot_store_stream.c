@@ -6,6 +6,7 @@
 #include "ph_killed.h"
 #include "store_fixture.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 enum { LIMIT = 512 << 20, PAGES = 6000, STAGING = 512 };
@@ -19,6 +20,7 @@ static struct late {
     uint32_t most;           /* bytes that a write takes; 0: all of them */
     unsigned limit;          /* so many are taken at a time; 0: any number */
     unsigned short_every;    /* one in so many is cut short inside a block; 0: none */
+    bool silent;             /* nothing comes back any more */
 } late;
 
 static int late_submit(struct snap_io *io, struct snap_io_request *request)
@@ -37,6 +39,9 @@ static int late_reap(struct snap_io *io, unsigned minimum, struct snap_io_reques
 {
     struct snap_io_request *request = late.queue;
     *done = NULL;
+    if (late.silent) {
+        return -EIO;
+    }
     if (request == NULL || minimum == 0) {
         return 0;
     }
@@ -274,6 +279,71 @@ static void writes_that_never_get_a_block_further_end(void **state)
     fixture_free(f);
 }
 
+/* ---- writes that never come back ------------------------------------------------------------- */
+
+static struct lost {
+    struct snap_io_request *queue; /* the sanitizer is to see that they can be reached */
+    const uint8_t *buffer[16];
+    uint8_t content[16][STORE_BLOCK_SIZE];
+    unsigned count, freed;
+} lost;
+
+static void made_nothing(void *block)
+{
+    (void)block;
+}
+
+static void look_for_lost(void *block)
+{
+    const uint8_t *from = block, *to = from + malloc_usable_size(block);
+    for (unsigned i = 0; i < lost.count; i++) {
+        lost.freed += lost.buffer[i] >= from && lost.buffer[i] < to;
+    }
+}
+
+static void remember_what_is_lost(void)
+{
+    lost = (struct lost){.queue = late.queue};
+    for (struct snap_io_request *r = late.queue; r != NULL; r = r->next) {
+        assert_in_range(lost.count, 0, 15);
+        lost.buffer[lost.count] = r->buffer;
+        memcpy(lost.content[lost.count++], r->buffer, STORE_BLOCK_SIZE);
+    }
+}
+
+/* The kernel may still read from them: neither the pages nor the record may change or go, whatever
+ * is done with the store. And if they come back after all, nobody takes them for his own. */
+static void writes_that_never_come_back_keep_their_buffers(void **state)
+{
+    (void)state;
+    static const struct ph_memory_observer observer = {.made = made_nothing, .gone = look_for_lost};
+    struct fixture *f = late_fixture();
+    fixture_put(f, 0, 100, 1);
+    uint64_t number = snap_store_current(f->store)->number;
+    struct snap_txn *txn = fixture_begin(f);
+    fill(9, 7, snap_txn_stage(txn, 7));
+    late.silent = true;
+    struct snap_commit commit = {.heap_pages = PAGES, .time_ns = 5};
+    assert_int_equal(snap_txn_commit(txn, &commit, NULL, &f->diag), PHANTOM_EPOISONED);
+    late.silent = false;
+    remember_what_is_lost();
+    assert_true(lost.count >= 2); /* pages and the record */
+    check_generation(f->store, number, fixture_tags(f, number), PAGES);
+    assert_int_equal(late.queued, lost.count);
+    ph_memory_observe(&observer);
+    fixture_crash(f);
+    ph_memory_observe(NULL);
+    assert_int_equal(lost.freed, 0);
+    for (unsigned i = 0; i < lost.count; i++) {
+        assert_memory_equal(lost.buffer[i], lost.content[i], STORE_BLOCK_SIZE);
+    }
+    late.queue = NULL;
+    late.queued = 0;
+    fixture_open(f);
+    fixture_check(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,8 +352,11 @@ int main(void)
         cmocka_unit_test(whatever_the_store_is_like),
         cmocka_unit_test(failure_behind_the_back_is_told),
         cmocka_unit_test(writes_that_never_get_a_block_further_end),
+        cmocka_unit_test(writes_that_never_come_back_keep_their_buffers),
     };
     static const struct ph_killing killings[] = {
+        {PH_MUTANT_LOST_BUFFERS_FREED,
+         cmocka_unit_test(writes_that_never_come_back_keep_their_buffers)},
         {PH_MUTANT_STUCK_WRITE_RESENT, cmocka_unit_test(writes_that_never_get_a_block_further_end)},
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
