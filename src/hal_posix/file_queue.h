@@ -27,8 +27,6 @@ struct file_queue_ops {
     void (*close)(struct file_queue *queue);
     /** In a forked child, inside fork(): close descriptors. */
     void (*forked)(struct file_queue *queue);
-    /** In a forked child, later: free memory. */
-    void (*close_forked)(struct file_queue *queue);
 };
 
 /** First member of each kind. */

@@ -163,15 +163,6 @@ static void pool_forked(struct file_queue *queue)
     (void)queue; /* no descriptor of its own; its threads do not exist in the child */
 }
 
-static void pool_close_forked(struct file_queue *queue)
-{
-    struct pool *pool = (struct pool *)queue;
-    ph_free(pool->has_done.impl); /* the lock may be "held" by a thread that was not inherited */
-    ph_free(pool->has_work.impl);
-    ph_free(pool->lock.impl);
-    ph_free(pool);
-}
-
 const struct file_queue_ops file_queue_threads = {
     .name = "pwrite threads",
     .open = pool_open,
@@ -179,5 +170,4 @@ const struct file_queue_ops file_queue_threads = {
     .reap = pool_reap,
     .close = pool_close,
     .forked = pool_forked,
-    .close_forked = pool_close_forked,
 };

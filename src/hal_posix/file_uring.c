@@ -151,11 +151,6 @@ static void uring_forked(struct file_queue *queue)
     uring->ring.ring_fd = -1;
 }
 
-static void uring_close_forked(struct file_queue *queue)
-{
-    ph_free(queue); /* the mappings of the ring were not inherited */
-}
-
 const struct file_queue_ops file_queue_uring = {
     .name = "io_uring",
     .open = uring_open,
@@ -163,5 +158,4 @@ const struct file_queue_ops file_queue_uring = {
     .reap = uring_reap,
     .close = uring_close,
     .forked = uring_forked,
-    .close_forked = uring_close_forked,
 };

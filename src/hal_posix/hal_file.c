@@ -338,7 +338,10 @@ static void file_in_child(struct hal_fork_entry *entry)
 static void file_close(struct snap_io *io)
 {
     struct hal_file *file = file_of(io);
-    while (!file->forked && file->in_flight > 0) {
+    if (file->forked) {
+        return; /* see hal_fork.c: nothing is freed there */
+    }
+    while (file->in_flight > 0) {
         struct snap_io_request *done;
         if (file_reap(io, file->in_flight, &done) < 0) {
             break; /* a broken ring: closing it cancels what can be cancelled */
@@ -346,12 +349,8 @@ static void file_close(struct snap_io *io)
     }
     bool held = hal_fork_hold() == 0; /* it was held once, so handlers exist and this succeeds */
     hal_fork_delist(&file->fork_entry);
-    if (file->forked) {
-        file->queue->ops->close_forked(file->queue);
-    } else {
-        file->queue->ops->close(file->queue);
-        hal_close(file->fd);
-    }
+    file->queue->ops->close(file->queue);
+    hal_close(file->fd);
     if (held) {
         hal_fork_release();
     }

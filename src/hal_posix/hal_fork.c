@@ -5,9 +5,9 @@
  * A world belongs to the process that opened it. Its child by fork() would inherit copies of the
  * store's descriptor, and with them the writer lock: a store could then stay locked after its
  * process died. So the child closes every descriptor of this room inside fork(), and the objects
- * are marked: each operation on them returns PHANTOM_EFORKED, and close only frees memory (worlds
- * and spaces do not even call it in a child: ARCHITECTURE.md). The heap range itself is not
- * inherited (MADV_DONTFORK). Children made by raw clone() or vfork() skip fork
+ * are marked: each operation on them returns PHANTOM_EFORKED, and close returns at once and frees
+ * nothing (ARCHITECTURE.md, "A forked child lets go without freeing"). The heap range itself is
+ * not inherited (MADV_DONTFORK). Children made by raw clone() or vfork() skip fork
  * handlers: O_CLOEXEC covers those that exec, and others are outside the contract.
  *
  * Owns: the list of living objects. It is process-wide because fork() is; there is no way to give a

@@ -252,12 +252,10 @@ static int tracked_install(struct snap_memory *memory, uint64_t first, uint64_t 
 static void tracked_stop_serving(struct snap_memory *memory)
 {
     struct hal_memory *own = memory_of(memory);
-    if (own->server == NULL) {
+    if (own->server == NULL || own->forked) {
         return;
     }
-    if (!own->forked) {
-        page_server_stop(own->server);
-    }
+    page_server_stop(own->server);
     bool held = hal_fork_hold() == 0; /* a child being made must not look at what goes */
     page_server_free(own->server);
     own->server = NULL;
@@ -269,6 +267,9 @@ static void tracked_stop_serving(struct snap_memory *memory)
 static void memory_close(struct snap_memory *memory)
 {
     struct hal_memory *own = memory_of(memory);
+    if (own->forked) {
+        return; /* see hal_fork.c: nothing is freed there, and the range is not there */
+    }
     tracked_stop_serving(memory);
     bool held = hal_fork_hold() == 0; /* it was held once, so handlers exist and this succeeds */
     hal_fork_delist(&own->fork_entry);
@@ -276,10 +277,8 @@ static void memory_close(struct snap_memory *memory)
         page_trap_close(own->trap);
         ph_free(own->trap);
     }
-    if (!own->forked) { /* a child does not have the range, something else may live there */
-        (void)munmap(memory->base, memory->page_count * HAL_PAGE_SIZE);
-        page_tracker_close(&own->tracker);
-    }
+    (void)munmap(memory->base, memory->page_count * HAL_PAGE_SIZE);
+    page_tracker_close(&own->tracker);
     if (held) {
         hal_fork_release();
     }

@@ -57,7 +57,7 @@ enum hal_file_flags {
  *  - allocate() answers -ENOSPC for every "cannot grow": disk, quota, RLIMIT_FSIZE. It never raises
  *    SIGXFSZ; a write beyond what was allocated may, in a host that does not ignore that signal;
  *  - in a child made by fork() the descriptors are closed (the child keeps no lock alive), each
- *    operation returns PHANTOM_EFORKED, and close() only frees memory.
+ *    operation returns PHANTOM_EFORKED, and close() does nothing: the rest ends with the child.
  *
  * PHANTOM_ENOTFOUND, PHANTOM_EFORMAT (not a regular file), -EEXIST (creating), or another -errno;
  * diag names the path. After a failed creation no file is left.
@@ -105,7 +105,8 @@ enum hal_tracking {
  *    everything resident as dirty;
  *  - discard() leaves no trace in the next scan, the caller records it;
  *  - without tracking and before Linux 6.7, resident() includes holes that were read;
- *  - in a child made by fork() the range does not exist and operations return PHANTOM_EFORKED.
+ *  - in a child made by fork() the range does not exist, operations return PHANTOM_EFORKED, and
+ *    close() does nothing.
  */
 int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
                        struct snap_memory **out, struct phantom_diag *diag);

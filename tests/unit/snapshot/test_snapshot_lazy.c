@@ -488,7 +488,7 @@ static void a_forked_child_lets_go(void **state)
     if (child == 0) {
         bool refused = snap_engine_load(kit.engine, 0, 10, NULL) != 0 &&
                        snap_engine_discard(kit.engine, 0, 1) == PHANTOM_EFORKED;
-        kit.memory->ops->close(kit.memory); /* no thread to wait for */
+        kit.memory->ops->close(kit.memory); /* waits for no thread, frees nothing */
         _exit(refused ? 0 : 1);
     }
     int status = 0;
