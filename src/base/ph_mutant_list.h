@@ -104,6 +104,7 @@
     X(GROUP_CLOSED_LATE, "who asks after the cut is acknowledged with that cut's generation")      \
     X(GROUP_END_EARLY, "the end of a space does not wait for those who wait for a commit")         \
     X(GROUP_WAKE_LOST, "a leader that ends wakes no leader for the next group")                    \
+    X(GROUP_ASKER_UNCOUNTED, "the end of a space does not wait for who asks without waiting")      \
     X(GROUP_ENDED_WRITES, "who waits on a ticket comes to write when the end has begun")           \
     X(MARKED_BEFORE_STORE, "the allocator announces a store before it makes it")                   \
     X(DAMAGED_MAY_WAIT, "what the host is told of damage in may wait for the thread it runs in")   \

@@ -50,6 +50,37 @@ static bool wants_help(const struct space_group *group)
     return group->help != NULL && !group->leading && group->async_round > group->done_round;
 }
 
+/** Lock held on entry, not on return. From then on the group may be gone: its address may still be
+ * given to the kernel, and that is all. */
+static void end_waiting(struct space_group *group)
+{
+    group->waiting--;
+    bool last = group->waiting == 0 && group->closing;
+    if (last) {
+        atomic_fetch_add(&group->quiet, 1);
+    }
+    hal_mutex_unlock(&group->lock);
+    if (last) {
+        hal_futex_wake(&group->quiet, INT_MAX);
+    }
+}
+
+/** Lock held on entry, not on return: somebody may have come for whom nobody writes. Until whoever
+ * is to help knows it, the end of the group waits for us, too. */
+static void ask_for_help(struct space_group *group)
+{
+    bool help = wants_help(group);
+    group->waiting += help && !PH_MUTANT(GROUP_ASKER_UNCOUNTED);
+    hal_mutex_unlock(&group->lock);
+    if (help) {
+        group->help(group->context);
+        if (!PH_MUTANT(GROUP_ASKER_UNCOUNTED)) {
+            hal_mutex_lock(&group->lock);
+            end_waiting(group);
+        }
+    }
+}
+
 int space_group_join(struct space_group *group, uint64_t *round)
 {
     hal_mutex_lock(&group->lock);
@@ -57,11 +88,7 @@ int space_group_join(struct space_group *group, uint64_t *round)
     if (rc == 0) {
         *round = join(group, false);
     }
-    bool help = wants_help(group);
-    hal_mutex_unlock(&group->lock);
-    if (help) {
-        group->help(group->context);
-    }
+    ask_for_help(group);
     return rc;
 }
 
@@ -80,11 +107,7 @@ int space_group_call(struct space_group *group, struct space_safe_call *call)
         group->first_call = call;
     }
     group->last_call = call;
-    bool help = wants_help(group);
-    hal_mutex_unlock(&group->lock);
-    if (help) {
-        group->help(group->context);
-    }
+    ask_for_help(group);
     return 0;
 }
 
@@ -257,21 +280,6 @@ static int wait_locked(struct space_group *group, uint64_t round, int timeout_ms
         } else {
             in_time = sleep_for(group, round, deadline);
         }
-    }
-}
-
-/** Lock held on entry, not on return. From then on the group may be gone: its address may still be
- * given to the kernel, and that is all. */
-static void end_waiting(struct space_group *group)
-{
-    group->waiting--;
-    bool last = group->waiting == 0 && group->closing;
-    if (last) {
-        atomic_fetch_add(&group->quiet, 1);
-    }
-    hal_mutex_unlock(&group->lock);
-    if (last) {
-        hal_futex_wake(&group->quiet, INT_MAX);
     }
 }
 

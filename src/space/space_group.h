@@ -43,7 +43,7 @@ struct space_group {
     uint64_t async_round; /* the last one that somebody joined without waiting */
     bool leading;         /* somebody is the leader, or uses the store alone */
     bool closing;
-    unsigned waiting; /* threads that the end waits for */
+    unsigned waiting; /* threads in here that the end waits for */
     unsigned sleeping[2];
     _Atomic uint32_t joined[2]; /* by parity of the round; only the open one and the one before */
     uint32_t last_group;

@@ -238,6 +238,80 @@ static void after_the_end_nobody_comes_to_write(void **state)
     free_bank(bank);
 }
 
+/* ---- who asks without waiting, and the end --------------------------------------------------- */
+
+struct asking {
+    struct space_group group;
+    pthread_t ender;
+    atomic_bool ended;
+    unsigned helped, ended_early;
+};
+
+static void *end_the_group(void *context)
+{
+    struct asking *asking = context;
+    space_group_end(&asking->group);
+    atomic_store(&asking->ended, true);
+    return NULL;
+}
+
+static bool is_closing(struct asking *asking)
+{
+    hal_mutex_lock(&asking->group.lock);
+    bool closing = asking->group.closing;
+    hal_mutex_unlock(&asking->group.lock);
+    return closing;
+}
+
+/** The end comes while the asker is still in the group, about to tell the helper. */
+static void ended_meanwhile(void *context)
+{
+    struct asking *asking = context;
+    asking->helped++;
+    assert_int_equal(pthread_create(&asking->ender, NULL, end_the_group, asking), 0);
+    while (!is_closing(asking)) {
+        hal_yield();
+    }
+    int patience_ms = ph_active_mutant == PH_MUTANT_NONE ? 20 : PATIENCE_MS;
+    for (int ms = 0; ms < patience_ms && !atomic_load(&asking->ended); ms++) {
+        hal_sleep_msec(1);
+    }
+    asking->ended_early += atomic_load(&asking->ended);
+}
+
+static void count_call(void *context, int result)
+{
+    (void)result;
+    ++*(unsigned *)context;
+}
+
+static void the_end_waits_for_who_asks_without_waiting(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        struct asking asking = {.group = {.help = ended_meanwhile}};
+        asking.group.context = &asking;
+        assert_int_equal(space_group_init(&asking.group), 0);
+        uint64_t round;
+        unsigned calls = 0;
+        if (way == 0) {
+            assert_int_equal(space_group_join(&asking.group, &round), 0);
+        } else {
+            struct space_safe_call *call = ph_zalloc(1, sizeof(*call));
+            assert_non_null(call);
+            *call = (struct space_safe_call){.safe = count_call, .context = &calls};
+            assert_int_equal(space_group_call(&asking.group, call), 0);
+        }
+        pthread_join(asking.ender, NULL);
+        assert_int_equal(asking.helped, 1);
+        assert_int_equal(asking.ended_early, 0);
+        assert_int_equal(space_group_join(&asking.group, &round), PHANTOM_ESTOPPED);
+        space_group_tell_all(&asking.group, 0);
+        assert_int_equal(calls, way);
+        space_group_finish(&asking.group);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,8 +324,11 @@ int main(void)
         cmocka_unit_test(a_ticket_is_asked_for_and_outlives_its_round),
         cmocka_unit_test(calls_are_made_once_and_at_the_latest_at_the_end),
         cmocka_unit_test(after_the_end_nobody_comes_to_write),
+        cmocka_unit_test(the_end_waits_for_who_asks_without_waiting),
     };
     static const struct ph_killing killings[] = {
+        {PH_MUTANT_GROUP_ASKER_UNCOUNTED,
+         cmocka_unit_test(the_end_waits_for_who_asks_without_waiting)},
         {PH_MUTANT_GROUP_ENDED_WRITES, cmocka_unit_test(after_the_end_nobody_comes_to_write)},
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
