@@ -47,7 +47,8 @@ static uint64_t join(struct space_group *group, bool waits)
 /** Lock held: nobody writes, and somebody wants that who does not wait. */
 static bool wants_help(const struct space_group *group)
 {
-    return group->help != NULL && !group->leading && group->async_round > group->done_round;
+    return group->help != NULL && !group->leading && !group->closing &&
+           group->async_round > group->done_round;
 }
 
 /** Lock held on entry, not on return. From then on the group may be gone: its address may still be
