@@ -31,7 +31,8 @@ typedef struct amap {
     size_t room;
 } amap_t;
 
-/** A map of which each number has these flags. What would reach beyond 2^64 is left out. */
+/** A map of which each number has these flags. The last number that a map can have is 2^64 - 2:
+ * what would reach further is left out. */
 void amap_init(amap_t *map, amap_elem_addr_t start, amap_elem_size_t n_elem,
                u_int32_t start_state_flags);
 /** Free what it holds; it can be used again after amap_init(). */
