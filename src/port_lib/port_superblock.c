@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { ROOT = 0x10, SECONDARY = 0x333, SMALLEST_DISK = 0x667 };
+enum { ROOT = 0x10, SECONDARY = 0x333, SMALLEST_DISK = 0x667, SECTORS = DISK_STRUCT_BS / 512 };
 
 static const disk_page_no_t slots[] = DISK_STRUCT_SB_OFFSET_LIST;
 
@@ -63,7 +63,11 @@ static bool read_superblock(disk_page_no_t block, phantom_disk_superblock *out)
     bool good = block != 0 && disk_page_io_load_sync(&io, block) == 0;
     if (good) {
         memcpy(out, disk_page_io_data(&io), sizeof(*out));
-        good = phantom_calc_sb_checksum(out) && out->blocksize == DISK_STRUCT_BS;
+        /* A sum is no proof: what it says must fit the disk that it is on. */
+        const phantom_disk_partition_t *disk = *port_pager()->partition;
+        good = phantom_calc_sb_checksum(out) && out->blocksize == DISK_STRUCT_BS &&
+               out->disk_page_count <= (u_int64_t)disk->size / SECTORS &&
+               out->disk_start_page < out->disk_page_count;
     }
     disk_page_io_finish(&io);
     return good;
