@@ -39,13 +39,36 @@ const char *phantom_err_name(int error)
     return "UNKNOWN";
 }
 
+/* A path may be longer than a message: then the middle is left out, since file and cause stand at
+ * the ends. */
+enum { LONGEST = 8192 };
+
+static void keep_both_ends(char *text, size_t size, const char *all, size_t length)
+{
+    static const char gap[] = " ... ";
+    size_t tail = size / 2;
+    size_t head = size - tail - sizeof(gap);
+    memcpy(text, all, head);
+    memcpy(text + head, gap, sizeof(gap) - 1);
+    memcpy(text + head + sizeof(gap) - 1, all + length - tail, tail);
+    text[size - 1] = '\0';
+}
+
 int ph_fail(struct phantom_diag *diag, int error, const char *format, ...)
 {
     if (diag != NULL && diag->size >= sizeof(*diag)) {
+        char all[LONGEST]; /* the arguments may be in diag->text */
         va_list args;
         va_start(args, format);
-        vsnprintf(diag->text, sizeof(diag->text), format, args);
+        int wanted = vsnprintf(all, sizeof(all), format, args);
         va_end(args);
+        size_t length = wanted < 0 ? 0 : (size_t)wanted;
+        length = length < sizeof(all) ? length : sizeof(all) - 1;
+        if (length < sizeof(diag->text)) {
+            memcpy(diag->text, all, length + 1);
+        } else {
+            keep_both_ends(diag->text, sizeof(diag->text), all, length);
+        }
     }
     return error;
 }

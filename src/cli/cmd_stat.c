@@ -23,8 +23,13 @@ static int print_text(const char *path, const struct phantom_store_info *info,
     printf("store          %s\n", path);
     printf("uuid           %s%s%s\n", info->uuid, info->encrypted ? ", encrypted" : "",
            info->compressed ? ", compressed (lz4)" : "");
-    printf("versions       store %u, heap layout %u, native classes %u\n", info->format_version,
-           info->heap_layout_version, info->native_class_version);
+    if (info->heap_layout_version == PHANTOM_LAYOUT_SPACE) {
+        printf("versions       store %u, the space of a C program, layout %u\n",
+               info->format_version, info->heap_layout_version & 0xffff);
+    } else {
+        printf("versions       store %u, heap layout %u, native classes %u\n", info->format_version,
+               info->heap_layout_version, info->native_class_version);
+    }
     printf("file           %s: %s used, %s free, %s metadata\n", file, used, spare, metadata);
     printf("heap           %llu MiB at 0x%llx, %s live\n",
            (unsigned long long)(info->heap_size >> 20), (unsigned long long)info->heap_base, live);

@@ -69,7 +69,7 @@ int snap_store_create(struct snap_io *io, const struct snap_store_params *params
     error = error != 0 ? error : io->ops->flush(io);
     if (error != 0) {
         ph_fail(diag, error, "%s: cannot create the store: %s", store_file_name(&file),
-                phantom_strerror(error == PHANTOM_ENOSPACE ? -ENOSPC : error));
+                store_room_text(error == PHANTOM_ENOSPACE ? -ENOSPC : error));
     }
 out:
     store_secret_free(file.secret);

@@ -353,7 +353,8 @@ size_t snap_store_tags(const struct snap_store *store, struct snap_tag *out, siz
 int snap_store_rollback(struct snap_store *store, uint64_t generation, struct snap_generation *out,
                         struct phantom_diag *diag);
 
-/** What retention keeps. A member that is zero means its default. */
+/** What retention keeps. A member that is zero means its default, or what the others leave of it.
+ */
 struct snap_retention {
     uint64_t budget_bytes; /* for blocks that only history needs; default: what the store was made
                               with, or max(2 x live, 1 GiB) */

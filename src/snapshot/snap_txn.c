@@ -199,7 +199,7 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
     if (error != 0) {
         return ph_fail(diag, error == -ENOSPC ? PHANTOM_ENOSPACE : error,
                        "%s: cannot grow to %" PRIu64 " bytes: %s", store_file_name(file),
-                       (file->block_count + missing) * STORE_BLOCK_SIZE, phantom_strerror(error));
+                       (file->block_count + missing) * STORE_BLOCK_SIZE, store_room_text(error));
     }
     uint64_t first = file->block_count;
     if ((file->has_packs && pack_slots_grow(&store->slots, first + more) != 0) ||

@@ -13,6 +13,7 @@
 #include "snap_io.h"
 #include "store_format.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -132,5 +133,13 @@ void store_output_put(struct store_output *output, uint64_t block, void *buffer)
 void store_output_leave(struct store_output *output, const uint8_t *from, const uint8_t *to);
 /** Send what is gathered, take back every completion. 0 or the first error since init. */
 int store_output_drain(struct store_output *output);
+
+/** Why a file could not grow: three limits look alike. */
+static inline const char *store_room_text(int error)
+{
+    return error == -ENOSPC
+               ? "no space: the disk is full, or a quota or a limit of file sizes (ulimit -f)"
+               : phantom_strerror(error);
+}
 
 #endif /* SNAP_STORE_FILE_H */

@@ -535,7 +535,8 @@ static int list_retained(struct snap_store *store, const struct ring *ring,
             }
             return ph_fail(diag, PHANTOM_ECORRUPT,
                            "%s: the record of a retained generation is damaged (slot %" PRIu32
-                           "); the current generation %" PRIu64 " itself is not affected",
+                           "); the current generation %" PRIu64
+                           " itself is not affected, and can be copied",
                            store_file_name(&store->file), slot, ring->number[ring->chosen]);
         }
         if (record->stamp.generation == chosen->parent) {

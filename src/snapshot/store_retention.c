@@ -40,14 +40,34 @@ static const uint64_t BUDGET_LEAST = UINT64_C(1) << 30;
 
 /* ---- the policy ---------------------------------------------------------------------------- */
 
+static uint32_t or_default(uint32_t wanted, uint32_t by_default)
+{
+    return wanted != 0 ? wanted : by_default;
+}
+
+/* A default never contradicts what was asked for: it gives way to a finer step that is kept longer,
+ * or a coarser one that is kept shorter. */
 static struct snap_retention with_defaults(const struct snap_retention *wanted)
 {
+    uint32_t all = or_default(wanted->all_s, 60);
+    uint32_t second = or_default(wanted->per_second_s, 3600);
+    uint32_t minute = or_default(wanted->per_minute_s, 24 * 3600);
+    if (wanted->per_second_s == 0) {
+        second = wanted->per_minute_s != 0 && second > minute ? minute : second;
+        second = wanted->all_s != 0 && second < all ? all : second;
+    }
+    if (wanted->per_minute_s == 0) {
+        minute = minute < second ? second : minute;
+    }
+    if (wanted->all_s == 0) {
+        all = all > second ? second : all;
+    }
     return (struct snap_retention){
         .budget_bytes = wanted->budget_bytes,
-        .all_s = wanted->all_s != 0 ? wanted->all_s : 60,
-        .per_second_s = wanted->per_second_s != 0 ? wanted->per_second_s : 3600,
-        .per_minute_s = wanted->per_minute_s != 0 ? wanted->per_minute_s : 24 * 3600,
-        .most_per_second = wanted->most_per_second != 0 ? wanted->most_per_second : 10,
+        .all_s = all,
+        .per_second_s = second,
+        .per_minute_s = minute,
+        .most_per_second = or_default(wanted->most_per_second, 10),
     };
 }
 

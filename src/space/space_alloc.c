@@ -171,7 +171,11 @@ void space_alloc_close(struct space_alloc *alloc)
 
 uint64_t space_alloc_pages(const struct space_alloc *alloc)
 {
-    return (alloc->header->blocks_at + alloc->header->top * SPACE_BLOCK) / SPACE_PAGE;
+    const struct space_header *header = alloc->header;
+    if (alloc->base + header->blocks_at != alloc->blocks || header->top > alloc->block_count) {
+        space_fatal(alloc, header, "the space's header is damaged");
+    }
+    return (header->blocks_at + header->top * SPACE_BLOCK) / SPACE_PAGE;
 }
 
 /* ---- slots --------------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ int space_alloc_open(void *base, uint64_t size, const struct space_alloc_host *h
                      struct space_alloc **out, struct phantom_diag *diag);
 void space_alloc_close(struct space_alloc *alloc);
 
-/** Pages of the range that may hold anything. */
+/** Pages of the range that may hold anything. A damaged header is fatal: nothing of it may be
+ * committed. */
 uint64_t space_alloc_pages(const struct space_alloc *alloc);
 
 /* As the functions of <stdlib.h>; alignment a power of two. NULL: full. Wrong pointers are fatal.

@@ -300,9 +300,12 @@ static int set_retention(struct phantom_space *space, struct phantom_diag *diag)
                  o->retain_per_minute_s != 0 || o->retain_most_per_second != 0;
     int rc = asked ? snap_store_set_retention(space->store, &retention) : 0;
     return rc == 0 ? 0
-                   : ph_fail(diag, rc, "%s: the retention asked for: %s", space->path,
-                             rc == PHANTOM_EINVALID ? "a longer time for a finer step"
-                                                    : phantom_strerror(rc));
+                   : ph_fail(diag, rc, "%s: options: %s", space->path,
+                             rc == PHANTOM_EINVALID
+                                 ? "retain_all_s must not be longer than retain_per_second_s, nor "
+                                   "that longer than retain_per_minute_s, and "
+                                   "retain_most_per_second not above 1000000000"
+                                 : phantom_strerror(rc));
 }
 
 /** From an open store with a generation to a space ready to use. */

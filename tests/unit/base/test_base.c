@@ -28,6 +28,31 @@ static void fail_fills_the_message_and_returns_the_code(void **state)
     assert_int_equal(ph_fail(&diag, -EIO, "page %d", 7), -EIO);
     assert_string_equal(diag.text, "page 7");
     assert_int_equal(ph_fail(NULL, PHANTOM_EINVALID, "nobody listens"), PHANTOM_EINVALID);
+    assert_int_equal(ph_fail(&diag, -EIO, "%s: again", diag.text), -EIO); /* its own text in it */
+    assert_string_equal(diag.text, "page 7: again");
+}
+
+static void a_message_with_a_long_path_names_the_cause(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {480, 490, 500, 503, 504, 600, 4095, 8190, 9000};
+    static char path[9001];
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct {
+            struct phantom_diag diag;
+            char guard[16];
+        } room = {PHANTOM_DIAG_INIT, "untouched"};
+        memset(path, 'a', lengths[i]);
+        path[lengths[i]] = '\0';
+        (void)ph_fail(&room.diag, -EIO, "/%s: no such thing", path);
+        size_t length = strlen(room.diag.text);
+        assert_true(length < sizeof(room.diag.text));
+        assert_memory_equal(room.diag.text, "/aaa", 4);
+        if (lengths[i] < 8000) { /* beyond, the beginning at least */
+            assert_string_equal(room.diag.text + length - 15, ": no such thing");
+        }
+        assert_string_equal(room.guard, "untouched");
+    }
 }
 
 static void armed_allocation_fails_once_or_for_ever(void **state)
@@ -87,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_its_own_name_and_text),
         cmocka_unit_test(fail_fills_the_message_and_returns_the_code),
+        cmocka_unit_test(a_message_with_a_long_path_names_the_cause),
         cmocka_unit_test(armed_allocation_fails_once_or_for_ever),
         cmocka_unit_test(log_sink_hears_what_is_serious_enough),
         cmocka_unit_test(random_numbers_repeat_with_their_seed),

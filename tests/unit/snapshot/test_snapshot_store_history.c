@@ -204,10 +204,20 @@ static void policy_that_makes_no_sense_is_refused(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(LIMIT, 300);
-    const struct snap_retention bad[] = {
-        {.all_s = 100000}, {.per_second_s = 90000}, {.all_s = 50, .per_second_s = 40}};
+    const struct snap_retention bad[] = {{.all_s = 50, .per_second_s = 40},
+                                         {.all_s = 5000, .per_minute_s = 2000},
+                                         {.per_second_s = 100, .per_minute_s = 50},
+                                         {.most_per_second = 1000000001}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(snap_store_set_retention(f->store, &bad[i]), PHANTOM_EINVALID);
+    }
+    /* Defaults give way to the one that was asked for. */
+    const struct snap_retention good[] = {{.all_s = 7200},       {.all_s = 100000},
+                                          {.per_second_s = 10},  {.per_second_s = 90000},
+                                          {.per_minute_s = 30},  {.per_minute_s = 1800},
+                                          {.all_s = UINT32_MAX}, {.most_per_second = 1000000000}};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(snap_store_set_retention(f->store, &good[i]), 0);
     }
     fixture_free(f);
 }

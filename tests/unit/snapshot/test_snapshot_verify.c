@@ -6,6 +6,7 @@
 #include "snap_verify.h"
 #include "store_fixture.h"
 
+#include "ph_killed.h"
 #include "store_catalog.h"
 
 #include <stdio.h>
@@ -181,6 +182,36 @@ static void progress_is_told_and_stops(void **state)
     fixture_free(f);
 }
 
+/* A read-only opening shows the generations that it can read, and says nothing of the others. */
+static void a_record_that_opening_could_not_read_is_a_finding(void **state)
+{
+    (void)state;
+    for (int zeroed = 0; zeroed < 2; zeroed++) {
+        struct fixture *f = make(false);
+        struct seen seen = {0};
+        unsigned listed = f->store->generation_count;
+        uint64_t number = f->store->generation[listed - 3].info.number; /* not the parent */
+        uint64_t block = STORE_RING_START + number % FIXTURE_SLOTS;
+        fixture_close(f);
+        uint8_t *bytes = fixture_block(f, block);
+        if (zeroed) {
+            memset(bytes, 0, STORE_BLOCK_SIZE);
+        } else {
+            bytes[100] ^= 1;
+        }
+        assert_int_equal(snap_store_open_keyed(&f->io->io, fixture_key, SNAP_OPEN_READ_ONLY,
+                                               &f->store, &f->recovery, &f->diag),
+                         0);
+        assert_int_equal(f->store->generation_count, listed - 1);
+        assert_int_equal(examine(f, false, &seen), PHANTOM_ECORRUPT);
+        assert_int_equal(seen.count, 1);
+        assert_int_equal(seen.last.kind, SNAP_FINDING_RECORD);
+        assert_int_equal(seen.last.block, block);
+        assert_non_null(strstr(seen.text, "slot"));
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +219,12 @@ int main(void)
         cmocka_unit_test(a_node_costs_the_pages_below_it),
         cmocka_unit_test(totals_that_do_not_add_up_are_a_finding),
         cmocka_unit_test(progress_is_told_and_stops),
+        cmocka_unit_test(a_record_that_opening_could_not_read_is_a_finding),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct ph_killing killings[] = {
+        {PH_MUTANT_UNLISTED_RECORD_IGNORED,
+         cmocka_unit_test(a_record_that_opening_could_not_read_is_a_finding)},
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }

@@ -406,6 +406,26 @@ static bool is_fatal_to_free(struct arena *arena, void *pointer, const char *tex
     return true;
 }
 
+static void a_damaged_header_is_fatal_at_the_cut(void **state)
+{
+    struct arena *arena = *state;
+    struct space_header *header = (struct space_header *)(void *)arena->base;
+    uint64_t *const fields[] = {&header->top, &header->blocks_at};
+    for (int i = 0; i < 2; i++) {
+        uint64_t good = *fields[i];
+        *fields[i] = UINT64_MAX - i;
+        ph_fatal_hook old = ph_set_fatal_hook(caught);
+        fatal_text[0] = '\0';
+        if (setjmp(after_fatal) == 0) {
+            (void)space_alloc_pages(arena->alloc);
+        }
+        ph_set_fatal_hook(old);
+        *fields[i] = good;
+        assert_non_null(strstr(fatal_text, "header is damaged"));
+    }
+    assert_true(space_alloc_pages(arena->alloc) > 0);
+}
+
 static void wrong_frees_are_fatal(void **state)
 {
     struct arena *arena = *state;
@@ -607,6 +627,7 @@ int main(void)
         CASE(what_is_available_can_be_had),
         CASE(alignment_up_to_megabytes_is_kept),
         CASE(wrong_frees_are_fatal),
+        CASE(a_damaged_header_is_fatal_at_the_cut),
         CASE(damaged_metadata_is_found),
         CASE(roots_are_found_by_name_until_they_are_removed),
         CASE(threads_allocate_and_free_each_others_blocks),

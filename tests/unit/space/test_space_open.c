@@ -235,9 +235,14 @@ static void what_is_asked_wrongly_is_refused_by_name(void **state)
     options.strategy = "mprotect"; /* nobody allowed the handler */
     open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "allow_signal_handlers");
     options = kit_options();
+    options.retain_all_s = 100;
+    options.retain_per_second_s = 50;
+    open_fails("none.phantom", &options, PHANTOM_EINVALID, "retain_per_second_s");
+    options = kit_options();
     options.strategy = "cards"; /* nobody promised to announce */
     open_fails("none.phantom", &options, PHANTOM_EUNSUPPORTED, "marked");
     options = kit_options();
+    options.retain_all_s = 7200; /* longer than the default of the next step */
     kit_close(kit_open("a.phantom", &options));
     options.create_only = true;
     open_fails("a.phantom", &options, -EEXIST, "exists");
