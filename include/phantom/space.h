@@ -114,8 +114,8 @@ struct phantom_space_options {
     bool create_only;   /* fail with -EEXIST instead of opening what is there */
 
     /* Every time. */
-    const char *strategy;      /* "async", "cards", "sigbus", "mprotect", "fork", "full"; default:
-                                  cards if all_stores_announced, else async where this machine
+    const char *strategy;      /* "async", "cards", "epoch", "sigbus", "mprotect", "fork", "full";
+                                  default: cards if all_stores_announced, else async where this machine
                                   allows it, else full */
     bool all_stores_announced; /* see the caveats above */
     bool without_io_uring;     /* write with threads even where io_uring works */
@@ -177,6 +177,13 @@ struct phantom_space_options {
      * consent. Threads that use the space must not block that signal, and no system call may be
      * given memory of the range (not after phantom_space_load() either): copy. */
     bool allow_signal_handlers;
+
+    /* Every store into the range is preceded, inside the same operation and with no
+     * phantom_space_safepoint() between, by phantom_space_will_write() for the bytes that it
+     * changes. What strategy epoch needs, which saves what a page held before the first store since
+     * a cut, and so has the shortest stop without help of the kernel. A store that is not announced
+     * may be missing after a restart, or be in a generation that is older than it. */
+    bool announced_before;
 };
 
 /** Set size and zero the rest. @threads any */
@@ -299,6 +306,16 @@ PHANTOM_API void phantom_space_unregister_thread(struct phantom_space *space);
  */
 PHANTOM_API void phantom_space_wrote(struct phantom_space *space, const void *address,
                                      size_t length);
+
+/**
+ * These bytes are about to be written. To be called before the stores, inside the same operation.
+ * Needed only with options.announced_before, harmless without. May wait, shortly, for a snapshot
+ * that is being written.
+ * @param address  in the range; a part outside it is ignored
+ * @threads any that is inside an operation
+ */
+PHANTOM_API void phantom_space_will_write(struct phantom_space *space, const void *address,
+                                          size_t length);
 
 /**
  * Bring these bytes into memory, so that a system call can access them. Changes nothing.

@@ -98,6 +98,7 @@
     /* encryption */                                                                               \
     X(ENCRYPTION_NONCE_REUSED, "the nonce of a block does not depend on its content")              \
     /* space */                                                                                    \
+    X(ALLOCATOR_STORES_SILENTLY, "the allocator does not announce its stores before them")         \
     X(CACHED_SLOTS_COUNTED, "slots in a thread's cache are marked as allocated in the space")      \
     X(GATE_NOT_FENCED, "a stop looks who is inside before all have seen that it is wanted")        \
     X(GATE_ENTERED_STOPPED, "an operation begins although a stop is in force")                     \

@@ -204,6 +204,7 @@ static void *take_slot(struct space_alloc *alloc, uint64_t number, unsigned clas
         if (free != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(free);
             PH_POINT("slot found");
+            space_will_write(alloc, (const void *)&bits[word], sizeof(bits[word]));
             uint64_t old = atomic_fetch_or(&bits[word], UINT64_C(1) << bit);
             if ((old >> bit & 1) != 0) {
                 space_fatal(alloc, space_block_start(alloc, number), "two threads own it");
@@ -305,6 +306,7 @@ void *space_calloc(struct space_alloc *alloc, struct space_cache *cache, size_t 
     }
     void *block = space_malloc(alloc, cache, bytes);
     if (block != NULL && bytes <= SPACE_SMALL_MAX) { /* runs are zero: unused blocks are */
+        space_will_write(alloc, block, bytes);
         memset(block, 0, bytes);
         space_wrote(alloc, block, bytes);
     }
@@ -352,6 +354,7 @@ static void free_small(struct space_alloc *alloc, uint64_t number, unsigned clas
     if (PH_MUTANT(MARKED_BEFORE_STORE)) {
         space_wrote(alloc, (const void *)word, sizeof(*word));
     }
+    space_will_write(alloc, (const void *)word, sizeof(*word));
     uint64_t old = atomic_fetch_and(word, ~bit);
     if ((old & bit) == 0) {
         space_fatal(alloc, pointer, "freed twice");
@@ -436,6 +439,7 @@ void *space_realloc(struct space_alloc *alloc, struct space_cache *cache, void *
     if (moved == NULL) {
         return size <= usable ? pointer : NULL;
     }
+    space_will_write(alloc, moved, size < usable ? size : usable);
     memcpy(moved, pointer, size < usable ? size : usable);
     space_wrote(alloc, moved, size < usable ? size : usable);
     space_free(alloc, pointer);

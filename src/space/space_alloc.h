@@ -27,6 +27,8 @@ struct space_alloc_host {
     void *context;
     /** Whole pages that are not needed: they must read as zeros afterwards. */
     void (*discard)(void *context, void *start, uint64_t bytes);
+    /** These bytes of the allocator's own are about to be written. NULL: nobody wants to know. */
+    void (*will_write)(void *context, const void *start, size_t bytes);
     /** These bytes of the allocator's own were just written. NULL: nobody wants to know. */
     void (*wrote)(void *context, const void *start, size_t bytes);
 };

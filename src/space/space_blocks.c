@@ -231,6 +231,7 @@ static bool scan_some(struct space_alloc *alloc)
 static void raise_top(struct space_alloc *alloc, uint64_t top)
 {
     if (top > alloc->header->top) {
+        space_will_write(alloc, alloc->header, sizeof(*alloc->header));
         alloc->header->top = top;
         space_wrote(alloc, alloc->header, sizeof(*alloc->header));
     }
@@ -269,6 +270,7 @@ static uint64_t take_block(struct space_alloc *alloc, unsigned class)
     set_used(alloc, number, 1, true);
     raise_top(alloc, number + 1);
     struct space_block *block = &alloc->block[number];
+    space_will_write(alloc, block, sizeof(*block));
     atomic_store(&block->head, space_head(number, SPACE_SMALL, class));
     space_wrote(alloc, block, sizeof(*block));
     atomic_store(&alloc->state[number], SPACE_OWNED);
@@ -333,6 +335,7 @@ void space_maybe_release(struct space_alloc *alloc, uint64_t number, unsigned cl
         space_head_class(atomic_load(&block->head)) == class && alloc->partial_count[class] > 1 &&
         block_is_empty(alloc, number, class)) {
         unlink_block(alloc, number, class);
+        space_will_write(alloc, block, sizeof(*block));
         atomic_store(&block->head, 0);
         space_wrote(alloc, block, sizeof(*block));
         release_blocks(alloc, number, 1);
@@ -360,6 +363,7 @@ static void claim_run(struct space_alloc *alloc, uint64_t number, uint64_t count
 static void describe_run(struct space_alloc *alloc, uint64_t number, uint64_t bytes)
 {
     struct space_block *block = &alloc->block[number];
+    space_will_write(alloc, block, sizeof(*block));
     block->run = (uint32_t)blocks_for(bytes);
     block->bytes = bytes;
     atomic_store(&block->head, space_head(number, SPACE_LARGE, 0));
@@ -390,6 +394,7 @@ void space_free_run(struct space_alloc *alloc, uint64_t number)
     if (count == 0 || count > alloc->header->top - number) {
         space_fatal(alloc, space_block_start(alloc, number), "damaged run of blocks");
     }
+    space_will_write(alloc, block, sizeof(*block));
     atomic_store(&block->head, 0);
     block->run = 0;
     block->bytes = 0;

@@ -79,6 +79,13 @@ static inline _Atomic uint64_t *space_bits(const struct space_alloc *alloc, uint
                ? alloc->block[number].bits
                : (_Atomic uint64_t *)(void *)space_block_start(alloc, number);
 }
+static inline void space_will_write(const struct space_alloc *alloc, const void *start,
+                                    size_t bytes)
+{
+    if (alloc->host.will_write != NULL) {
+        alloc->host.will_write(alloc->host.context, start, bytes);
+    }
+}
 static inline void space_wrote(const struct space_alloc *alloc, const void *start, size_t bytes)
 {
     if (alloc->host.wrote != NULL) {

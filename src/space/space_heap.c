@@ -10,6 +10,7 @@
 
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -163,6 +164,30 @@ static bool clip(const struct phantom_space *space, const void *address, size_t 
     return begin < end;
 }
 
+static void before_store(struct phantom_space *space, uint64_t from, uint64_t to)
+{
+    for (uint64_t page = from / SNAP_PAGE_SIZE; page <= (to - 1) / SNAP_PAGE_SIZE; page++) {
+        snap_before_store(space->epoch, page);
+    }
+}
+
+void space_announce_before(void *context, const void *start, size_t bytes)
+{
+    struct phantom_space *space = context;
+    uint64_t from = (uint64_t)((const uint8_t *)start - space->memory->base);
+    if (space->epoch != NULL && bytes > 0 && !PH_MUTANT(ALLOCATOR_STORES_SILENTLY)) {
+        before_store(space, from, from + bytes);
+    }
+}
+
+void phantom_space_will_write(struct phantom_space *space, const void *address, size_t length)
+{
+    uint64_t from, to;
+    if (!is_forked(space) && space->epoch != NULL && clip(space, address, length, &from, &to)) {
+        before_store(space, from, to);
+    }
+}
+
 void phantom_space_wrote(struct phantom_space *space, const void *address, size_t length)
 {
     uint64_t from, to;
@@ -305,7 +330,8 @@ int phantom_space_set_root(struct phantom_space *space, const char *name, void *
     if (thread == NULL) {
         return no_thread(space);
     }
-    const struct space_alloc_host host = {.context = space, .wrote = space_announce};
+    const struct space_alloc_host host = {
+        .context = space, .will_write = space_announce_before, .wrote = space_announce};
     hal_mutex_lock(&space->roots_lock);
     int rc = space_root_put((struct space_header *)(void *)space->memory->base, &host, name,
                             (uint64_t)(uintptr_t)value);

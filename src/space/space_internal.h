@@ -7,6 +7,7 @@
 
 #include "hal_posix.h"
 #include "snap_engine.h"
+#include "snap_epoch.h"
 #include "snap_store.h"
 #include "space_alloc.h"
 #include "space_gate.h"
@@ -51,6 +52,7 @@ struct phantom_space {
     bool gate_ready, group_ready, key_ready, roots_lock_ready, lock_ready;
 
     const struct snap_marks *marks; /* NULL: nobody announces */
+    struct snap_epoch *epoch;       /* of strategy epoch, else NULL */
 
     /* The space's own thread (space_helper.c): periodic snapshots, seals, commits for which nobody
      * waits. */
@@ -106,6 +108,7 @@ void space_threads_free(struct phantom_space *space);
 
 /** Inside an operation: the allocator's view of a store. */
 void space_announce(void *context, const void *start, size_t bytes);
+void space_announce_before(void *context, const void *start, size_t bytes);
 
 /** Fill a public generation from the store's. */
 void space_generation(const struct snap_generation *from, struct phantom_generation *to);

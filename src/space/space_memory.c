@@ -15,7 +15,8 @@ static const struct {
 } needs[] = {
     {"async", HAL_TRACK_ASYNC, false},   {"cards", HAL_TRACK_ASYNC, true},
     {"sigbus", HAL_TRACK_SIGBUS, false}, {"mprotect", HAL_TRACK_MPROTECT, false},
-    {"fork", HAL_TRACK_NONE, false},     {"full", HAL_TRACK_NONE, false},
+    {"epoch", HAL_TRACK_NONE, false},    {"fork", HAL_TRACK_NONE, false},
+    {"full", HAL_TRACK_NONE, false},
 };
 
 const char *space_strategy(const struct phantom_space *space)

@@ -53,11 +53,6 @@ static int check_options(struct phantom_space_options *o, struct phantom_diag *d
         strlen(o->strategy) >= sizeof(((struct phantom_space *)0)->strategy)) {
         return ph_fail(diag, PHANTOM_EINVALID, "no snapshot strategy is called '%s'", o->strategy);
     }
-    if (o->strategy != NULL && strcmp(o->strategy, "epoch") == 0) {
-        return ph_fail(diag, PHANTOM_EUNSUPPORTED,
-                       "strategy epoch wants to know of each store before it is made, and spaces "
-                       "announce afterwards");
-    }
     o->interval_ms = o->interval_ms != 0 ? o->interval_ms : DEFAULT_INTERVAL_MS;
     o->stop_timeout_ms = o->stop_timeout_ms != 0 ? o->stop_timeout_ms : DEFAULT_STOP_TIMEOUT_MS;
     if (o->stop_timeout_ms > INT32_MAX) {
@@ -98,6 +93,7 @@ static void close_storage(struct phantom_space *space)
     space_alloc_close(space->alloc);
     space->alloc = NULL;
     space->marks = NULL;
+    space->epoch = NULL;
     snap_engine_close(space->engine);
     space->engine = NULL;
     if (space->memory != NULL) {
@@ -252,6 +248,7 @@ static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
         .stop_timeout_ms = (int)space->options.stop_timeout_ms,
         .version = {.heap_layout = PHANTOM_LAYOUT_SPACE},
         .all_stores_marked = space->options.all_stores_announced,
+        .all_stores_announced = space->options.announced_before,
         .check_against_heap = space->options.check_snapshots,
         .skip_unchanged = true,
         .restore = space->options.eager ? SNAP_RESTORE_EAGER : SNAP_RESTORE_LAZY,
@@ -262,6 +259,9 @@ static int open_engine(struct phantom_space *space, struct phantom_diag *diag)
     if (rc == 0 && space->options.all_stores_announced) {
         space->marks = snap_engine_marks(space->engine);
     }
+    if (rc == 0) {
+        space->epoch = snap_engine_epoch(space->engine);
+    }
     return rc;
 }
 
@@ -270,6 +270,7 @@ static int open_allocator(struct phantom_space *space, struct phantom_diag *diag
     const struct space_alloc_host host = {
         .context = space,
         .discard = discard_pages,
+        .will_write = space->epoch != NULL ? space_announce_before : NULL,
         .wrote = space->options.all_stores_announced ? space_announce : NULL};
     return space_alloc_open(space->memory->base, space->memory->page_count * SNAP_PAGE_SIZE, &host,
                             &space->alloc, diag);
@@ -432,6 +433,7 @@ static int give_birth(struct phantom_space *space, struct phantom_diag *diag)
         rc = open_allocator(space, diag);
     }
     if (rc == 0) {
+        space_announce_before(space, space->memory->base, sizeof(struct space_header));
         space_announce(space, space->memory->base, sizeof(struct space_header));
         rc = first_snapshot(space, birth_path, diag);
     }

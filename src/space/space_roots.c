@@ -62,6 +62,15 @@ int space_root_put(struct space_header *header, const struct space_alloc_host *h
     if (root == NULL && header->root_count == PHANTOM_SPACE_ROOTS) {
         return PHANTOM_EQUOTA;
     }
+    if (host->will_write != NULL) {
+        struct space_root *first = root != NULL ? root : &table(header)[header->root_count];
+        host->will_write(host->context, header, sizeof(*header));
+        host->will_write(host->context, first, sizeof(*first));
+        if (value == 0) {
+            struct space_root *moves = &table(header)[header->root_count - 1];
+            host->will_write(host->context, moves, sizeof(*moves));
+        }
+    }
     if (value == 0) { /* the last one takes its place */
         struct space_root *last = &table(header)[--header->root_count];
         *root = *last;

@@ -135,6 +135,9 @@ struct mirror {
     uint8_t *base, *copy;
     struct space_alloc *alloc;
     struct space_cache cache;
+    unsigned operation;                 /* from 1 */
+    unsigned before[SIZE / SPACE_PAGE]; /* in which operation a store was announced before it */
+    unsigned stored_silently, stored_early;
 };
 
 static void copy_announced(void *context, const void *start, size_t bytes)
@@ -142,6 +145,23 @@ static void copy_announced(void *context, const void *start, size_t bytes)
     struct mirror *mirror = context;
     size_t at = (size_t)((const uint8_t *)start - mirror->base);
     memcpy(mirror->copy + at, start, bytes);
+    for (size_t page = at / SPACE_PAGE; page <= (at + bytes - 1) / SPACE_PAGE; page++) {
+        mirror->stored_silently += mirror->before[page] != mirror->operation;
+    }
+}
+
+/** Nothing of it was stored yet: it is what it was when its last store was announced. */
+static void note_before(void *context, const void *start, size_t bytes)
+{
+    struct mirror *mirror = context;
+    size_t at = (size_t)((const uint8_t *)start - mirror->base);
+    for (size_t page = at / SPACE_PAGE; page <= (at + bytes - 1) / SPACE_PAGE; page++) {
+        if (mirror->before[page] != mirror->operation) { /* as the barrier: the first one counts */
+            mirror->before[page] = mirror->operation;
+            mirror->stored_early += memcmp(mirror->base + page * SPACE_PAGE,
+                                           mirror->copy + page * SPACE_PAGE, SPACE_PAGE) != 0;
+        }
+    }
 }
 
 static void give_back(void *context, void *start, uint64_t bytes)
@@ -168,30 +188,61 @@ static void operate(struct mirror *mirror, void *held[HELD])
     }
 }
 
-static void every_store_of_the_allocator_is_announced_after_it(void **state)
+static void every_store_of_the_allocator_is_announced_before_and_after_it(void **state)
 {
     (void)state;
     size_t bytes = 2 * (SIZE + SPACE_BLOCK);
     uint8_t *raw = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_ptr_not_equal(raw, MAP_FAILED);
-    struct mirror mirror = {.base =
-                                raw + (SPACE_BLOCK - (uintptr_t)raw % SPACE_BLOCK) % SPACE_BLOCK};
+    static struct mirror mirror;
+    mirror = (struct mirror){
+        .base = raw + (SPACE_BLOCK - (uintptr_t)raw % SPACE_BLOCK) % SPACE_BLOCK, .operation = 1};
     mirror.copy = mirror.base + SIZE;
-    const struct space_alloc_host host = {
-        .context = &mirror, .discard = give_back, .wrote = copy_announced};
+    const struct space_alloc_host host = {.context = &mirror,
+                                          .discard = give_back,
+                                          .will_write = note_before,
+                                          .wrote = copy_announced};
     assert_int_equal(space_format(mirror.base, SIZE, NULL), 0);
     memcpy(mirror.copy, mirror.base, SIZE); /* whoever opens a space announces its header */
     assert_int_equal(space_alloc_open(mirror.base, SIZE, &host, &mirror.alloc, NULL), 0);
     void *held[HELD] = {NULL};
     for (int i = 0; i < OPERATIONS; i++) {
+        mirror.operation++;
         operate(&mirror, held);
         assert_int_equal(memcmp(mirror.base, mirror.copy, SIZE), 0);
+        assert_int_equal(mirror.stored_silently, 0);
+        assert_int_equal(mirror.stored_early, 0);
     }
     space_cache_flush(mirror.alloc, &mirror.cache);
     assert_int_equal(memcmp(mirror.base, mirror.copy, SIZE), 0);
     space_alloc_close(mirror.alloc);
     munmap(raw, bytes);
+}
+
+/* Strategy epoch compares each generation with the memory at its cut: what nobody announced shows.
+ */
+static void what_the_allocator_does_is_in_the_snapshots_of_epoch(void **state)
+{
+    (void)state;
+    struct phantom_space_options options = kit_options();
+    options.strategy = "epoch";
+    options.announced_before = true;
+    struct phantom_space *space = kit_open("a.phantom", &options);
+    for (unsigned i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "root %u", i);
+        void *block = phantom_space_calloc(space, 1, 100 + kit_random(100000));
+        assert_non_null(block);
+        kit_assert_result(phantom_space_set_root(space, name, block), 0);
+        kit_assert_result(phantom_space_snapshot(space, NULL), 0);
+        if (i % 3 == 0) {
+            kit_assert_result(phantom_space_set_root(space, name, NULL), 0);
+            phantom_space_free(space, block);
+            kit_assert_result(phantom_space_snapshot(space, NULL), 0);
+        }
+    }
+    kit_close(space);
 }
 
 static int clean(void **state)
@@ -209,13 +260,17 @@ int main(void)
         CASE(a_stop_waits_for_who_was_about_to_enter),
         CASE(a_lock_that_is_let_go_meanwhile_is_waited_for),
         CASE(closing_in_a_forked_child_frees_nothing),
-        CASE(every_store_of_the_allocator_is_announced_after_it),
+        CASE(every_store_of_the_allocator_is_announced_before_and_after_it),
+        CASE(what_the_allocator_does_is_in_the_snapshots_of_epoch),
     };
     static const struct ph_killing killings[] = {
+        {PH_MUTANT_ALLOCATOR_STORES_SILENTLY,
+         CASE(what_the_allocator_does_is_in_the_snapshots_of_epoch)},
         {PH_MUTANT_GATE_NOT_FENCED, CASE(a_stop_waits_for_who_was_about_to_enter)},
         {PH_MUTANT_DEAD_WRITER_NOT_AWAITED, CASE(a_lock_that_is_let_go_meanwhile_is_waited_for)},
         {PH_MUTANT_FORKED_CHILD_FREES, CASE(closing_in_a_forked_child_frees_nothing)},
-        {PH_MUTANT_MARKED_BEFORE_STORE, CASE(every_store_of_the_allocator_is_announced_after_it)},
+        {PH_MUTANT_MARKED_BEFORE_STORE,
+         CASE(every_store_of_the_allocator_is_announced_before_and_after_it)},
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return kit_end(ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0])));
