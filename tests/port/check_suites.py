@@ -18,6 +18,14 @@ from check_interface import group_of, read_rows  # noqa: E402
 BEGIN, END = "<!-- made by tests/port/check_suites.py -->\n", "<!-- end -->\n"
 DECLARED_ONLY = {"types and errors", "no header", "other"}  # nothing to run: the compiler checks them
 
+
+def on_sim(root):
+    """Files of cmocka tests that are compiled for the simulated machine, too."""
+    with open(os.path.join(root, "tests/unit/port_lib/meson.build"), encoding="utf-8") as file:
+        loop = re.search(r"foreach subject, seeds : \{([^}]*)\}", file.read())
+    return {f"test_port_{subject}.c" for subject in re.findall(r"'(\w+)':", loop.group(1))}
+
+
 Case = collections.namedtuple("Case", "name reason sim")
 
 
@@ -37,7 +45,7 @@ def cases_of(root, path):
         elif macro in ("port_test_posix", "disk_test_posix", "machine_test_posix"):
             found.append(Case(name, reason, False))
         else:  # cmocka's, or a macro over it
-            found.append(Case(name, None, False))
+            found.append(Case(name, None, os.path.basename(path) in on_sim(root)))
     return found
 
 

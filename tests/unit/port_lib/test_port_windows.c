@@ -260,6 +260,7 @@ static void count_event(void *context, const ui_event_t *event)
 static void the_host_hears_of_changes_and_events(void **state)
 {
     (void)state;
+    changes = events = 0;
     window_handle_t background = w_get_bg_window();
     assert_non_null(background);
     assert_ptr_equal(w_get_bg_window(), background);
