@@ -34,8 +34,9 @@ def cases_of(root, path):
     with open(os.path.join(root, path), encoding="utf-8") as file:
         text = file.read()
     text = text[text.rindex("int main("):]
+    texts = dict(re.findall(r'(\w+) = "([^"]*)"', text))
     found = []
-    for match in re.finditer(r'(\w*(?:test|TEST)\w*)\(\s*(\w+)\s*(?:,\s*"([^"]*)")?[^)]*\)\s*,'
+    for match in re.finditer(r'(\w*(?:test|TEST)\w*)\(\s*(\w+)\s*(?:,\s*("[^"]*"|\w+))?[^)]*\)\s*,'
                              r'|\.name = "([^"]+)"', text):
         macro, name, reason, literal = match.groups()
         if literal:
@@ -43,7 +44,7 @@ def cases_of(root, path):
         elif macro in ("port_test", "port_test_seeds", "disk_test", "machine_test"):
             found.append(Case(name, None, True))
         elif macro in ("port_test_posix", "disk_test_posix", "machine_test_posix"):
-            found.append(Case(name, reason, False))
+            found.append(Case(name, texts.get(reason, reason.strip('"')), False))
         else:  # cmocka's, or a macro over it
             found.append(Case(name, None, os.path.basename(path) in on_sim(root)))
     return found
@@ -72,6 +73,9 @@ def table(root, findings):
         cases[group] += fitting
         files[group].append(os.path.basename(path)[len("test_"):-len(".c")])
         used.update((path, c.name) for c in fitting)
+    for folder in ("tests/unit/port_hal", "tests/unit/port_lib"):
+        findings += [f"{folder}/{name} is in no group" for name in sorted(os.listdir(os.path.join(root, folder)))
+                     if name.startswith("test_") and f"{folder}/{name}" not in all_cases]
     for path, found in all_cases.items():
         findings += [f"{path}: {c.name} is in no group" for c in found if (path, c.name) not in used]
     lines = ["| group | rows of the list | suites | cases on Linux | of these on the simulated machine |",
