@@ -302,8 +302,8 @@ struct phantom_copied {
  * when it is complete and durable; after an error nothing of it is left.
  * @param generation  0: the one this handle shows as current
  * @param out         NULL allowed
- * @return 0; -EEXIST; PHANTOM_ENOTFOUND (no such generation or directory), PHANTOM_ECORRUPT,
- *         PHANTOM_ENOSPACE, -ECANCELED, -ENOMEM, -errno
+ * @return 0; -EEXIST; PHANTOM_EINVALID (the path is this store's own); PHANTOM_ENOTFOUND (no such
+ *         generation or directory), PHANTOM_ECORRUPT, PHANTOM_ENOSPACE, -ECANCELED, -ENOMEM, -errno
  */
 PHANTOM_API int phantom_store_copy(struct phantom_store *store, uint64_t generation,
                                    const char *path, unsigned flags,

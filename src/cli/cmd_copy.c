@@ -92,6 +92,10 @@ static int run(const struct cli_command *command, int argc, char **argv, bool cl
             return cli_usage(command, "stdout is a terminal; a copy is not text");
         }
     }
+    if (clone && strcmp(arguments.operand[1], "-") == 0) {
+        return cli_usage(command,
+                         "a clone cannot be written to stdout; ./- is a file of that name");
+    }
     struct phantom_store *store;
     cli_catch_signals();
     result = cli_open_store(arguments.operand[0], &store);

@@ -341,8 +341,9 @@ static int open_and_run(struct run_state *state)
     hold_signals(SIG_BLOCK);
     int result = phantom_open(state->path, &state->options, &state->world, &diag);
     if (result != 0) {
+        bool missing = result == PHANTOM_ENOTFOUND;
         result = cli_fail(result, &diag);
-        if (state->options.existing_only && result == CLI_USAGE) {
+        if (state->options.existing_only && missing) {
             fprintf(stderr,
                     "phantom: to give birth to a world there, say --boot CLASS --classes DIR\n");
         }

@@ -125,6 +125,12 @@ static int copy_as(struct phantom_store *store, uint64_t generation, const uint8
 {
     struct making making;
     struct snap_copied copied = {0};
+    if (path != NULL && hal_file_same(store->io->path, path)) {
+        return ph_fail(diag, PHANTOM_EINVALID,
+                       "%s is the store itself: a copy in its place would have no history; see "
+                       "phantom compact",
+                       path);
+    }
     int result = begin_making(&making, path, what, flags, diag);
     if (result == 0) {
         result = make_copy(store, generation, uuid, flags, &making, progress, &copied, diag);

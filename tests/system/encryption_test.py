@@ -39,12 +39,13 @@ class Case:
         os.chmod(self.path(name), mode)
         return self.path(name)
 
-    def run(self, *command, expect=0, says=""):
+    def run(self, *command, expect=0, says="", never="\0"):
         result = subprocess.run([self.phantom, *command], capture_output=True, check=False,
                                 timeout=120, env=dict(os.environ, TMPDIR=self.directory))
         text = result.stderr.decode(errors="replace")
         check(result.returncode == expect, f"{command}: exit {result.returncode}, not {expect}: {text}")
         check(says in text, f"{command}: '{says}' is not in: {text}")
+        check(never not in text, f"{command}: '{never}' is in: {text}")
         return result.stdout
 
     def json(self, *command):
@@ -89,7 +90,8 @@ class Case:
         for command in (("run",), ("stat",), ("log",), ("verify",), ("diff", "1", "2"), ("tag", "x"),
                         ("untag", "x"), ("rollback", "1"), ("copy", new), ("clone", new),
                         ("salvage", new), ("compact",)):
-            self.run(command[0], store, *command[1:], expect=2, says="needs its key")
+            self.run(command[0], store, *command[1:], expect=2, says="needs its key",
+                     never="give birth")
             self.run(command[0], "--key-file", self.other, store, *command[1:], expect=2,
                      says="not the one of this store")
         check(not os.path.exists(new), "something was made without the key")

@@ -483,6 +483,11 @@ class Case:
         self.json("copy", "--force", store, self.path("directory"), expect=2)
         self.json("salvage", store, store, expect=2)
         self.json("salvage", "--force", store, self.path("./world.phantom"), expect=2)
+        for command in ("copy", "clone"):  # over itself: all but one generation would be gone
+            refusal = self.json(command, "--force", store, self.path("./world.phantom"), expect=2)
+            check("itself" in refusal["error"]["message"], f"{command} over itself: {refusal}")
+        self.json("clone", store, "-", expect=2)
+        check(not os.path.exists("-"), "a clone in a file called -")
         self.json("diff", store, "nobody", expect=2)
         space = self.path("space.phantom")  # the heap of a C program
         with open(self.path("text"), "w", encoding="utf-8") as file:
