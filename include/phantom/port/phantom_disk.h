@@ -11,6 +11,7 @@
 #define PHANTOM_PARTITION_TYPE_ID 0xD3
 
 #define DISK_STRUCT_BS              4096
+#define DISK_STRUCT_N_MODULES       30
 #define DISK_STRUCT_VERSION_MAJOR   1
 #define DISK_STRUCT_VERSION_MINOR   3
 #define DISK_STRUCT_SB_SYSNAME_SIZE 64
@@ -56,7 +57,7 @@ struct phantom_disk_superblock {
     disk_page_no_t boot_list;
     disk_page_no_t kernel_list;
     disk_page_no_t boot_progress_page;
-    disk_page_no_t boot_module[30];
+    disk_page_no_t boot_module[DISK_STRUCT_N_MODULES];
     u_int32_t last_boot_time;
     disk_page_no_t bad_list;
     disk_page_no_t log_list;

@@ -13,6 +13,7 @@
 #include "phantom_types.h"
 
 #include <errno.h>
+#include <hal.h>
 #include <sys/cdefs.h>
 
 /** Leave the test with this error (0 counts as EINVAL). */

@@ -5,6 +5,7 @@
 #ifndef PHANTOM_PORT_KERNEL_STATS_H
 #define PHANTOM_PORT_KERNEL_STATS_H
 
+#include <errno.h>
 #include <phantom_assert.h>
 #include <phantom_types.h>
 
