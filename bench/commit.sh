@@ -6,11 +6,7 @@
 #   bench/commit.sh BUILD_DIR [DIRECTORY_ON_THE_DISK]
 #
 # Prints tables and writes BUILD_DIR/bench/commit.json and commit_disk.json.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-"$1/bench/bench_commit" "$1/bench/commit.json"
-"$1/bench/bench_commit_disk" -d "${2:-$1/bench}" -j "$1/bench/commit_disk.json"
-echo "figures: $1/bench/commit.json $1/bench/commit_disk.json"
+. "$(dirname "$0")/begin.inc"
+"$build/bench/bench_commit" "$build/bench/commit.json"
+"$build/bench/bench_commit_disk" -d "${1:-$build/bench}" -j "$build/bench/commit_disk.json"
+echo "figures: $build/bench/commit.json $build/bench/commit_disk.json"

@@ -6,13 +6,7 @@
 #   bench/compress.sh BUILD_DIR [DIRECTORY_ON_THE_DISK [TEXT FILE]...]
 #
 # Prints a table and writes BUILD_DIR/bench/compress.json.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 directory=${1:-$build/bench}
 [ $# -eq 0 ] || shift
 "$build/bench/bench_compress" -d "$directory" -j "$build/bench/compress.json" "$@"

@@ -6,12 +6,6 @@
 #
 # Prints nanoseconds for one operation, ours and the peer's, and their ratio; writes
 # BUILD_DIR/bench/hal.json. Takes half a minute.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 "$build/bench/bench_hal" --dir "$build/bench" --json "$build/bench/hal.json" "$@"
 echo "figures: $build/bench/hal.json"

@@ -6,12 +6,6 @@
 #   bench/history.sh BUILD_DIR [option of bench_history]...
 #
 # Prints a table and writes BUILD_DIR/bench/history.json. Needs 1 GiB of memory and no disk.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 "$build/bench/bench_history" --json "$build/bench/history.json" "$@"
 echo "figures: $build/bench/history.json"

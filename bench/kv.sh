@@ -6,13 +6,7 @@
 #
 # Prints a table and writes BUILD_DIR/bench/kv.json. The stores are in BUILD_DIR/bench (about 2 GiB
 # at a time) and are gone afterwards.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 if [ ! -x "$build/bench/bench_kv" ]; then
     echo "bench_kv was not built: it needs the SQLite, LMDB and hiredis development packages" >&2
     exit 1

@@ -7,13 +7,7 @@
 #   bench/overhead.sh BUILD_DIR [option of both]...       (--quick, --keys N, --turn-s S, --rounds R)
 #
 # Prints tables and writes BUILD_DIR/bench/overhead.json and overhead-server.json.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 "$build/bench/bench_overhead" --dir "$build/bench" --json "$build/bench/overhead.json" "$@"
 "$build/bench/bench_server" --kvserver "$build/examples/kvserver" --dir "$build/bench" \
     --json "$build/bench/overhead-server.json" "$@"

@@ -6,12 +6,6 @@
 #
 # Prints a table and writes BUILD_DIR/bench/restore.json. Needs about 3 GiB in BUILD_DIR and 2 GiB of
 # memory (--live MIB for less, --quick for a small run); its files are gone afterwards.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 "$build/bench/bench_restore" --dir "$build/bench" --json "$build/bench/restore.json" "$@"
 echo "figures: $build/bench/restore.json"

@@ -7,13 +7,7 @@
 #
 # Prints a table and writes BUILD_DIR/bench/snapshot.json. The temporary store is in BUILD_DIR, needs
 # up to 20 GiB there and 9 GiB of memory (--heap MIB for less), and is gone afterwards.
-set -eu
-if [ $# -lt 1 ] || [ "$1" = --help ]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2
-    exit 2
-fi
-build=$1
-shift
+. "$(dirname "$0")/begin.inc"
 command -v fio >/dev/null || echo "fio is not installed: bandwidth has nothing to stand beside" >&2
 "$build/bench/bench_snapshot" --dir "$build/bench" --json "$build/bench/snapshot.json" "$@"
 echo "figures: $build/bench/snapshot.json"

@@ -8,6 +8,7 @@
  * place free, 0x7e8000000000, and little of it.
  */
 #include "hal_posix.h"
+#include "ph_sanitizer.h"
 
 #include <string.h>
 
@@ -15,24 +16,13 @@
 #define SLOTS_END   UINT64_C(0x500000000000)
 #define TSAN_BASE   UINT64_C(0x7e8000000000)
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-
 uint64_t hal_heap_base(const uint8_t uuid[16], uint64_t size, unsigned attempt)
 {
     uint64_t slot_bytes = UINT64_C(64) << 30;
     if (size > slot_bytes) {
         slot_bytes = size;
     }
-    if (UNDER_TSAN) {
+    if (PH_UNDER_TSAN) {
         return TSAN_BASE + attempt * slot_bytes;
     }
     uint64_t word;

@@ -21,6 +21,7 @@
 #include "sim_internal.h"
 
 #include "ph_check.h"
+#include "ph_sanitizer.h"
 #include "trap_signals.h"
 
 #include <hal.h>
@@ -36,17 +37,6 @@
 /* ABSENT: a touch waits until somebody has installed the page. */
 enum { HOLE, CLEAN, DIRTY, ABSENT };
 enum { REQUESTS = 64, BLOCK_PAGES = 16 };
-
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
 
 struct sim_memory {
     struct snap_memory memory; /* first */
@@ -90,7 +80,7 @@ static void wait_for_page(struct sim_memory *own, uint64_t page)
 /** Not a stray store of a thread outside, and not at the end of a machine. */
 static bool may_switch(const struct sim_memory *own)
 {
-    return !UNDER_TSAN && hal_sim_inside() && sim_here() == own->sim && !own->sim->silent;
+    return !PH_UNDER_TSAN && hal_sim_inside() && sim_here() == own->sim && !own->sim->silent;
 }
 
 /** A store is coming: the page becomes dirty and writable, and those that go with it. */
@@ -501,7 +491,7 @@ int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
 {
     struct hal_sim *sim = sim_here();
     bool announces = tracking == HAL_TRACK_SIGBUS || tracking == HAL_TRACK_MPROTECT;
-    if (announces && UNDER_TSAN) {
+    if (announces && PH_UNDER_TSAN) {
         return ph_fail(diag, PHANTOM_EUNSUPPORTED,
                        "under ThreadSanitizer a simulated machine does not announce first stores");
     }
@@ -512,7 +502,7 @@ int hal_memory_reserve(uint64_t base, uint64_t size, enum hal_tracking tracking,
     own->sim = sim;
     own->ops = sim_memory_ops;
     own->ops.tracks = tracking == HAL_TRACK_ASYNC;
-    if (own->ops.tracks && !UNDER_TSAN) { /* which forbids much of it in a signal handler */
+    if (own->ops.tracks && !PH_UNDER_TSAN) { /* which forbids much of it in a signal handler */
         own->ops.serve = memory_serve;
         own->ops.install = memory_install;
         own->ops.stop_serving = memory_stop_serving;

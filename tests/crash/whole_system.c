@@ -21,6 +21,7 @@
 #include "io_faulty.h"
 #include "io_forward.h"
 #include "ph_rng.h"
+#include "ph_sanitizer.h"
 #include "snap_engine.h"
 #include "snap_epoch.h"
 
@@ -708,7 +709,7 @@ static bool possible(const struct way *way)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     struct snap_memory *memory = NULL;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if PH_UNDER_TSAN || PH_UNDER_ASAN
     if (strcmp(way->name, "fork") == 0) {
         return false; /* each fork copies the page tables of the shadow: minutes */
     }

@@ -3,18 +3,11 @@
  * on_posix.c - on_machine.h on the real machine: cases are cmocka tests.
  */
 #include "on_machine.h"
+#include "ph_sanitizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
 
 int machine_main(const struct machine_case *cases, size_t count, const struct machine_hooks *hooks)
 {
@@ -35,7 +28,7 @@ int machine_main(const struct machine_case *cases, size_t count, const struct ma
 
 void machine_expect_defect(enum ph_mutant mutant, bool (*fact)(void), int tries)
 {
-#ifdef UNDER_TSAN
+#if PH_UNDER_TSAN
     (void)mutant; /* the switch itself would be the race that is found */
     (void)fact;
     (void)tries;

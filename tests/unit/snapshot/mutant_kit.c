@@ -11,18 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHECK_FAILED = 42, HEAP_DIFFERS = 43 };
-
 static void exit_on_failed_check(const char *file, int line, const char *what)
 {
     (void)file;
     (void)line;
     (void)what;
-    _exit(CHECK_FAILED);
+    _exit(MUTANT_CHECK_FAILED);
 }
 
-/** In a child: run the scenario, restart, compare. Returns the child's exit status. */
-static int outcome(const struct kit_kind *kind, mutant_scenario run, enum ph_mutant mutant,
+int mutant_outcome(const struct kit_kind *kind, mutant_scenario run, enum ph_mutant mutant,
                    bool check_against_heap)
 {
     pid_t child = fork();
@@ -39,7 +36,7 @@ static int outcome(const struct kit_kind *kind, mutant_scenario run, enum ph_mut
         bool same = rc == 0 && memcmp(kit.memory->base, kit.committed,
                                       (size_t)MUTANT_PAGES * SNAP_PAGE_SIZE) == 0;
         kit_end(&kit);
-        _exit(same ? 0 : HEAP_DIFFERS);
+        _exit(same ? 0 : MUTANT_HEAP_DIFFERS);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -49,9 +46,9 @@ static int outcome(const struct kit_kind *kind, mutant_scenario run, enum ph_mut
 
 void mutant_expect_killed(const struct kit_kind *kind, mutant_scenario run, enum ph_mutant mutant)
 {
-    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, true), 0);
-    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, false), 0);
-    assert_int_equal(outcome(kind, run, mutant, true), CHECK_FAILED);
-    assert_int_equal(outcome(kind, run, mutant, false), HEAP_DIFFERS);
+    assert_int_equal(mutant_outcome(kind, run, PH_MUTANT_NONE, true), 0);
+    assert_int_equal(mutant_outcome(kind, run, PH_MUTANT_NONE, false), 0);
+    assert_int_equal(mutant_outcome(kind, run, mutant, true), MUTANT_CHECK_FAILED);
+    assert_int_equal(mutant_outcome(kind, run, mutant, false), MUTANT_HEAP_DIFFERS);
     print_message("mutant %s: killed over %s\n", ph_mutant_name(mutant), kind->name);
 }

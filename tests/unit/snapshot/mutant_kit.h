@@ -13,7 +13,11 @@
 
 typedef void (*mutant_scenario)(struct kit *kit);
 
-enum { MUTANT_PAGES = 2000 };
+enum { MUTANT_PAGES = 2000, MUTANT_CHECK_FAILED = 42, MUTANT_HEAP_DIFFERS = 43 };
+
+/** In a child: run the scenario, restart, compare. Returns the child's exit status: 0 or above. */
+int mutant_outcome(const struct kit_kind *kind, mutant_scenario run, enum ph_mutant mutant,
+                   bool check_against_heap);
 
 /** The test fails unless the scenario passes without the mutant and is caught with it. */
 void mutant_expect_killed(const struct kit_kind *kind, mutant_scenario run, enum ph_mutant mutant);

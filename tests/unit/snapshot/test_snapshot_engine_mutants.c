@@ -5,10 +5,9 @@
  * the mutant its heap must come back, with it the loss must be seen, both by the comparison with
  * the heap at the cut (check_against_heap) and, with that off, by a restart.
  */
-#include "engine_kit.h"
 #include "memory_fake.h"
+#include "mutant_kit.h"
 #include "ph_check.h"
-#include "ph_mutant.h"
 #include "ph_test.h"
 #include "snapshot_internal.h"
 
@@ -17,56 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGES = 2000, CHECK_FAILED = 42, HEAP_DIFFERS = 43 };
+enum { PAGES = MUTANT_PAGES };
 
 static const struct kit_kind async_kind = {"async", "async", &kit_fake_memory, false};
 static const struct kit_kind marked_kind = {"async with marks", "async", &kit_fake_memory, true};
 static const struct kit_kind cards_kind = {"cards", "cards", &kit_fake_untracked_memory, true};
-
-static void exit_on_failed_check(const char *file, int line, const char *what)
-{
-    (void)file;
-    (void)line;
-    (void)what;
-    _exit(CHECK_FAILED);
-}
-
-typedef void (*scenario)(struct kit *kit);
-
-/** In a child: run the scenario, restart, compare. Returns the child's exit status. */
-static int outcome(const struct kit_kind *kind, scenario run, enum ph_mutant mutant,
-                   bool check_against_heap)
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct kit kit;
-        struct snap_engine_options options = {.staging_pages = 256,
-                                              .check_against_heap = check_against_heap};
-        ph_set_fatal_hook(exit_on_failed_check);
-        ph_active_mutant = mutant;
-        kit_begin_with(&kit, kind, PAGES, &options);
-        run(&kit);
-        int rc = kit_try_reopen(&kit);
-        bool same =
-            rc == 0 && memcmp(kit.memory->base, kit.committed, (size_t)PAGES * SNAP_PAGE_SIZE) == 0;
-        kit_end(&kit);
-        _exit(same ? 0 : HEAP_DIFFERS);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void expect_killed(const struct kit_kind *kind, scenario run, enum ph_mutant mutant)
-{
-    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, true), 0);
-    assert_int_equal(outcome(kind, run, PH_MUTANT_NONE, false), 0);
-    assert_int_equal(outcome(kind, run, mutant, true), CHECK_FAILED);
-    assert_int_equal(outcome(kind, run, mutant, false), HEAP_DIFFERS);
-    print_message("mutant %s: killed (%s)\n", ph_mutant_name(mutant), kind->name);
-}
 
 /** The live round consumes the dirty bits, the world does not stop, the next snapshot is small. */
 static void refused_then_taken(struct kit *kit)
@@ -82,7 +36,7 @@ static void refused_then_taken(struct kit *kit)
 static void a_refused_snapshot_whose_set_is_forgotten_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, refused_then_taken, PH_MUTANT_DIRTY_SET_FORGOTTEN);
+    mutant_expect_killed(&async_kind, refused_then_taken, PH_MUTANT_DIRTY_SET_FORGOTTEN);
 }
 
 /** A mutator's store that lands just before the engine protects the page. */
@@ -105,7 +59,8 @@ static void store_between_copy_and_protection(struct kit *kit)
 static void a_page_copied_before_it_is_protected_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, store_between_copy_and_protection, PH_MUTANT_COPY_BEFORE_PROTECT);
+    mutant_expect_killed(&async_kind, store_between_copy_and_protection,
+                         PH_MUTANT_COPY_BEFORE_PROTECT);
 }
 
 /* ---- marks --------------------------------------------------------------------------------- */
@@ -122,7 +77,7 @@ static void foreign_store(struct kit *kit)
 static void a_filter_with_an_unmarked_writer_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&marked_kind, foreign_store, PH_MUTANT_MARKS_TRUSTED_BLINDLY);
+    mutant_expect_killed(&marked_kind, foreign_store, PH_MUTANT_MARKS_TRUSTED_BLINDLY);
 }
 
 /** A marked store that lands between the clearing of the marks and the copies, or after both. */
@@ -145,7 +100,8 @@ static void store_between_clearing_and_copy(struct kit *kit)
 static void marks_cleared_after_the_copy_are_noticed(void **state)
 {
     (void)state;
-    expect_killed(&cards_kind, store_between_clearing_and_copy, PH_MUTANT_MARKS_CLEARED_AFTER_COPY);
+    mutant_expect_killed(&cards_kind, store_between_clearing_and_copy,
+                         PH_MUTANT_MARKS_CLEARED_AFTER_COPY);
 }
 
 /**
@@ -185,8 +141,8 @@ static void store_held_back(struct kit *kit)
 static void a_store_that_no_barrier_waits_for_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&cards_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
-    expect_killed(&marked_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
+    mutant_expect_killed(&cards_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
+    mutant_expect_killed(&marked_kind, store_held_back, PH_MUTANT_MARKS_WITHOUT_BARRIER);
 }
 
 static void fill_more_while_stopping(struct kit *kit)
@@ -206,8 +162,8 @@ static void residue_larger_than_staging(struct kit *kit)
 static void a_residue_dropped_when_staging_is_full_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&marked_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
-    expect_killed(&cards_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
+    mutant_expect_killed(&marked_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
+    mutant_expect_killed(&cards_kind, residue_larger_than_staging, PH_MUTANT_RESIDUE_DROPPED);
 }
 
 struct passing {
@@ -280,9 +236,11 @@ static void a_mutator_that_marks_before_it_stores_is_noticed(void **state)
     (void)state;
     const struct kit_kind *kinds[] = {&marked_kind, &cards_kind};
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(outcome(kinds[i], store_then_mark, PH_MUTANT_NONE, true), 0);
-        assert_int_equal(outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, true), CHECK_FAILED);
-        assert_int_equal(outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, false), HEAP_DIFFERS);
+        assert_int_equal(mutant_outcome(kinds[i], store_then_mark, PH_MUTANT_NONE, true), 0);
+        assert_int_equal(mutant_outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, true),
+                         MUTANT_CHECK_FAILED);
+        assert_int_equal(mutant_outcome(kinds[i], mark_then_store, PH_MUTANT_NONE, false),
+                         MUTANT_HEAP_DIFFERS);
     }
     print_message("mutator that marks before it stores: killed\n");
 }
@@ -312,8 +270,8 @@ static void only_discard(struct kit *kit)
 static void a_discard_taken_for_nothing_new_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
-    expect_killed(&cards_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
+    mutant_expect_killed(&async_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
+    mutant_expect_killed(&cards_kind, only_discard, PH_MUTANT_UNCHANGED_BUT_HOLES);
 }
 
 /** Two thirds of the range are freed while the disk is full. Returns what the snapshot says. */
@@ -378,7 +336,7 @@ static void fail_one_scan(struct kit *kit)
 static void a_failed_scan_that_is_trusted_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, fail_one_scan, PH_MUTANT_FAILED_SCAN_TRUSTED);
+    mutant_expect_killed(&async_kind, fail_one_scan, PH_MUTANT_FAILED_SCAN_TRUSTED);
 }
 
 /* ---- pages left unprotected ---------------------------------------------------------------- */
@@ -422,7 +380,7 @@ static void store_into_a_page_left_open(struct kit *kit)
 static void a_page_left_open_and_forgotten_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, store_into_a_page_left_open, PH_MUTANT_OPEN_PAGE_FORGOTTEN);
+    mutant_expect_killed(&async_kind, store_into_a_page_left_open, PH_MUTANT_OPEN_PAGE_FORGOTTEN);
 }
 
 static void store_into_an_open_region(struct kit *kit)
@@ -435,7 +393,7 @@ static void store_into_an_open_region(struct kit *kit)
 static void a_hot_region_that_the_stop_forgets_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, store_into_an_open_region, PH_MUTANT_HOT_REGION_FORGOTTEN);
+    mutant_expect_killed(&async_kind, store_into_an_open_region, PH_MUTANT_HOT_REGION_FORGOTTEN);
 }
 
 static void store_at_once(struct kit *kit)
@@ -456,7 +414,7 @@ static void store_after_the_stop(struct kit *kit)
 static void a_page_protected_when_the_world_runs_is_noticed(void **state)
 {
     (void)state;
-    expect_killed(&async_kind, store_after_the_stop, PH_MUTANT_PROTECTED_AFTER_RESUME);
+    mutant_expect_killed(&async_kind, store_after_the_stop, PH_MUTANT_PROTECTED_AFTER_RESUME);
 }
 
 int main(void)

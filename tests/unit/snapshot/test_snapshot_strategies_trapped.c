@@ -6,6 +6,7 @@
  * Skipped where the kernel cannot.
  */
 #include "hal_posix.h"
+#include "ph_sanitizer.h"
 #include "ph_test.h"
 #include "strategy_suite.h"
 
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
     tracking = strcmp(name, "sigbus") == 0     ? HAL_TRACK_SIGBUS
                : strcmp(name, "mprotect") == 0 ? HAL_TRACK_MPROTECT
                                                : HAL_TRACK_NONE;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if PH_UNDER_TSAN || PH_UNDER_ASAN
     if (strcmp(name, "fork") == 0) {
         printf("SKIP: each fork copies the page tables of a sanitizer's shadow: minutes\n");
         return PH_TEST_SKIPPED;
