@@ -41,7 +41,7 @@ def cases_of(root, path):
         macro, name, reason, literal = match.groups()
         if literal:
             found.append(Case(literal, None, True))
-        elif macro in ("port_test", "port_test_seeds", "disk_test", "machine_test"):
+        elif macro in ("port_test", "port_test_seeds", "disk_test", "heap_test", "machine_test"):
             found.append(Case(name, None, True))
         elif macro in ("port_test_posix", "disk_test_posix", "machine_test_posix"):
             found.append(Case(name, texts.get(reason, reason.strip('"')), False))

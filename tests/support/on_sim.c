@@ -27,6 +27,7 @@ static uint64_t first_seed;
 static unsigned asked_seeds; /* 0: not said */
 static const struct machine_hooks *all_hooks;
 static struct hal_sim_disk *disk;
+static uint64_t most_steps; /* of a run of the case */
 static enum ph_mutant expected; /* of the case that runs */
 
 /* ---- on the machine ------------------------------------------------------------------------- */
@@ -105,13 +106,14 @@ static bool run_seed(const struct machine_case *c, uint64_t seed, bool *found)
                                             .change_points = 8,
                                             .change_steps = 400 << seed / 2 % 4 * 2,
                                             .spurious_permille = spurious[seed / 2 % 3],
-                                            .steps_most = 20000000,
+                                            .steps_most = 400000,
                                             .disk = disk};
     struct hal_sim_outcome outcome = {0};
     expected = PH_MUTANT_NONE;
     int rc = hal_sim_run(&options, program, (void *)(uintptr_t)c, &outcome);
     ph_active_mutant = PH_MUTANT_NONE;
     hal_sim_disk_destroy(disk);
+    most_steps = outcome.steps > most_steps ? outcome.steps : most_steps;
     bool well = rc == 0 && outcome.end == HAL_SIM_ENDED && outcome.leftover_blocks == 0;
     if (expected != PH_MUTANT_NONE && rc == 0) {
         *found = outcome.end != HAL_SIM_ENDED;
@@ -136,6 +138,7 @@ static void run_case(void **state)
     }
     unsigned seeds = asked_seeds != 0 ? asked_seeds : c->seeds != 0 ? c->seeds : USUAL_SEEDS;
     unsigned killed = 0;
+    most_steps = 0;
     enum ph_mutant mutant = PH_MUTANT_NONE;
     for (unsigned i = 0; i < seeds; i++) {
         bool found = false;
@@ -145,7 +148,7 @@ static void run_case(void **state)
         killed += found;
         mutant = expected != PH_MUTANT_NONE ? expected : mutant;
     }
-    print_message("case %s: %u seeds\n", c->name, seeds);
+    print_message("case %s: %u seeds, at most %" PRIu64 " steps\n", c->name, seeds, most_steps);
     if (mutant != PH_MUTANT_NONE) {
         print_message("%s: found with %u of %u seeds\n", ph_mutant_name(mutant), killed, seeds);
         if (killed == 0 && asked_seeds != 1) {
