@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rooms call which groups of the HAL, from the relocations of the built objects.
 
-usage: callgraph.py [--svg FILE] [--allowed ROOMS:FILE]... ROOM=LIBRARY.a...
+usage: callgraph.py [--svg FILE] [--allowed ROOMS:FILE]... [--expect ROOM:NAME] ROOM=LIBRARY.a...
   --svg      write the picture
   --allowed  ROOMS (comma-separated) may need from outside, apart from base, only names of FILE
+  --expect   this crossing, and no other, must be found: proof that one is. Then the exit status is 0
+ROOM=LIBRARY.a:PART takes of a library only the objects whose names have PART in them; !PART: the others.
 Prints each room's calls, then what crosses a border (BORDERS below are those of ARCHITECTURE.md,
 "Rooms"). Exit status 1: something does. A call is a relocation: a place in the code that names a
 function; a function that is called in a loop counts once for each place.
@@ -26,7 +28,24 @@ BORDERS = {
     "space": {"snapshot", "hal_posix", "base", "hal"},
     "runtime": {"pvm", "snapshot", "heap", "hal_posix", "bytecode", "base", "hal"},
     "compiler": {"bytecode", "base"},
+    "hal_sim": {"base", "hal"},
+    "testing": {"hal_sim", "base", "hal", "phantom.h"},
+    "port_hal": {"port_lib", "hal_posix", "base", "hal"},
+    "port_lib": {"port_hal", "base", "hal", "phantom.h"},
 }
+
+# What is linked with a room, where that is not all the rooms on hal_posix: names are looked for in
+# this order. port_base is what the port's library has of base and hal_posix, compiled once more.
+# "phantom.h": the public names of the rooms behind it.
+LINKED = {
+    "hal_sim": ["hal_sim", "base"],
+    "testing": ["testing", "hal_sim", "base", "phantom.h"],
+    "port_hal": ["port_hal", "port_lib", "port_base", "phantom.h"],
+    "port_lib": ["port_lib", "port_hal", "port_base", "phantom.h"],
+}
+ON_LINUX = ["base", "bytecode", "heap", "snapshot", "hal_posix", "pvm", "space", "runtime", "compiler"]
+MACHINES = ("hal_posix", "hal_sim")  # implement what src/hal declares
+BEHIND_PHANTOM_H = ["runtime", "space", "snapshot", "compiler"]
 
 # Groups of the HAL, the first that fits: what src/hal declares, then the doors of hal_posix.
 HAL_GROUPS = [
@@ -43,25 +62,52 @@ DOORS = [
     ("probe", r"hal_probe\w*"),
     ("other doors", r"\w+"),
 ]
+# What the port's HAL is to port_lib, and the simulated machine to the kit.
+PORT_GROUPS = [
+    ("port: threads", r"hal_start_\w+|hal_exit_kernel_thread|t_\w+|get_current_\w+|thread_block"),
+    ("port: spin, atomic", r"hal_(wired_)?spin_\w+|atomic_\w+"),
+    ("port: memory", r"hal_(pv|alloc|free|page|copy|object|addr|check)\w*|memcpy_\w+"),
+    ("port: disks", r"disk_\w+|pager_io_\w+|phantom_(sync|register)\w+|partGetName"),
+    ("port: instance, other", r"\w+"),
+]
+SIM_GROUPS = [("simulated machine", r"\w+")]
 
 RELOCATION = re.compile(r"^[0-9a-f]+\s+[0-9a-f]+\s+R_X86_64_(\w+)\s+[0-9a-f]+\s+(\S+)")
 
 
-def defined_names(library):
+def of_part(line, part):
+    """Is this line of nm or readelf the beginning of an object that counts? None: it begins none."""
+    match = re.match(r"(?:File: )?\S+[\[(](\S+)[\])]:?$", line)
+    if not match:
+        return None
+    return not part or (part[1:] not in match.group(1) if part[0] == "!" else part in match.group(1))
+
+
+def defined_names(library, part=None):
     output = subprocess.run(["nm", "--defined-only", "--extern-only", "--format=posix", library],
                             capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in output.splitlines() if len(line.split()) >= 2}
+    names, counts = set(), True
+    for line in output.splitlines():
+        begins = of_part(line, part)
+        if begins is not None:
+            counts = begins
+        elif counts and len(line.split()) >= 2:
+            names.add(line.split()[0])
+    return names
 
 
-def named_symbols(library):
+def named_symbols(library, part=None):
     """Symbol -> in how many places the code of the library names it."""
     output = subprocess.run(["readelf", "--relocs", "--wide", library], capture_output=True, text=True,
                             check=True).stdout
-    counts, code = collections.Counter(), False
+    counts, code, counted = collections.Counter(), False, True
     for line in output.splitlines():
+        begins = of_part(line, part)
+        if begins is not None:
+            counted = begins
         if line.startswith("Relocation section"):
             code = ".debug" not in line and ".eh_frame" not in line
-        match = RELOCATION.match(line) if code else None
+        match = RELOCATION.match(line) if code and counted else None
         if match:
             counts[match.group(2).split("@")[0]] += 1
     return counts
@@ -81,28 +127,38 @@ def read_names(path):
 
 class Graph:
     def __init__(self, libraries):
-        self.libraries = libraries
-        self.named = {room: named_symbols(path) for room, path in libraries.items()}
-        self.home = {}
-        for room, path in libraries.items():
-            for name in defined_names(path):
-                self.home.setdefault(name, room)
+        parts = {room: (path.split(":", 1) + [None])[:2] for room, path in libraries.items()}
+        self.named = {room: named_symbols(*parts[room]) for room in libraries if room in BORDERS}
+        self.defined = {room: defined_names(*parts[room]) for room in libraries}
+        self.defined["phantom.h"] = {name for room in BEHIND_PHANTOM_H
+                                     for name in self.defined.get(room, ())
+                                     if name.startswith("phantom_")}
 
-    def target(self, symbol):
-        """(room, group) in which the symbol lives; None: outside of all rooms."""
-        room = self.home.get(symbol)
-        if room == "hal_posix":
-            group = group_of(symbol, HAL_GROUPS)
-            return ("hal", group) if group else (room, group_of(symbol, DOORS))
-        return (room, None) if room else None
+    def target(self, room, symbol):
+        """(room, group) in which the symbol lives for that room; None: outside of all rooms."""
+        for home in LINKED.get(room, ON_LINUX):
+            if symbol not in self.defined.get(home, ()):
+                continue
+            if home in ("hal_posix", "hal_sim", "port_base"):
+                group = group_of(symbol, HAL_GROUPS)
+                if group:
+                    return ("hal", group)
+            if home == "hal_posix":
+                return (home, group_of(symbol, DOORS))
+            if home == "port_base":
+                return ("base", None) if symbol.startswith("ph_") else ("hal_posix", group_of(symbol, DOORS))
+            if home == "port_hal":
+                return (home, group_of(symbol, PORT_GROUPS))
+            return (home, group_of(symbol, SIM_GROUPS) if home == "hal_sim" else None)
+        return None
 
     def calls(self):
         """(room, target room, group) -> places"""
         counts = collections.Counter()
         for room, symbols in self.named.items():
             for symbol, places in symbols.items():
-                target = self.target(symbol)
-                if target and target[0] != room and not (room == "hal_posix" and target[0] == "hal"):
+                target = self.target(room, symbol)
+                if target and target[0] != room and not (room in MACHINES and target[0] == "hal"):
                     counts[(room, *target)] += places
         return counts
 
@@ -111,7 +167,7 @@ class Graph:
         for room, symbols in self.named.items():
             names = allowed.get(room)
             for symbol in sorted(symbols):
-                target = self.target(symbol)
+                target = self.target(room, symbol)
                 if target and target[0] != room and target[0] not in BORDERS[room]:
                     found.append(f"{room} names {symbol} of {target[0]}, which it may not use")
                 elif (names is not None and target and target[0] in ("hal", "hal_posix")
@@ -125,13 +181,18 @@ def box(x, y, width, label, colour):
             f'<text x="{x + width / 2}" y="{y + 18}" text-anchor="middle">{label}</text>\n')
 
 
+COLOURS = {"hal": ("#4a78b5", "#dcebdc"), "hal_posix": ("#b57a3a", "#f5e6d3"),
+           "port_hal": ("#7a5aa8", "#e9e0f3"), "hal_sim": ("#3f8f7f", "#d8efe9")}
+
+
 def draw(calls):
-    rooms = [room for room in BORDERS if any(key[0] == room and key[1] in ("hal", "hal_posix")
-                                             for key in calls)]
-    groups = [("hal", name) for name, _ in HAL_GROUPS] + [("hal_posix", name) for name, _ in DOORS]
+    rooms = [room for room in BORDERS if any(key[0] == room and key[1] in COLOURS for key in calls)]
+    groups = ([("hal", name) for name, _ in HAL_GROUPS] + [("hal_posix", name) for name, _ in DOORS]
+              + [("hal_sim", name) for name, _ in SIM_GROUPS]
+              + [("port_hal", name) for name, _ in PORT_GROUPS])
     groups = [group for group in groups if any(key[1:] == group for key in calls)]
     step, left, right, width = 46, 30, 470, 150
-    height = max(len(rooms), len(groups)) * step + 70
+    height = max(len(rooms), len(groups)) * step + 90
     left_y = {room: 60 + i * step * max(1, len(groups)) // max(1, len(rooms)) for i, room in enumerate(rooms)}
     right_y = {group: 60 + i * step for i, group in enumerate(groups)}
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="650" height="{height}" '
@@ -143,25 +204,29 @@ def draw(calls):
         if (target, group) in right_y and room in left_y:
             y1, y2 = left_y[room] + 13, right_y[(target, group)] + 13
             thick = 1 + min(7, places ** 0.5 / 2)
-            colour = "#4a78b5" if target == "hal" else "#b57a3a"
+            colour = COLOURS[target][0]
             out.append(f'<path d="M{left + width},{y1} C{left + 260},{y1} {right - 110},{y2} {right},{y2}" '
                        f'fill="none" stroke="{colour}" stroke-width="{thick:.1f}" stroke-opacity="0.6">'
                        f'<title>{room} to {group}: {places} places</title></path>\n')
     for room in rooms:
-        total = sum(places for key, places in calls.items() if key[0] == room and key[1] in ("hal", "hal_posix"))
+        total = sum(places for key, places in calls.items() if key[0] == room and key[1] in COLOURS)
         out.append(box(left, left_y[room], width, f"{room} ({total})", "#e8eef7"))
     for target, group in groups:
         total = sum(places for key, places in calls.items() if key[1:] == (target, group))
         out.append(box(right, right_y[(target, group)], width, f"{group} ({total})",
-                       "#dcebdc" if target == "hal" else "#f5e6d3"))
-    out.append(f'<text x="{left}" y="{height - 12}" font-size="11">Blue: what src/hal declares. Brown: doors '
-               'of hal_posix, for space and runtime. Numbers: places in the code.</text>\n</svg>\n')
+                       COLOURS[target][1]))
+    legend = ["Blue: what src/hal declares. Brown: doors of hal_posix, for space and runtime, and what",
+              "port_hal compiles again. Green: the simulated machine. Violet: the port's HAL. Numbers: places."]
+    for i, line in enumerate(legend):
+        out.append(f'<text x="{left}" y="{height - 26 + 15 * i}" font-size="11">{line}</text>\n')
+    out.append("</svg>\n")
     return "".join(out)
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage:")[1], description=__doc__.split("usage:")[0])
     parser.add_argument("--svg")
+    parser.add_argument("--expect")
     parser.add_argument("--allowed", action="append", default=[])
     parser.add_argument("libraries", nargs="+")
     arguments = parser.parse_args()
@@ -182,6 +247,9 @@ def main():
     for crossing in crossings:
         print(crossing)
     print(f"{len(calls)} arrows, {sum(calls.values())} places, {len(crossings)} cross a border")
+    if arguments.expect:
+        room, name = arguments.expect.split(":")
+        return 0 if len(crossings) == 1 and crossings[0].startswith(f"{room} names {name} of ") else 1
     return 1 if crossings or not calls else 0
 
 
