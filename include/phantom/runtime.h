@@ -204,6 +204,8 @@ struct phantom_counters {
     uint64_t phase_ns[PHANTOM_PHASES];
     /* Number of pauses by duration: bucket i ends at phantom_pause_bucket_most(i). */
     uint64_t pause_histogram[PHANTOM_PAUSE_BUCKETS];
+    uint64_t pages_left_open; /* of pages_stopped: no page fault when written again, but copied in
+                                 the next snapshot in any case */
 };
 /**
  * Read the counters; each number was true at some moment of the call.

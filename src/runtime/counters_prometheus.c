@@ -59,6 +59,9 @@ int phantom_counters_prometheus(const struct phantom_counters *counters, const c
                        counters->pages_live);
     prometheus_counter(&p, "phantom_copied_stopped_pages_total", "Copied while it was stopped.",
                        counters->pages_stopped);
+    prometheus_counter(&p, "phantom_left_open_pages_total",
+                       "Of those, left unprotected: no fault when written again.",
+                       counters->pages_left_open);
     prometheus_counter(&p, "phantom_written_pages_total", "Data pages of committed generations.",
                        counters->pages_written);
     prometheus_counter(&p, "phantom_written_bytes_total", "All that committed generations wrote.",

@@ -30,6 +30,7 @@ void snap_counters_view(const struct snap_counters *from, struct phantom_counter
         .stops_by_marks = from->stops_by_marks,
         .stops_by_scan = from->stops_by_scan,
         .unmarked_found = from->unmarked_found,
+        .pages_left_open = from->pages_left_open,
         .writes_stopped = from->writes_stopped,
         .staging_pages_most = from->staging_most,
         .pause_ns = from->pause_ns,
