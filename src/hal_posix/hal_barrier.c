@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hal_barrier.c - two services of a heap range that do not touch the range: a memory barrier in
- * every running thread of the process, and making the engine's staging area cheap to copy into.
+ * hal_barrier.c - services of a heap range that do not touch the range: a memory barrier in every
+ * running thread of the process, its page faults, and making the engine's staging area cheap to
+ * copy into.
  * Owns nothing; the kernel keeps the registration for as long as the process lives.
  */
 #include "hal_barrier.h"
@@ -10,6 +11,7 @@
 #include <linux/membarrier.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +29,14 @@ int hal_barrier(struct snap_memory *memory)
         rc = rc == 0 ? membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) : rc;
     }
     return rc;
+}
+
+uint64_t hal_faults(struct snap_memory *memory)
+{
+    struct rusage usage;
+    (void)memory;
+    int rc = getrusage(RUSAGE_SELF, &usage);
+    return rc == 0 ? (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt : 0;
 }
 
 void hal_prepare_staging(struct snap_memory *memory, void *area, size_t bytes)

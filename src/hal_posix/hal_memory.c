@@ -300,6 +300,7 @@ static const struct snap_memory_ops tracked_ops = {
     .wake = word_wake,
     .close = memory_close,
     .barrier = hal_barrier,
+    .faults = hal_faults,
     .prepare_staging = hal_prepare_staging,
 };
 

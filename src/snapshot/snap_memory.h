@@ -90,6 +90,9 @@ struct snap_memory_ops {
     /** When this returns 0, every thread of the process that is running has executed a full memory
      *  barrier since the call. Without it marks cannot be cleared while writers run. */
     int (*barrier)(struct snap_memory *memory);
+    /** Page faults of this process so far. A page that becomes dirty by a store of one of its
+     *  threads has cost at least one, other things as well. */
+    uint64_t (*faults)(struct snap_memory *memory);
     /** The engine will copy pages into this area for ever: make that cheap (huge pages, present).
      *  Best effort. `area` is aligned to 2 MiB unless it is smaller. */
     void (*prepare_staging)(struct snap_memory *memory, void *area, size_t bytes);

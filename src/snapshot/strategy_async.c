@@ -60,6 +60,8 @@ struct async_state {
     uint64_t dirty;     /* pages, when last counted */
     uint64_t left_open; /* pages that the stop under way has left unprotected */
     bool untold;        /* a scan failed: it may have protected what it did not report */
+    uint64_t faults;    /* of the process before the last scan of everything began */
+    bool faults_known;  /* and that scan ended well */
     struct snap_range ranges[SNAP_RANGES];
 };
 
@@ -144,11 +146,32 @@ static void count_marked_page(void *context, uint64_t page)
     async->dirty++;
 }
 
+/** Everything is about to be asked about. */
+static void note_faults(struct async_state *async)
+{
+    struct snap_memory *memory = async->book.engine->memory;
+    async->faults_known = false;
+    async->faults = memory->ops->faults != NULL ? memory->ops->faults(memory) : 0;
+}
+
+/** A scan costs more than a small commit does beside it. What is protected cannot become dirty
+ *  without a fault: if there were only few, they are what is dirty, at most, with what was left
+ *  open. False: there is no telling. */
+static bool count_by_faults(struct async_state *async)
+{
+    struct snap_memory *memory = async->book.engine->memory;
+    if (!async->faults_known || memory->ops->faults == NULL) {
+        return false;
+    }
+    async->dirty = async->unprotected.members + memory->ops->faults(memory) - async->faults;
+    return async->dirty <= LIVE_ROUND_PAGES;
+}
+
 static int count_dirty(struct async_state *async)
 {
     struct snap_engine *engine = async->book.engine;
     if (!marks_are_valid(engine)) {
-        return count_by_scan(async);
+        return count_by_faults(async) ? 0 : count_by_scan(async);
     }
     async->dirty = 0;
     snap_marks_look(&engine->marks, count_marked_page, async);
@@ -309,6 +332,7 @@ static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct p
 static int live_round(struct async_state *async, struct snap_txn *txn, struct phantom_diag *diag)
 {
     struct snap_engine *engine = async->book.engine;
+    note_faults(async);
     /* Whoever stores without a mark from here on says so again, after its store. */
     bool unmarked = atomic_exchange(&engine->unmarked_writer, false);
     int rc = clear_marks(async, diag);
@@ -318,6 +342,7 @@ static int live_round(struct async_state *async, struct snap_txn *txn, struct ph
     if (rc != 0) { /* marks are gone, and not all of the memory was asked */
         atomic_store(&engine->unmarked_writer, true);
     }
+    async->faults_known = rc == 0;
     if (unmarked) { /* what the memory reported need not have been marked */
         page_set_clear(&async->suspects);
     }
@@ -428,6 +453,15 @@ static int scan_region(void *context, uint64_t region)
     return take_range(scan->async, first, end < pages ? end : pages, scan->flags, scan->diag);
 }
 
+/** Everything below `end` is protected, or was discarded. */
+static void forget_unprotected(struct async_state *async, uint64_t end)
+{
+    for (uint64_t page = page_set_next(&async->unprotected, 0, end); page != PAGE_SET_END;
+         page = page_set_next(&async->unprotected, page + 1, end)) {
+        page_set_remove(&async->unprotected, page);
+    }
+}
+
 /** Ask the memory, about touched regions or about everything; the marks begin anew. */
 static int take_by_scan(struct async_state *async, unsigned flags, struct phantom_diag *diag)
 {
@@ -437,13 +471,18 @@ static int take_by_scan(struct async_state *async, unsigned flags, struct phanto
         struct region_scan scan = {.async = async, .flags = flags, .diag = diag};
         rc = snap_marks_each_region(&engine->marks, scan_region, &scan);
     } else {
+        note_faults(async);
         /* Without marks what lies beyond the heap keeps; with them it will not be asked again. */
         uint64_t end = engine->options.all_stores_marked ? engine->memory->page_count
                                                          : engine->round.heap_pages;
         rc = PH_MUTANT(HOT_REGION_FORGOTTEN) ? take_closed(async, 0, end, flags, diag)
                                              : take_range(async, 0, end, flags, diag);
+        async->faults_known = rc == 0;
         if (rc == 0) {
             atomic_store(&engine->unmarked_writer, false);
+        }
+        if (rc == 0 && (flags & SNAP_SCAN_PROTECT) != 0) {
+            forget_unprotected(async, end);
         }
     }
     if (rc == 0) {

@@ -32,6 +32,7 @@ struct memory_fake {
     void (*barrier_hook)(void *context);
     void *barrier_context;
     bool no_barrier;
+    _Atomic uint64_t faults;
     int64_t fail_countdown;
     int fail_error;
 };
@@ -52,10 +53,11 @@ static bool bit_get(const _Atomic uint64_t *bits, uint64_t page)
            0;
 }
 
-static void bit_set(_Atomic uint64_t *bits, uint64_t page)
+/** True if it was set already. */
+static bool bit_set(_Atomic uint64_t *bits, uint64_t page)
 {
-    atomic_fetch_or_explicit(&bits[page / BITS], UINT64_C(1) << (page % BITS),
-                             memory_order_acq_rel);
+    uint64_t bit = UINT64_C(1) << (page % BITS);
+    return (atomic_fetch_or_explicit(&bits[page / BITS], bit, memory_order_acq_rel) & bit) != 0;
 }
 
 /** Clears; true if it was set. What was stored before the mark is seen by whoever clears it. */
@@ -262,6 +264,16 @@ static void fake_close(struct snap_memory *memory)
     (void)memory;
 }
 
+static uint64_t fake_faults(struct snap_memory *memory)
+{
+    return atomic_load_explicit(&fake_of(memory)->faults, memory_order_relaxed);
+}
+
+void memory_fake_count_faults(struct memory_fake *fake)
+{
+    fake->ops.faults = fake_faults;
+}
+
 struct memory_fake *memory_fake_create(uint64_t page_count, bool tracks)
 {
     struct memory_fake *fake = calloc(1, sizeof(*fake));
@@ -341,7 +353,9 @@ void memory_fake_write(struct memory_fake *fake, uint64_t offset, const void *da
         __atomic_store_n(&to[i], bytes[i], __ATOMIC_RELAXED);
     }
     for (uint64_t page = offset / PAGE; page <= (offset + length - 1) / PAGE; page++) {
-        bit_set(fake->dirty, page);
+        if (!bit_set(fake->dirty, page)) {
+            atomic_fetch_add_explicit(&fake->faults, 1, memory_order_relaxed);
+        }
     }
 }
 

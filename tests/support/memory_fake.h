@@ -38,6 +38,9 @@ void memory_fake_on_barrier(struct memory_fake *fake, void (*hook)(void *context
 /** barrier() fails from now on, as on a kernel without membarrier(2). */
 void memory_fake_without_barrier(struct memory_fake *fake);
 
+/** faults() works from now on: as if each store into a clean page were one. */
+void memory_fake_count_faults(struct memory_fake *fake);
+
 /** Let `countdown` more calls of scan, resident and discard succeed, then fail one with -error.
  *  Negative: never. */
 void memory_fake_fail_after(struct memory_fake *fake, int64_t countdown, int error);

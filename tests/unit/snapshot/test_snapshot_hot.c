@@ -2,13 +2,16 @@
  *
  * test_snapshot_hot.c - pages that strategy async leaves unprotected because they are written again
  * and again: which ones, for how long, and that nothing of them is ever lost: not when they cool
- * down, are discarded, when a snapshot is refused, or after a restart. Every generation is compared
- * with the heap at its cut.
+ * down, are discarded, when a snapshot is refused, or after a restart. And that a small commit asks
+ * the memory once. Every generation is compared with the heap at its cut.
  */
 #include "engine_kit.h"
+#include "memory_fake.h"
 #include "open_regions.h"
 #include "ph_test.h"
 #include "snapshot_internal.h"
+
+#include <errno.h>
 
 enum { PAGES = 4000, REGION = 512, HOT = 450, WRITTEN = 1000 };
 
@@ -177,6 +180,54 @@ static void an_open_region_ends_where_the_range_ends(void **state)
     page_set_finish(&hot);
 }
 
+/* ---- how much is dirty ---------------------------------------------------------------------- */
+
+static unsigned scans;
+
+static void count_scan(void *context, unsigned flags)
+{
+    (void)context;
+    (void)flags;
+    scans++;
+}
+
+static unsigned scans_of_one(struct kit *kit)
+{
+    scans = 0;
+    memory_fake_on_scan(kit->handle, count_scan, kit);
+    kit_snapshot_ok(kit);
+    memory_fake_on_scan(kit->handle, NULL, NULL);
+    return scans;
+}
+
+static void small_commits_scan_once(void **state)
+{
+    (void)state;
+    struct kit kit;
+    kit_begin(&kit, &async_kind, PAGES);
+    memory_fake_count_faults(kit.handle);
+    kit_fill_range(&kit, 0, 100, 1);
+    assert_int_equal(scans_of_one(&kit), 2); /* nothing is known before the first */
+    for (unsigned i = 0; i < 3; i++) {
+        kit_fill_range(&kit, 50, 100, i + 2);
+        assert_int_equal(scans_of_one(&kit), 1);
+        assert_int_equal(kit.report.live_rounds, 0);
+        assert_int_equal(kit.report.pages_stopped, 100);
+    }
+    kit_fill_range(&kit, 0, WRITTEN, 9); /* more than can be small: counted, and copied live */
+    assert_int_equal(scans_of_one(&kit), 3);
+    assert_int_equal(kit.report.pages_live, WRITTEN);
+    kit_fill_range(&kit, 0, 10, 1);
+    memory_fake_fail_after(kit.handle, 0, EIO);
+    assert_int_equal(kit_snapshot(&kit), -EIO);
+    memory_fake_fail_after(kit.handle, -1, 0);
+    kit_fill_range(&kit, 500, 10, 1);
+    assert_int_equal(scans_of_one(&kit), 3); /* nor after one that failed: all may be written */
+    assert_int_equal(kit.report.pages_live, WRITTEN);
+    kit_reopen(&kit);
+    kit_end(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +237,7 @@ int main(void)
         cmocka_unit_test(hot_pages_survive_refusals_discards_and_restarts),
         cmocka_unit_test(where_marks_are_checked_the_memory_is_asked_about_everything),
         cmocka_unit_test(an_open_region_ends_where_the_range_ends),
+        cmocka_unit_test(small_commits_scan_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
