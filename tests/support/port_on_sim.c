@@ -400,10 +400,8 @@ void port_on_sim_remove(const char *path)
     hal_file_discard(path);
 }
 
-void port_on_sim_fault(enum port_on_sim_fault kind, uint64_t at, uint64_t count)
+void port_on_sim_fail_write(uint64_t at)
 {
-    static const enum hal_sim_fault_kind kinds[] = {
-        HAL_SIM_FAULT_WRITE_ERROR, HAL_SIM_FAULT_READ_ERROR, HAL_SIM_FAULT_FLUSH_ERROR};
-    const struct hal_sim_fault fault = {kinds[kind], at, count};
+    const struct hal_sim_fault fault = {HAL_SIM_FAULT_WRITE_ERROR, at, 1};
     hal_sim_disk_set_fault(machine_disk(), &fault);
 }

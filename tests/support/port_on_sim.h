@@ -23,8 +23,7 @@ bool port_on_sim_get(const char *path, uint64_t offset, void *bytes, size_t size
 bool port_on_sim_cut(const char *path, uint64_t bytes);
 void port_on_sim_remove(const char *path);
 
-enum port_on_sim_fault { PORT_SIM_WRITE_ERROR, PORT_SIM_READ_ERROR, PORT_SIM_FLUSH_ERROR };
-/** The so many-th operation of that kind from now on fails, 1: the next, and `count` in all. */
-void port_on_sim_fault(enum port_on_sim_fault kind, uint64_t at, uint64_t count);
+/** The so many-th write from now on fails, 1: the next; some of its sectors may be written. */
+void port_on_sim_fail_write(uint64_t at);
 
 #endif /* PORT_ON_SIM_H */

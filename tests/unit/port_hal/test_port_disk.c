@@ -64,9 +64,15 @@ static int before_flush(int file)
     return atomic_load(&flush_error);
 }
 #else
+static atomic_int failing_write; /* the so many-th from now on; 0 or less: none */
+
 ssize_t pwrite(int fd, const void *buffer, size_t size, off_t offset)
 {
     before_write((uint64_t)offset);
+    if (atomic_load(&failing_write) > 0 && atomic_fetch_sub(&failing_write, 1) == 1) {
+        errno = EIO;
+        return -1;
+    }
     return syscall(SYS_pwrite64, fd, buffer, size, offset);
 }
 
@@ -330,6 +336,47 @@ static void io_errors_arrive_in_rc(void **state)
     cut_file((uint64_t)(PAGES - 1) * PAGE_SIZE);
     assert_true(errors_arrive());
     machine_expect_defect(PH_MUTANT_IO_ERROR_LOST, errors_arrive, 1);
+}
+
+/* One write of many fails: its request says so, and only that one; queued again it succeeds. */
+static void one_write_that_fails_spoils_no_other(void **state)
+{
+    (void)state;
+    enum { MANY = 12 };
+    static struct request all[MANY];
+    if (backend_flag == 0) {
+        return; /* its writes cannot be made to fail from here */
+    }
+    for (int i = 0; i < MANY; i++) {
+        request_init(&all[i], 100 + (uint32_t)i);
+    }
+    int at = 1 + (int)(machine_seed() % MANY), failed = 0;
+#ifdef TEST_ON_SIM
+    port_on_sim_fail_write((uint64_t)at);
+#else
+    atomic_store(&failing_write, at);
+#endif
+    for (int i = 0; i < MANY; i++) {
+        queue_block(&all[i], 20 + (disk_page_no_t)i, true);
+    }
+    for (int i = 0; i < MANY; i++) {
+        errno_t rc = wait_for(&all[i]);
+        assert_true(rc == 0 || rc == EIO);
+        if (rc != 0) {
+            failed++;
+            queue_block(&all[i], 20 + (disk_page_no_t)i, true);
+            assert_int_equal(wait_for(&all[i]), 0);
+        }
+    }
+    assert_int_equal(failed, 1);
+    assert_int_equal(disk_fence(disk), 0);
+    for (int i = 0; i < MANY; i++) {
+        memset(all[i].va, 0, PAGE_SIZE);
+        queue_block(&all[i], 20 + (disk_page_no_t)i, false);
+        assert_int_equal(wait_for(&all[i]), 0);
+        assert_int_equal(first_word(&all[i]), 100 + i);
+        request_finish(&all[i]);
+    }
 }
 
 static void wrong_requests_are_refused(void **state)
@@ -866,6 +913,7 @@ int main(int argc, char **argv)
         disk_test(test_block_alignment),
         disk_test(a_request_is_done_before_its_callback),
         disk_test(io_errors_arrive_in_rc),
+        disk_test(one_write_that_fails_spoils_no_other),
         disk_test(wrong_requests_are_refused),
         disk_test(overlapping_requests_keep_their_order),
         disk_test(waiting_requests_can_be_taken_out_and_raised),
