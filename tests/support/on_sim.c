@@ -106,7 +106,7 @@ static bool run_seed(const struct machine_case *c, uint64_t seed, bool *found)
                                             .change_points = 8,
                                             .change_steps = 400 << seed / 2 % 4 * 2,
                                             .spurious_permille = spurious[seed / 2 % 3],
-                                            .steps_most = 4000000,
+                                            .steps_most = 12000000,
                                             .disk = disk};
     struct hal_sim_outcome outcome = {0};
     expected = PH_MUTANT_NONE;
