@@ -57,7 +57,7 @@ struct client {
 
 struct turn {
     double rate;
-    uint32_t p50, p99, most;
+    uint32_t p50, p99, p999, most;
 };
 
 int kv_fail(const char *format, ...)
@@ -135,6 +135,7 @@ static struct turn summarise(struct client *client, unsigned clients, double sec
         qsort(all, total, sizeof(*all), ascending);
         turn.p50 = all[total / 2];
         turn.p99 = all[total - 1 - total / 100];
+        turn.p999 = all[total - 1 - total / 1000];
         turn.most = all[total - 1];
     }
     free(all);
@@ -272,7 +273,8 @@ static int compare(const struct settings *set, unsigned clients, json_t *report)
     double ours = 0;
     printf("\n%u client%s: commits/s, latency in us (median of %u turns of %.1f s)\n", clients,
            clients == 1 ? "" : "s", set->rounds, set->seconds);
-    printf("  %-14s %10s %8s %8s %9s %8s\n", "", "commits/s", "p50", "p99", "max", "ours/it");
+    printf("  %-14s %10s %8s %8s %8s %9s %8s\n", "", "commits/s", "p50", "p99", "p99.9", "max",
+           "ours/it");
     for (unsigned b = 0; b < BACKENDS; b++) {
         if (!wanted(set, all_backends[b]->name)) {
             continue;
@@ -280,14 +282,15 @@ static int compare(const struct settings *set, unsigned clients, json_t *report)
         qsort(turn[b], set->rounds, sizeof(struct turn), by_rate);
         struct turn *middle = &turn[b][set->rounds / 2];
         ours = b == 0 ? middle->rate : ours;
-        printf("  %-14s %10.0f %8u %8u %9u %8.2f   %s\n", all_backends[b]->name, middle->rate,
-               middle->p50, middle->p99, middle->most, ours / middle->rate,
+        printf("  %-14s %10.0f %8u %8u %8u %9u %8.2f   %s\n", all_backends[b]->name, middle->rate,
+               middle->p50, middle->p99, middle->p999, middle->most, ours / middle->rate,
                all_backends[b]->settings);
         json_array_append_new(
-            report, json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:f}", "backend",
-                              all_backends[b]->name, "clients", (int)clients, "commits_per_s",
-                              middle->rate, "p50_us", (int)middle->p50, "p99_us", (int)middle->p99,
-                              "max_us", (int)middle->most, "ours_over_it", ours / middle->rate));
+            report,
+            json_pack("{s:s, s:i, s:f, s:i, s:i, s:i, s:i, s:f}", "backend", all_backends[b]->name,
+                      "clients", (int)clients, "commits_per_s", middle->rate, "p50_us",
+                      (int)middle->p50, "p99_us", (int)middle->p99, "p99_9_us", (int)middle->p999,
+                      "max_us", (int)middle->most, "ours_over_it", ours / middle->rate));
     }
     fflush(stdout);
     return 0;
