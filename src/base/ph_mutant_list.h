@@ -139,6 +139,7 @@
     X(PIECES_FREED, "frames that were allocated together are freed in pieces")                     \
     X(FENCE_WITHOUT_FLUSH, "a fence of a disk does not flush the device")                          \
     X(FENCE_NOT_WAITED, "a fence of a disk does not wait for requests that are queued")            \
+    X(TURN_NOT_AWAITED, "a synchronous transfer overtakes a queued one that it overlaps")          \
     X(OVERLAP_UNORDERED, "requests that overlap are under way together")                           \
     X(DONE_BEFORE_FLAGS, "a request's callback is called before its flags are clear")              \
     X(IO_ERROR_LOST, "a transfer that failed is reported as done")                                 \

@@ -10,6 +10,10 @@
  * operations that overlap the one that was queued first is before the other. So what is on the disk
  * afterwards is what was queued last.
  *
+ * Who waits for its own transfer moves the bytes itself, when its turn has come
+ * (port_disk_transfer): nothing is handed to another thread and back. Such an operation is in the
+ * same lists, so the order is the same; it has no callback and so is never in `ending`.
+ *
  * A fence waits until nothing that was queued before it waits or is active, and flushes the device.
  * It does not wait for callbacks: one may wait for a lock that the caller of the fence holds.
  */
@@ -70,7 +74,12 @@ static void start_what_can(struct port_disk *disk)
            !overlaps_active(disk, op)) {
         take_out(&disk->waiting, op);
         put_after(&disk->active, op, disk->active.last);
-        disk->backend->start(disk, op);
+        if (op->own) {
+            op->begun = true;
+            (void)pthread_cond_broadcast(&disk->changed);
+        } else {
+            disk->backend->start(disk, op);
+        }
     }
 }
 
@@ -163,57 +172,134 @@ static bool within(const struct port_disk *disk, uint64_t sector, uint64_t count
     return count > 0 && sector < disk->sectors && count <= disk->sectors - sector;
 }
 
-errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector)
+/* May the disk do this? Then where the bytes are in memory, and how many. */
+static errno_t examine(const struct port_disk *disk, const pager_io_request *rq, uint64_t sector,
+                       uint8_t **memory, size_t *bytes)
 {
-    size_t bytes = rq->nSect > 0 ? (size_t)rq->nSect * PORT_SECTOR : 0;
-    void *memory = bytes > 0 ? port_memory_at(disk->hal, rq->phys_page, bytes) : NULL;
-    if (memory == NULL || !within(disk, sector, bytes / PORT_SECTOR) ||
+    *bytes = rq->nSect > 0 ? (size_t)rq->nSect * PORT_SECTOR : 0;
+    *memory = *bytes > 0 ? port_memory_at(disk->hal, rq->phys_page, *bytes) : NULL;
+    if (*memory == NULL || !within(disk, sector, *bytes / PORT_SECTOR) ||
         (rq->flag_pagein != 0) == (rq->flag_pageout != 0)) {
         return EINVAL;
     }
-    if (rq->flag_pageout != 0 && disk->read_only) {
-        return EROFS;
+    return rq->flag_pageout != 0 && disk->read_only ? EROFS : 0;
+}
+
+/* Queue the request; the lock is held. Own: the caller moves the bytes. NULL: no memory. */
+static struct port_disk_op *queue(struct port_disk *disk, pager_io_request *rq, uint64_t sector,
+                                  uint8_t *memory, size_t bytes, bool own)
+{
+    struct port_disk_op *op = new_op(disk);
+    if (op == NULL) {
+        return NULL;
+    }
+    op->rq = rq;
+    op->memory = memory;
+    op->number = ++disk->last_number;
+    op->offset = sector * PORT_SECTOR;
+    op->length = bytes;
+    op->write = rq->flag_pageout != 0;
+    op->own = own;
+    if (rq->flag_urgent != 0) {
+        put_in_front(disk, op);
+    } else {
+        put_after(&disk->waiting, op, disk->waiting.last);
+    }
+    start_what_can(disk);
+    return op;
+}
+
+errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector)
+{
+    uint8_t *memory;
+    size_t bytes;
+    errno_t rc = examine(disk, rq, sector, &memory, &bytes);
+    if (rc != 0) {
+        return rc;
     }
     if (disk->hal != port_hal() && !PH_MUTANT(STRANGERS_DISK)) {
         return EXDEV; /* the frames would be those of another instance */
     }
     port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
-    struct port_disk_op *op = new_op(disk);
-    if (op != NULL) {
-        op->rq = rq;
-        op->memory = memory;
-        op->number = ++disk->last_number;
-        op->offset = sector * PORT_SECTOR;
-        op->length = bytes;
-        op->write = rq->flag_pageout != 0;
-        if (rq->flag_urgent != 0) {
-            put_in_front(disk, op);
-        } else {
-            put_after(&disk->waiting, op, disk->waiting.last);
-        }
-        start_what_can(disk);
-    }
+    struct port_disk_op *op = queue(disk, rq, sector, memory, bytes, false);
     (void)pthread_mutex_unlock(&disk->lock);
     return op != NULL ? 0 : ENOMEM;
 }
 
-void port_disk_ended(struct port_disk *disk, struct port_disk_op *op, int error)
+int port_disk_move(const struct port_disk *disk, struct port_disk_op *op)
 {
+    while (op->moved < op->length) {
+        uint8_t *memory = op->memory + op->moved;
+        size_t left = op->length - op->moved;
+        uint64_t offset = op->offset + op->moved;
+        ssize_t moved = op->write ? port_file_write(disk->fd, memory, left, offset)
+                                  : port_file_read(disk->fd, memory, left, offset);
+        if (moved > 0) {
+            op->moved += (size_t)moved;
+        } else if (moved == 0) {
+            return EIO; /* the file became shorter */
+        } else if (moved != -EINTR && moved != -EAGAIN) {
+            return (int)-moved;
+        }
+    }
+    return 0;
+}
+
+errno_t port_disk_transfer(struct port_disk *disk, pager_io_request *rq, uint64_t sector)
+{
+    uint8_t *memory;
+    size_t bytes;
+    errno_t rc = examine(disk, rq, sector, &memory, &bytes);
+    if (rc != 0) {
+        return rc;
+    }
+    port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
-    take_out(&disk->active, op);
-    put_after(&disk->ending, op, NULL);
+    struct port_disk_op *op = queue(disk, rq, sector, memory, bytes, true);
+    while (op != NULL && !op->begun && !PH_MUTANT(TURN_NOT_AWAITED)) {
+        (void)pthread_cond_wait(&disk->changed, &disk->lock);
+    }
+    (void)pthread_mutex_unlock(&disk->lock);
+    if (op == NULL) {
+        return ENOMEM;
+    }
+    rc = port_disk_move(disk, op);
+    (void)pthread_mutex_lock(&disk->lock);
+    take_out(op->begun ? &disk->active : &disk->waiting, op);
+    op->next = disk->spare;
+    disk->spare = op;
+    start_what_can(disk);
+    (void)pthread_cond_broadcast(&disk->changed);
+    (void)pthread_mutex_unlock(&disk->lock);
+    return PH_MUTANT(IO_ERROR_LOST) ? 0 : rc;
+}
+
+void port_disk_ended(struct port_disk *disk, struct port_disk_op *first)
+{
+    if (first == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&disk->lock);
+    for (struct port_disk_op *op = first; op != NULL; op = op->queue_next) {
+        take_out(&disk->active, op);
+        put_after(&disk->ending, op, NULL);
+    }
     start_what_can(disk);
     (void)pthread_cond_broadcast(&disk->changed); /* fences look at the first two lists */
     (void)pthread_mutex_unlock(&disk->lock);
 
-    op->rq->rc = PH_MUTANT(IO_ERROR_LOST) ? 0 : error;
-    pager_io_request_done(op->rq); /* it may be gone, or queued again */
+    for (struct port_disk_op *op = first; op != NULL; op = op->queue_next) {
+        op->rq->rc = PH_MUTANT(IO_ERROR_LOST) ? 0 : op->error;
+        pager_io_request_done(op->rq); /* it may be gone, or queued again */
+    }
 
     (void)pthread_mutex_lock(&disk->lock);
-    take_out(&disk->ending, op);
-    op->next = disk->spare;
-    disk->spare = op;
+    for (struct port_disk_op *op = first; op != NULL; op = op->queue_next) {
+        take_out(&disk->ending, op);
+        op->next = disk->spare;
+        disk->spare = op;
+    }
     (void)pthread_cond_broadcast(&disk->changed);
     (void)pthread_mutex_unlock(&disk->lock);
 }

@@ -20,6 +20,8 @@ struct port_disk_op {
     size_t length, moved;
     uint64_t number; /* in the order in which they were queued */
     bool write;
+    int error;                       /* when it is over */
+    bool own, begun;                 /* the thread that queued it moves the bytes; it may */
     struct port_disk_op *queue_next; /* of the back end */
 };
 
@@ -33,7 +35,7 @@ struct port_disk;
 /**
  * A back end moves the bytes of operations, several at once in any order. start() is called with
  * the disk's lock held, does not block and cannot fail; when all bytes were moved, or could not be,
- * the back end calls port_disk_ended() once, without the lock, on a thread of its own.
+ * the back end passes it to port_disk_ended() once, without the lock, on a thread of its own.
  */
 struct port_disk_backend {
     const char *name;
@@ -65,13 +67,19 @@ int port_disk_open(struct phantom_hal *hal, int fd, uint64_t sectors, unsigned f
 void port_disk_close(struct port_disk *disk); /* waits for what is queued */
 
 errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector);
+/** Queue the request, wait until it is its turn, move the bytes in the calling thread. The request
+ *  stays as it is, nobody is told. 0, what submit() returns, or the error of the transfer. */
+errno_t port_disk_transfer(struct port_disk *disk, pager_io_request *rq, uint64_t sector);
 errno_t port_disk_dequeue(struct port_disk *disk, pager_io_request *rq);
 errno_t port_disk_raise(struct port_disk *disk, pager_io_request *rq);
 errno_t port_disk_fence(struct port_disk *disk);
 errno_t port_disk_trim(struct port_disk *disk, uint64_t sector, uint64_t count);
 size_t port_disk_requests(struct port_disk *disk);
 
-/** For back ends: error 0 or a positive errno. */
-void port_disk_ended(struct port_disk *disk, struct port_disk_op *op, int error);
+/** For back ends: move the bytes of an active operation, here and now. 0 or a positive errno. */
+int port_disk_move(const struct port_disk *disk, struct port_disk_op *op);
+/** For back ends: these operations, linked by queue_next, are over, each with its error, 0 or a
+ *  positive errno. Calls back, one after the other. */
+void port_disk_ended(struct port_disk *disk, struct port_disk_op *first);
 
 #endif /* PORT_DISK_H */

@@ -5,7 +5,6 @@
  * Owns the run queue, which is protected by the disk's lock.
  */
 #include "port_disk.h"
-#include "port_machine.h"
 
 enum { WORKERS = 4 };
 
@@ -16,25 +15,6 @@ struct workers {
     hal_sem_t ended; /* one for each worker that ended */
     int count;
 };
-
-static int move(struct port_disk *disk, struct port_disk_op *op)
-{
-    while (op->moved < op->length) {
-        uint8_t *memory = op->memory + op->moved;
-        size_t left = op->length - op->moved;
-        uint64_t offset = op->offset + op->moved;
-        ssize_t moved = op->write ? port_file_write(disk->fd, memory, left, offset)
-                                  : port_file_read(disk->fd, memory, left, offset);
-        if (moved > 0) {
-            op->moved += (size_t)moved;
-        } else if (moved == 0) {
-            return EIO; /* the file became shorter */
-        } else if (moved != -EINTR && moved != -EAGAIN) {
-            return (int)-moved;
-        }
-    }
-    return 0;
-}
 
 static void work(void *argument)
 {
@@ -51,7 +31,9 @@ static void work(void *argument)
         }
         workers->first = op->queue_next;
         (void)pthread_mutex_unlock(&disk->lock);
-        port_disk_ended(disk, op, move(disk, op));
+        op->queue_next = NULL;
+        op->error = port_disk_move(disk, op);
+        port_disk_ended(disk, op);
         (void)pthread_mutex_lock(&disk->lock);
     }
     (void)pthread_mutex_unlock(&disk->lock);

@@ -54,29 +54,46 @@ static void start(struct port_disk *disk, struct port_disk_op *op)
     put(disk, op);
 }
 
-/* result: bytes, or a negative errno. True when the operation is over; then *error says how. */
-static bool is_over(struct port_disk *disk, struct port_disk_op *op, int result, int *error)
+/* One completion; the lock is held. result: bytes, or a negative errno. True when the operation is
+ * over; then its error says how. */
+static bool is_over(struct port_disk *disk, struct port_disk_op *op, int result)
 {
     bool again = result == -EINTR || result == -EAGAIN;
-    *error = again || result > 0 ? 0 : result == 0 ? EIO : -result; /* 0: the file is shorter now */
-    (void)pthread_mutex_lock(&disk->lock); /* and so that we see what the submitter wrote */
+    op->error = again || result > 0 ? 0 : result == 0 ? EIO : -result; /* 0: the file is shorter */
     op->moved += result > 0 ? (size_t)result : 0;
-    bool over = *error != 0 || op->moved == op->length;
-    if (!over) {
-        put(disk, op);
+    if (op->error != 0 || op->moved == op->length) {
+        return true;
     }
-    (void)pthread_mutex_unlock(&disk->lock);
-    return over;
+    put(disk, op);
+    return false;
 }
 
-static void submit_rest(struct port_disk *disk)
+/* All completions that are there, under one lock; the operations that are over, linked by
+ * queue_next. True: the thread is to end. */
+static bool collect(struct port_disk *disk, struct port_disk_op **over)
 {
     struct uring *uring = disk->backend_state;
-    (void)pthread_mutex_lock(&disk->lock);
+    struct port_disk_op **last = over;
+    bool stop = false;
+    struct io_uring_cqe *cqe;
+    (void)pthread_mutex_lock(&disk->lock); /* and so that we see what the submitters wrote */
+    while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
+        struct port_disk_op *op = io_uring_cqe_get_data(cqe);
+        int result = cqe->res;
+        io_uring_cqe_seen(&uring->ring, cqe);
+        if (op == NULL) {
+            stop = true;
+        } else if (is_over(disk, op, result)) {
+            *last = op;
+            last = &op->queue_next;
+        }
+    }
+    *last = NULL;
     if (uring->unsubmitted) {
         submit(uring);
     }
     (void)pthread_mutex_unlock(&disk->lock);
+    return stop;
 }
 
 static void reap(void *argument)
@@ -85,22 +102,13 @@ static void reap(void *argument)
     struct uring *uring = disk->backend_state;
     (void)t_current_set_name("DiskReaper");
     port_thread()->moves_data = true;
-    for (;;) {
-        submit_rest(disk);
+    for (bool stop = false; !stop;) {
         struct io_uring_cqe *cqe = NULL;
         struct __kernel_timespec patience = {.tv_nsec = 100 * 1000 * 1000}; /* for what is left */
-        if (io_uring_wait_cqe_timeout(&uring->ring, &cqe, &patience) != 0) {
-            continue;
-        }
-        struct port_disk_op *op = io_uring_cqe_get_data(cqe);
-        int result = cqe->res, error;
-        io_uring_cqe_seen(&uring->ring, cqe);
-        if (op == NULL) {
-            break;
-        }
-        if (is_over(disk, op, result, &error)) {
-            port_disk_ended(disk, op, error);
-        }
+        (void)io_uring_wait_cqe_timeout(&uring->ring, &cqe, &patience);
+        struct port_disk_op *over;
+        stop = collect(disk, &over);
+        port_disk_ended(disk, over);
     }
     hal_sem_release(&uring->ended);
 }

@@ -164,7 +164,7 @@ errno_t disk_trim(struct phantom_disk_partition *p, pager_io_request *rq)
 
 /* ---- synchronous transfers ------------------------------------------------------------------ */
 
-/* One transfer of frames; the calling thread sleeps. */
+/* One transfer of frames; the calling thread does it, or sleeps while a foreign driver does. */
 static errno_t transfer(phantom_disk_partition_t *p, physaddr_t frames, u_int64_t sector,
                         int sectors, bool write)
 {
@@ -178,6 +178,12 @@ static errno_t transfer(phantom_disk_partition_t *p, physaddr_t frames, u_int64_
     rq.flag_sleep = 1;
     rq.sleep_tid = get_current_tid();
     STAT_INC_CNT(STAT_CNT_BLOCK_SYNC_IO);
+    long shift;
+    struct port_disk *file = port_partition_file(p, &shift);
+    if (file != NULL) {
+        bool inside = p->base == NULL || within_all(p, sector, sectors);
+        return inside ? port_disk_transfer(file, &rq, sector + (u_int64_t)shift) : EINVAL;
+    }
     hal_spin_lock(&rq.lock);
     errno_t rc = p->asyncIo != NULL ? p->asyncIo(p, &rq) : ENODEV;
     if (rc != 0) {

@@ -474,6 +474,52 @@ static bool second_write_waits_long(void)
     return second_write_waits(60000000);
 }
 
+static struct waiting_reader {
+    hal_sem_t done;
+    uint32_t word;
+    errno_t rc;
+} waiting_reader;
+
+static void read_and_tell(void *argument)
+{
+    struct waiting_reader *reader = argument;
+    char block[PAGE_SIZE];
+    reader->rc = phantom_sync_read_block(disk, block, GATED, 1);
+    memcpy(&reader->word, block, sizeof(reader->word));
+    hal_sem_release(&reader->done);
+}
+
+/* The fact: a synchronous read, which the reading thread does itself, waits for the write of that
+ * block that was queued before. */
+static bool reader_waits_its_turn(long patience_us)
+{
+    static uint32_t last = 100;
+    struct request write;
+    request_init(&write, ++last);
+    assert_int_equal(hal_sem_init(&waiting_reader.done, "reader"), 0);
+    atomic_store(&gate_closed, true);
+    queue_block(&write, GATED, true);
+    while (atomic_load(&waiting_at_gate) == 0) {
+        phantom_scheduler_yield();
+    }
+    assert_true(hal_start_thread(read_and_tell, &waiting_reader, THREAD_FLAG_KERNEL) >= 0);
+    bool early = hal_sem_acquire_etc(&waiting_reader.done, 1, SEM_FLAG_TIMEOUT, patience_us) == 0;
+    atomic_store(&gate_closed, false);
+    assert_int_equal(wait_for(&write), 0);
+    if (!early) {
+        (void)hal_sem_acquire(&waiting_reader.done);
+    }
+    bool right = !early && waiting_reader.rc == 0 && waiting_reader.word == last;
+    hal_sem_destroy(&waiting_reader.done);
+    request_finish(&write);
+    return right;
+}
+
+static bool reader_waits_its_turn_long(void)
+{
+    return reader_waits_its_turn(60000000);
+}
+
 static void overlapping_requests_keep_their_order(void **state)
 {
     (void)state;
@@ -483,6 +529,8 @@ static void overlapping_requests_keep_their_order(void **state)
     if (backend_flag != 0) { /* transfers of the other one cannot be held up from here */
         assert_true(second_write_waits(20000));
         machine_expect_defect(PH_MUTANT_OVERLAP_UNORDERED, second_write_waits_long, 1);
+        assert_true(reader_waits_its_turn(20000));
+        machine_expect_defect(PH_MUTANT_TURN_NOT_AWAITED, reader_waits_its_turn_long, 1);
     }
 }
 
