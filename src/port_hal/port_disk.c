@@ -176,6 +176,9 @@ static bool within(const struct port_disk *disk, uint64_t sector, uint64_t count
 static errno_t examine(const struct port_disk *disk, const pager_io_request *rq, uint64_t sector,
                        uint8_t **memory, size_t *bytes)
 {
+    if (disk->hal != port_hal() && !PH_MUTANT(STRANGERS_DISK)) {
+        return EXDEV; /* the frames would be those of another instance */
+    }
     *bytes = rq->nSect > 0 ? (size_t)rq->nSect * PORT_SECTOR : 0;
     *memory = *bytes > 0 ? port_memory_at(disk->hal, rq->phys_page, *bytes) : NULL;
     if (*memory == NULL || !within(disk, sector, *bytes / PORT_SECTOR) ||
@@ -216,9 +219,6 @@ errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t 
     errno_t rc = examine(disk, rq, sector, &memory, &bytes);
     if (rc != 0) {
         return rc;
-    }
-    if (disk->hal != port_hal() && !PH_MUTANT(STRANGERS_DISK)) {
-        return EXDEV; /* the frames would be those of another instance */
     }
     port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
