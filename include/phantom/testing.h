@@ -39,13 +39,14 @@
  *     it says so, and those that only look at strings and structs.
  *   - Threads of the program are started with phantom_testing_thread(). A thread of a machine must
  *     not wait for another one by means of its own (pthread mutexes, sockets): it would keep the
- *     machine to itself for ever. Use phantom_testing_lock().
+ *     machine to itself for ever, and after half a minute a line on stderr names it. Use
+ *     phantom_testing_lock().
  *   - What the program allocated with malloc() is not freed when its machine is ended. Keep such
  *     memory in the context, or use phantom_testing_alloc().
  *   - While a space or a world is open, first stores into it are caught by a handler of SIGSEGV,
  *     which passes on what is not in the range.
- *   - Strategies are async, cards and full. Sockets, real files and real time do not exist on the
- *     machine.
+ *   - Every strategy works (sigbus and mprotect need the option allow_signal_handlers). Sockets,
+ * real files and real time do not exist on the machine.
  */
 #ifndef PHANTOM_TESTING_H
 #define PHANTOM_TESTING_H
@@ -116,7 +117,7 @@ PHANTOM_API void phantom_testing_run_init(struct phantom_testing_run *run);
 /**
  * Run the program on a new machine with the bench's disk. After a kill or a cut the disk is as such
  * an event leaves it, and the next run finds that.
- * @return 0: see run->end; PHANTOM_EINVALID (size, or called on a machine), -ENOMEM
+ * @return 0: see run->end; PHANTOM_EINVALID (run->text says what; size not set: nothing), -ENOMEM
  * @threads any that is not of a machine; one at a time per bench; blocks
  */
 PHANTOM_API int phantom_testing_run(struct phantom_testing_bench *bench,
@@ -168,7 +169,7 @@ struct phantom_testing_report {
  * Runs until the first violation: an expectation that fails, a deadlock, a leak of the library, a
  * check of the library. Its sentence goes to the report and, if there is none, to stderr.
  * @param report  may be NULL
- * @return 0 none; 1 a violation; PHANTOM_EINVALID, -ENOMEM
+ * @return 0 none; 1 a violation; PHANTOM_EINVALID (the report, or stderr, says what), -ENOMEM
  * @threads any that is not of a machine; blocks
  */
 PHANTOM_API int phantom_testing_sweep(const struct phantom_testing_sweep *sweep,

@@ -130,7 +130,10 @@ struct hal_sim_options {
     unsigned point_every;
     bool vary; /* and sizes that can be chosen are, by the seed */
 
-    int cpus;                          /* hal_cpu_count(); 0: 2 */
+    int cpus; /* hal_cpu_count(); 0: 2 */
+    /** When a thread keeps the baton for so many seconds of real time without a call of the HAL,
+     *  hal_sim_run() says so on stderr, with its name, and waits on; 0: never. */
+    unsigned patience_s;
     struct hal_sim_disk *disk;         /* borrowed; NULL: files cannot be opened */
     struct hal_sim_log *log;           /* borrowed; NULL: none */
     struct hal_sim_coverage *coverage; /* borrowed; NULL: none; added to */
@@ -172,8 +175,8 @@ bool hal_sim_inside(void);
 _Noreturn void hal_sim_kill(void);
 /** End the machine as failed. Does not return. */
 _Noreturn void hal_sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** Start a thread of the machine; its number, -ENOMEM or -EAGAIN. hal_start_thread() is this, unless
- *  the program has a function of that name itself. */
+/** Start a thread of the machine; its number, -ENOMEM or -EAGAIN. hal_start_thread() is this,
+ * unless the program has a function of that name itself. */
 int hal_sim_start_thread(void (*run)(void *argument), void *argument);
 /** End the calling thread here, with the ends of its words (thread keys). */
 _Noreturn void hal_sim_exit_thread(void);

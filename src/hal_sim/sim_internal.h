@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 
 enum {
     SIM_KEYS = 64,
@@ -69,6 +70,7 @@ struct hal_sim {
     unsigned thread_count;
     uint64_t change_at[SIM_CHANGE_POINTS];
     uint64_t lowest_priority; /* given out last by a change point */
+    _Atomic uint64_t moves;   /* steps, for the thread that waits in hal_sim_run() */
     sem_t driver;             /* posted: all over, hal_sim_run() goes on */
     int cpu;                  /* all threads stay on it: handing over is then cheapest */
     bool over;                /* threads that get the baton now end */

@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { FINE_STEP_NS = 50 };
 #define START_NS UINT64_C(1000000000) /* the clock when a machine is switched on */
@@ -328,6 +329,7 @@ static void count_step(struct hal_sim *sim, const char *what, const char *name, 
     }
     self->place = what;
     sim->step++;
+    atomic_store_explicit(&sim->moves, sim->step, memory_order_relaxed);
     sim->now_ns += 1 + ph_rng_below(&sim->rng, most_ns);
     sim_log_event(sim, what, name, sim->now_ns);
     if (sim->step - sim->points >= sim->options.steps_most ||
@@ -592,6 +594,38 @@ static void set_defaults(struct hal_sim_options *o)
     o->cpus = o->cpus != 0 ? o->cpus : 2;
 }
 
+/** A thread that waits for another one by means of its own keeps the baton for ever: nobody can end
+ *  it, but somebody can say so. */
+static void await_end(struct hal_sim *sim)
+{
+    if (sim->options.patience_s == 0) {
+        await(&sim->driver);
+        return;
+    }
+    struct timespec until;
+    uint64_t before = UINT64_MAX;
+    for (;;) {
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += sim->options.patience_s;
+        int rc;
+        while ((rc = sem_timedwait(&sim->driver, &until)) != 0 && errno == EINTR) {
+        }
+        if (rc == 0) {
+            return;
+        }
+        uint64_t moves = atomic_load_explicit(&sim->moves, memory_order_relaxed);
+        if (moves == before) {
+            fprintf(stderr,
+                    "simulated machine (seed %" PRIu64 "): t%u (%s) has called nothing of the "
+                    "library for %u s and keeps all others waiting: does it loop, or wait in a "
+                    "mutex, a socket or a sleep of its own?\n",
+                    sim->options.seed, sim->running->number, sim->running->name,
+                    sim->options.patience_s);
+        }
+        before = moves;
+    }
+}
+
 /** Every thread that is left gets the baton once more and ends. */
 static void end_threads(struct hal_sim *sim)
 {
@@ -636,7 +670,7 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
     if (rc >= 0) {
         sim->running = sim->threads;
         post(&sim->running->go);
-        await(&sim->driver);
+        await_end(sim);
         end_threads(sim);
         rc = 0;
     }

@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PATIENCE_S = 30 };
+
 struct phantom_testing_bench {
     struct hal_sim_disk *disk;
     struct hal_sim_log *log;
@@ -138,10 +140,26 @@ static void report(struct phantom_testing_bench *bench, struct phantom_testing_r
     }
 }
 
+static const char *what_is_wrong(const struct phantom_testing_run *run,
+                                 void (*program)(void *context))
+{
+    return run->size != sizeof(*run)                ? "call phantom_testing_run_init() first"
+           : program == NULL                        ? "there is no program"
+           : hal_sim_inside()                       ? "called by a thread of a machine"
+           : run->event > PHANTOM_TESTING_NO_MEMORY ? "no such event"
+           : run->event != PHANTOM_TESTING_NOTHING && run->at == 0
+               ? "an event needs a point: run.at is 0"
+               : NULL;
+}
+
 int phantom_testing_run(struct phantom_testing_bench *bench, struct phantom_testing_run *run,
                         void (*program)(void *context), void *context)
 {
-    if (run->size != sizeof(*run) || hal_sim_inside() || run->event > PHANTOM_TESTING_NO_MEMORY) {
+    const char *wrong = what_is_wrong(run, program);
+    if (wrong != NULL) {
+        if (run->size == sizeof(*run)) {
+            snprintf(run->text, sizeof(run->text), "%s", wrong);
+        }
         return PHANTOM_EINVALID;
     }
     static const unsigned percent[] = {3, 20, 50}, every[] = {0, 1, 4, 40};
@@ -152,6 +170,7 @@ int phantom_testing_run(struct phantom_testing_bench *bench, struct phantom_test
         .point_every = every[ph_rng_below(&bench->rng, 4)],
         .vary = ph_rng_below(&bench->rng, 2) == 0,
         .steps_most = run->steps_most,
+        .patience_s = PATIENCE_S,
         .disk = bench->disk,
         .log = bench->log,
     };

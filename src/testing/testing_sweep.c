@@ -5,6 +5,7 @@
  */
 #include <phantom/testing.h>
 
+#include "hal_sim.h"
 #include "ph_rng.h"
 
 #include <inttypes.h>
@@ -63,19 +64,40 @@ static int try_point(const struct phantom_testing_sweep *sweep, uint64_t seed, u
     return rc;
 }
 
-static bool is_valid(const struct phantom_testing_sweep *sweep,
-                     const struct phantom_testing_report *report)
+/** NULL: nothing. */
+static const char *what_is_wrong(const struct phantom_testing_sweep *sweep,
+                                 const struct phantom_testing_report *report)
 {
-    return sweep->size == sizeof(*sweep) && sweep->program != NULL && sweep->seeds > 0 &&
-           sweep->first > 0 && sweep->step > 0 && sweep->event != PHANTOM_TESTING_NOTHING &&
-           (report == NULL || report->size == sizeof(*report));
+    bool no_event =
+        sweep->event == PHANTOM_TESTING_NOTHING || sweep->event > PHANTOM_TESTING_NO_MEMORY;
+    if (report != NULL && report->size != sizeof(*report)) {
+        return "report.size is not sizeof(struct phantom_testing_report)";
+    }
+    return sweep->size != sizeof(*sweep)           ? "call phantom_testing_sweep_init() first"
+           : sweep->program == NULL                ? "there is no program"
+           : hal_sim_inside()                      ? "called by a thread of a machine"
+           : no_event                              ? "no such event"
+           : sweep->seeds == 0                     ? "seeds is 0"
+           : sweep->first == 0 || sweep->step == 0 ? "first or step is 0"
+                                                   : NULL;
+}
+
+static int refuse(struct phantom_testing_report *report, const char *wrong)
+{
+    if (report != NULL && report->size == sizeof(*report)) {
+        snprintf(report->text, sizeof(report->text), "sweep: %s", wrong);
+    } else {
+        fprintf(stderr, "phantom_testing_sweep: %s\n", wrong);
+    }
+    return PHANTOM_EINVALID;
 }
 
 int phantom_testing_sweep(const struct phantom_testing_sweep *sweep,
                           struct phantom_testing_report *report)
 {
-    if (!is_valid(sweep, report)) {
-        return PHANTOM_EINVALID;
+    const char *wrong = what_is_wrong(sweep, report);
+    if (wrong != NULL) {
+        return refuse(report, wrong);
     }
     struct phantom_testing_report own = {.size = sizeof(own)};
     bool any = true;

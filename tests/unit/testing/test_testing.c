@@ -268,6 +268,7 @@ static char first_lock, second_lock;
 static void other_order(void *context)
 {
     (void)context;
+    phantom_testing_name("second");
     phantom_testing_lock(&second_lock);
     phantom_testing_lock(&first_lock);
     phantom_testing_unlock(&first_lock);
@@ -277,6 +278,7 @@ static void other_order(void *context)
 static void two_orders(void *context)
 {
     (void)context;
+    phantom_testing_name("first");
     int thread = phantom_testing_thread(other_order, NULL);
     PHANTOM_TESTING_EXPECT(thread > 0);
     phantom_testing_lock(&first_lock);
@@ -297,11 +299,43 @@ static void locks_exclude_and_a_deadlock_is_found(void **state)
         phantom_testing_run_init(&run);
         assert_int_equal(phantom_testing_run(bench, &run, two_orders, NULL), 0);
         deadlocks += run.end == PHANTOM_TESTING_DEADLOCK;
+        if (run.end == PHANTOM_TESTING_DEADLOCK) {
+            assert_non_null(strstr(run.text, "t1 (second) waits for lock"));
+            assert_non_null(strstr(run.text, ", which t0 (first) holds"));
+            assert_non_null(strstr(run.text, ", which t1 (second) holds"));
+            char which[40];
+            snprintf(which, sizeof(which), "[seed %u, run 1]", (unsigned)seed);
+            assert_non_null(strstr(run.text, which));
+        }
         ends += run.end == PHANTOM_TESTING_ENDED;
         phantom_testing_close(bench);
     }
     assert_true(deadlocks > 0 && ends > 0);
     assert_int_equal(deadlocks + ends, 60);
+}
+
+static void endless(void *context)
+{
+    (void)context;
+    phantom_testing_name("looker");
+    for (;;) {
+        phantom_testing_point();
+    }
+}
+
+static void a_program_that_never_ends_is_ended(void **state)
+{
+    (void)state;
+    struct phantom_testing_bench *bench = bench_of(7);
+    struct phantom_testing_run run;
+    phantom_testing_run_init(&run);
+    run.steps_most = 3000;
+    assert_int_equal(phantom_testing_run(bench, &run, endless, NULL), 0);
+    assert_int_equal(run.end, PHANTOM_TESTING_TOO_LONG);
+    assert_non_null(strstr(run.text, "not ended after 3000 steps"));
+    assert_non_null(strstr(run.text, "t0 (looker) runs"));
+    assert_non_null(strstr(run.text, "[seed 7, run 1]"));
+    phantom_testing_close(bench);
 }
 
 static void hoarder(void *context)
@@ -326,9 +360,19 @@ static void what_is_left_is_counted_and_calls_are_checked(void **state)
     assert_non_null(strstr(phantom_testing_log(bench), "noted"));
     run.size = 3;
     assert_int_equal(phantom_testing_run(bench, &run, hoarder, NULL), PHANTOM_EINVALID);
+    phantom_testing_run_init(&run);
+    run.event = PHANTOM_TESTING_KILL;
+    assert_int_equal(phantom_testing_run(bench, &run, hoarder, NULL), PHANTOM_EINVALID);
+    assert_string_equal(run.text, "an event needs a point: run.at is 0");
+    struct phantom_testing_report report = {.size = sizeof(report)};
     struct phantom_testing_sweep sweep;
     phantom_testing_sweep_init(&sweep);
-    assert_int_equal(phantom_testing_sweep(&sweep, NULL), PHANTOM_EINVALID); /* no program */
+    assert_int_equal(phantom_testing_sweep(&sweep, &report), PHANTOM_EINVALID);
+    assert_string_equal(report.text, "sweep: there is no program");
+    sweep.program = hoarder;
+    sweep.step = 0;
+    assert_int_equal(phantom_testing_sweep(&sweep, &report), PHANTOM_EINVALID);
+    assert_string_equal(report.text, "sweep: first or step is 0");
     phantom_testing_close(bench);
 }
 
@@ -403,6 +447,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_store_can_be_taken_to_another_bench),
         cmocka_unit_test(generations_are_compared),
         cmocka_unit_test(locks_exclude_and_a_deadlock_is_found),
+        cmocka_unit_test(a_program_that_never_ends_is_ended),
         cmocka_unit_test(what_is_left_is_counted_and_calls_are_checked),
         cmocka_unit_test(a_world_ends_rightly_after_a_power_cut),
     };
