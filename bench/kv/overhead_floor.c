@@ -4,6 +4,7 @@
  */
 #include "overhead_floor.h"
 
+#include "capture.h"
 #include "page_tracker.h"
 
 #include <fcntl.h>
@@ -53,7 +54,7 @@ void floor_close(struct overhead_floor *least)
 static void take_page(struct overhead_floor *least, uint64_t page)
 {
     uint8_t *copy = least->copies + least->next * PAGE;
-    memcpy(copy, least->base + page * PAGE, PAGE);
+    capture_copy(copy, least->base + page * PAGE); /* of a page that is being written, perhaps */
     least->sums += XXH3_128bits(copy, PAGE).low64;
     least->next = (least->next + 1) % COPIES;
 }
