@@ -21,8 +21,6 @@
     X(CHECKPOINT_FORGETS, "a checkpoint leaves out entries of the delta runs it replaces")         \
     X(DELTA_SUM_IGNORED, "the sum of a delta run is not compared")                                 \
     X(REUSED_UNACCOUNTED, "blocks are given out before it is known who owns them")                 \
-    X(FILL_NOT_AWAITED, "a block is given out while zeros are being written to it")                \
-    X(FILL_OVER_DATA, "zeros are written to new blocks that are in use already")                   \
     X(EARLY_ANYWHERE, "a commit before accounting takes blocks that are not proved free")          \
     X(EARLY_DEAD_FORGOTTEN, "what died before accounting was complete never becomes free")         \
     X(EARLY_DROPS, "a commit before accounting drops generations")                                 \
@@ -56,6 +54,8 @@
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
     X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \
+    X(FILL_NOT_AWAITED, "a block is given out while zeros are being written to it")                \
+    X(FILL_OVER_DATA, "zeros are written to new blocks that are in use already")                   \
     X(FAILED_FILL_ACKNOWLEDGED,                                                                    \
       "zeros that could not be written to new blocks are no failed write")                         \
     X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \
