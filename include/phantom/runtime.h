@@ -50,8 +50,9 @@ struct phantom_options {
     /* Every time. */
     const char *const *class_paths; /* directories with NAME.pc files, NULL-terminated */
     uint32_t interval_ms;           /* between periodic snapshots; default 1000 */
-    const char *strategy;           /* "async", "full", "sigbus", "mprotect", "fork", "auto";
-                                       default "auto": the best of async and full that works */
+    const char *strategy;           /* "async", "full", "sigbus", "mprotect", "fork", "epoch",
+                                       "cards", "auto"; default "auto": the best of async and full
+                                       that works */
     unsigned workers;               /* OS threads that run VM threads; default: one per CPU */
     uint64_t max_threads;           /* VM threads; default 1048576; exceeding it throws */
     uint64_t max_stack_bytes;       /* per VM thread; default 64 MiB; exceeding it throws */

@@ -423,13 +423,17 @@ struct phantom_strategy {
     bool chosen;         /* what is taken when the host asks for none */
     bool on_request;     /* usable, but never taken unless the host asks for it by name */
 };
+/** Whose memory is to be saved: strategies differ in what they ask of who stores into it. */
+enum phantom_probed_for {
+    PHANTOM_FOR_SPACES,        /* C spaces that say nothing of their stores */
+    PHANTOM_FOR_MARKED_SPACES, /* with phantom_space_options.all_stores_announced */
+    PHANTOM_FOR_WORLDS         /* Phantom programs: the machine tells of its stores when asked */
+};
 /**
  * The ladder of strategies on this machine, the one to be preferred first.
- * @param stores_marked  for a C space with phantom_space_options.all_stores_announced; false for
- *                       Phantom worlds, and for other C spaces
  * @threads any
  */
-PHANTOM_API void phantom_probe_strategies(bool stores_marked,
+PHANTOM_API void phantom_probe_strategies(enum phantom_probed_for kind,
                                           void (*visit)(void *context,
                                                         const struct phantom_strategy *strategy),
                                           void *context);

@@ -74,6 +74,12 @@
     X(RESTORED_UNPROTECTED, "a loaded page is installed without protection")                       \
     X(RESTORED_UNVERIFIED, "a loaded page is installed although its sum is wrong")                 \
     X(UNLOADED_IS_HOLE, "a cut takes pages that are not loaded yet for discarded ones")            \
+    /* stores of heap and machine */                                                               \
+    X(STORE_TOLD_LATE, "a reference is stored before the store is announced")                      \
+    X(STORE_TOLD_EARLY, "the mark of a reference is set before it is stored")                      \
+    X(FRAME_UNTOLD, "a frame is left for a called one without a mark")                             \
+    X(THREAD_UNTOLD, "the thread object is not announced at the begin of a slice")                 \
+    X(BITS_UNTOLD, "allocation bits are stored without a word")                                    \
     /* copy on write */                                                                            \
     X(IMAGE_AFTER_STORE, "the before-image is copied when the store was let through")              \
     X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \

@@ -124,8 +124,8 @@ static int run(int argc, char **argv)
                                 .strategies = json_array(),
                                 .marked = json_array(),
                                 .io_uring = true};
-    phantom_probe_strategies(false, add_strategy, findings.strategies);
-    phantom_probe_strategies(true, add_strategy, findings.marked);
+    phantom_probe_strategies(PHANTOM_FOR_WORLDS, add_strategy, findings.strategies);
+    phantom_probe_strategies(PHANTOM_FOR_MARKED_SPACES, add_strategy, findings.marked);
     phantom_probe(optind < argc ? argv[optind] : ".", add_item, &findings);
     int result = report(&findings, json);
     json_decref(findings.items);

@@ -109,6 +109,7 @@ int heap_create(const struct heap_params *params, struct heap **out, struct phan
         return ph_fail(diag, rc, "heap: out of memory");
     }
     struct heap_header *header = &heap_chunk_at(heap, 0)->heap;
+    heap_before(heap, header, sizeof *header);
     *header = (struct heap_header){
         .layout_version = HEAP_LAYOUT_VERSION,
         .native_class_version = params->native_class_version,
@@ -120,6 +121,7 @@ int heap_create(const struct heap_params *params, struct heap **out, struct phan
         .size_limit = heap->limit,
     };
     memcpy(header->magic, HEAP_MAGIC, sizeof header->magic);
+    heap_after(heap, header, sizeof *header);
     heap->used_known = true;
     bool grown = heap_grow(heap);
     PH_CHECK(grown); /* the limit was checked */
@@ -185,7 +187,15 @@ pvm_object_t heap_root(const struct heap *heap)
 
 void heap_set_root(struct heap *heap, pvm_object_t root)
 {
-    heap_store_ref(&heap_chunk_at(heap, 0)->heap.root, root);
+    pvm_object_t *place = &heap_chunk_at(heap, 0)->heap.root;
+    heap_before(heap, place, sizeof *place);
+    heap_store_ref(place, root);
+    heap_after(heap, place, sizeof *place);
+}
+
+const struct heap_stores *heap_store_listener(const struct heap *heap)
+{
+    return heap->os.stores;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */

@@ -89,6 +89,37 @@ static inline void heap_store_ref(pvm_object_t *slot, pvm_object_t value)
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
 }
 
+/* ---- stores -------------------------------------------------------------------------------- */
+
+/**
+ * Who wants to know of each store into the heap: strategies that see no page faults. Every writer,
+ * of this room and of the machine, calls before() with the bytes it is about to store and after()
+ * with what it has stored; between the two lies no safepoint. Any thread, also with locks of the
+ * heap or the machine held: neither function may take one of those, or call the heap.
+ */
+struct heap_stores {
+    void *context;
+    void (*before)(void *context, const void *start, uint64_t bytes);
+    void (*after)(void *context, const void *start, uint64_t bytes);
+};
+
+/** NULL: nobody wants to know. */
+static inline void heap_before_store(const struct heap_stores *stores, const void *start,
+                                     uint64_t bytes)
+{
+    if (__builtin_expect(stores != NULL, 0)) {
+        stores->before(stores->context, start, bytes);
+    }
+}
+
+static inline void heap_after_store(const struct heap_stores *stores, const void *start,
+                                    uint64_t bytes)
+{
+    if (__builtin_expect(stores != NULL, 0)) {
+        stores->after(stores->context, start, bytes);
+    }
+}
+
 /* ---- the heap ------------------------------------------------------------------------------ */
 
 struct heap;
@@ -101,6 +132,8 @@ struct heap_os {
      *  returns. World stopped; called by heap_collect() only, with no lock of the heap held. NULL:
      *  freed memory keeps its bytes and is zeroed when it is handed out again. */
     void (*discard)(void *context, void *start, uint64_t bytes);
+    /** Borrowed until heap_detach(); the machine over this heap uses it, too. */
+    const struct heap_stores *stores;
 };
 
 struct heap_params {
@@ -131,6 +164,9 @@ uint64_t heap_used_bytes(const struct heap *heap);
 /** Bytes allocated since the last collection; the caller decides when to collect. Any thread.
  *  Takes the heap's lock and sums over the allocators: ask now and then, not per object. */
 uint64_t heap_allocated_since_collect(const struct heap *heap);
+
+/** heap_params.os.stores. */
+const struct heap_stores *heap_store_listener(const struct heap *heap);
 
 /** The one object everything is reached from; stored in the heap header. */
 pvm_object_t heap_root(const struct heap *heap);

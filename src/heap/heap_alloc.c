@@ -13,6 +13,7 @@
 #include "heap_internal.h"
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 #include "ph_points.h"
 
 #include <errno.h>
@@ -38,6 +39,24 @@ static inline pvm_object_t write_header(void *place, pvm_object_t class, uint32_
     o->_class = class;
     o->_da_size = da_size;
     return o;
+}
+
+static inline void set_bits(const struct heap *heap, uint64_t *word, uint64_t bits)
+{
+    if (!PH_MUTANT(BITS_UNTOLD)) {
+        heap_before(heap, word, sizeof *word);
+    }
+    __atomic_store_n(word, bits, __ATOMIC_RELEASE);
+    if (!PH_MUTANT(BITS_UNTOLD)) {
+        heap_after(heap, word, sizeof *word);
+    }
+}
+
+static void note_finalizer(const struct heap *heap, struct heap_block *entry)
+{
+    heap_before(heap, entry, sizeof *entry);
+    entry->flags |= HEAP_BLOCK_FLAG_FINALIZER;
+    heap_after(heap, entry, sizeof *entry);
 }
 
 /* ---- small objects ------------------------------------------------------------------------- */
@@ -120,15 +139,20 @@ static pvm_object_t alloc_small(struct heap_allocator *allocator, pvm_object_t c
     unsigned bit = (unsigned)__builtin_ctzll(slot->free_mask);
     slot->free_mask &= slot->free_mask - 1;
     uint8_t *cell = slot->word_cells + (size_t)bit * HEAP_CELL;
+    const struct heap *heap = allocator->heap;
+    bool zero = cell < slot->zero_below;
+    size_t written = zero ? (size_t)units * HEAP_CELL : sizeof(struct pvm_object_storage);
+    heap_before(heap, cell, written);
     pvm_object_t o = write_header(cell, class, flags, da_size);
-    if (cell < slot->zero_below) {
-        memset(o->da, 0, (size_t)units * HEAP_CELL - sizeof *o);
+    if (zero) {
+        memset(o->da, 0, written - sizeof *o);
     }
+    heap_after(heap, cell, written);
     if (__builtin_expect((flags & PHANTOM_OBJECT_STORAGE_FLAG_IS_FINALIZER) != 0, 0)) {
-        slot->entry->flags |= HEAP_BLOCK_FLAG_FINALIZER;
+        note_finalizer(heap, slot->entry);
     }
     PH_POINT("cell not published");
-    __atomic_store_n(slot->word, load_word(slot->word) | UINT64_C(1) << bit, __ATOMIC_RELEASE);
+    set_bits(heap, slot->word, load_word(slot->word) | UINT64_C(1) << bit);
     count_allocated(allocator, (uint64_t)slot->cell_units * HEAP_CELL);
     return o;
 }
@@ -144,7 +168,10 @@ static void clean_run(const struct heap *heap, const struct heap_run *run, uint6
         if (offset < bytes && bit_test(run->dirty, i)) {
             /* The rest of the last block is never read: it is part of no object. */
             uint64_t left = bytes - offset;
-            memset(start + offset, 0, left < HEAP_BLOCK_BYTES ? left : HEAP_BLOCK_BYTES);
+            left = left < HEAP_BLOCK_BYTES ? left : HEAP_BLOCK_BYTES;
+            heap_before(heap, start + offset, left);
+            memset(start + offset, 0, left);
+            heap_after(heap, start + offset, left);
         }
     }
 }
@@ -165,7 +192,7 @@ static pvm_object_t alloc_large(struct heap_allocator *allocator, pvm_object_t c
     if (taken) {
         chunk = heap_chunk_at(heap, run.block / HEAP_CHUNK_BLOCKS);
         if ((flags & PHANTOM_OBJECT_STORAGE_FLAG_IS_FINALIZER) != 0) {
-            chunk->table[run.block % HEAP_CHUNK_BLOCKS].flags = HEAP_BLOCK_FLAG_FINALIZER;
+            note_finalizer(heap, &chunk->table[run.block % HEAP_CHUNK_BLOCKS]);
         }
     }
     heap_unlock(heap);
@@ -173,9 +200,12 @@ static pvm_object_t alloc_large(struct heap_allocator *allocator, pvm_object_t c
         return NULL;
     }
     clean_run(heap, &run, units * HEAP_CELL);
-    pvm_object_t o = write_header(heap_block_at(heap, run.block), class, flags, da_size);
+    void *place = heap_block_at(heap, run.block);
+    heap_before(heap, place, sizeof(struct pvm_object_storage));
+    pvm_object_t o = write_header(place, class, flags, da_size);
+    heap_after(heap, place, sizeof *o);
     uint64_t *word = chunk->bitmap + (size_t)(run.block % HEAP_CHUNK_BLOCKS) * HEAP_BITMAP_WORDS;
-    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    set_bits(heap, word, 1);
     count_allocated(allocator, blocks * HEAP_BLOCK_BYTES);
     return o;
 }

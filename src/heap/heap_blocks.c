@@ -24,7 +24,10 @@ static void commit_to(struct heap *heap, uint32_t chunk_count)
         committed = heap->limit;
     }
     heap->chunk_count = chunk_count;
-    heap_chunk_at(heap, 0)->heap.committed = committed;
+    uint64_t *place = &heap_chunk_at(heap, 0)->heap.committed;
+    heap_before(heap, place, sizeof *place);
+    *place = committed;
+    heap_after(heap, place, sizeof *place);
     __atomic_store_n(&heap->committed, committed, __ATOMIC_RELEASE);
 }
 
@@ -67,6 +70,22 @@ bool heap_chunk_describe(struct heap *heap, uint32_t index)
     return true;
 }
 
+static void store_header(struct heap *heap, uint32_t index, struct heap_chunk_header header)
+{
+    struct heap_chunk_header *place = &heap_chunk_at(heap, index)->header;
+    heap_before(heap, place, sizeof *place);
+    *place = header;
+    heap_after(heap, place, sizeof *place);
+}
+
+void heap_chunk_set_span(struct heap *heap, uint32_t index, uint32_t span)
+{
+    struct heap_chunk_header header = heap_chunk_at(heap, index)->header;
+    header.span = span;
+    heap->chunks[index].span = span;
+    store_header(heap, index, header);
+}
+
 void heap_chunk_start(struct heap *heap, uint32_t index)
 {
     struct chunk_info *info = &heap->chunks[index];
@@ -77,8 +96,7 @@ void heap_chunk_start(struct heap *heap, uint32_t index)
     info->free_blocks = heap_chunk_data_blocks(heap, index);
     info->run_bound = HEAP_CHUNK_BLOCKS;
     info->span = 1;
-    heap_chunk_at(heap, index)->header =
-        (struct heap_chunk_header){.magic = HEAP_CHUNK_MAGIC, .index = index, .span = 1};
+    store_header(heap, index, (struct heap_chunk_header){HEAP_CHUNK_MAGIC, index, 1});
     if (info->free_blocks != 0 && index < heap->first_free_chunk) {
         heap->first_free_chunk = index;
     }
@@ -199,7 +217,9 @@ uint32_t heap_take_small_block(struct heap *heap, unsigned size_class)
         .next = HEAP_NO_BLOCK,
         .zero_from = entry->kind == HEAP_BLOCK_FREE ? 0 : HEAP_BLOCK_UNITS,
     };
+    heap_before(heap, entry, sizeof *entry);
     *entry = (struct heap_block){.kind = HEAP_BLOCK_SMALL, .size_class = (uint8_t)size_class};
+    heap_after(heap, entry, sizeof *entry);
     take_blocks(heap, index, b, 1);
     return index * HEAP_CHUNK_BLOCKS + b;
 }
@@ -210,11 +230,13 @@ void heap_free_blocks(struct heap *heap, uint32_t chunk, uint32_t first, uint32_
     struct heap_block *table = heap_chunk_at(heap, chunk)->table;
     /* With a discard the caller makes them holes before anybody can take them. */
     uint8_t kind = heap->os.discard != NULL ? HEAP_BLOCK_FREE : HEAP_BLOCK_FREE_DIRTY;
+    heap_before(heap, &table[first], count * sizeof table[0]);
     for (uint32_t b = first; b < first + count; b++) {
         table[b] = (struct heap_block){.kind = kind};
         bit_set(info->free, b);
         bit_set(info->discard, b);
     }
+    heap_after(heap, &table[first], count * sizeof table[0]);
     info->free_blocks += count;
     info->run_bound = HEAP_CHUNK_BLOCKS;
     if (chunk < heap->first_free_chunk) {
@@ -243,6 +265,7 @@ static void enter_run(struct heap *heap, uint32_t index, uint32_t first, uint32_
 {
     struct heap_block *table = heap_chunk_at(heap, index)->table;
     *run = (struct heap_run){.block = index * HEAP_CHUNK_BLOCKS + first};
+    heap_before(heap, &table[first], count * sizeof table[0]);
     for (uint32_t i = 0; i < count; i++) {
         if (table[first + i].kind == HEAP_BLOCK_FREE_DIRTY) {
             bit_set(run->dirty, i);
@@ -250,6 +273,7 @@ static void enter_run(struct heap *heap, uint32_t index, uint32_t first, uint32_
         table[first + i] = (struct heap_block){.kind = HEAP_BLOCK_RUN_TAIL};
     }
     table[first] = (struct heap_block){.kind = HEAP_BLOCK_RUN, .run_blocks = (uint32_t)run_blocks};
+    heap_after(heap, &table[first], count * sizeof table[0]);
     take_blocks(heap, index, first, count);
 }
 
@@ -287,11 +311,16 @@ static void make_body(struct heap *heap, uint32_t index)
         uint32_t end = heap_chunk_blocks(heap, index);
         for (uint32_t b = HEAP_META_BLOCKS; b < end; b++) {
             if (chunk->table[b].kind == HEAP_BLOCK_FREE_DIRTY) {
-                memset(heap_block_at(heap, index * HEAP_CHUNK_BLOCKS + b), 0, HEAP_BLOCK_BYTES);
+                uint8_t *block = heap_block_at(heap, index * HEAP_CHUNK_BLOCKS + b);
+                heap_before(heap, block, HEAP_BLOCK_BYTES);
+                memset(block, 0, HEAP_BLOCK_BYTES);
+                heap_after(heap, block, HEAP_BLOCK_BYTES);
+                heap_before(heap, &chunk->table[b], sizeof chunk->table[b]);
                 chunk->table[b] = (struct heap_block){0};
+                heap_after(heap, &chunk->table[b], sizeof chunk->table[b]);
             }
         }
-        chunk->header = (struct heap_chunk_header){0};
+        store_header(heap, index, (struct heap_chunk_header){0});
     }
     memset(info->free, 0, sizeof info->free);
     info->free_blocks = 0;
@@ -324,8 +353,7 @@ static bool take_huge_run(struct heap *heap, uint64_t blocks, struct heap_run *r
     if (head + span > heap->chunk_count) {
         commit_to(heap, head + (uint32_t)span);
     }
-    heap->chunks[head].span = (uint32_t)span;
-    heap_chunk_at(heap, head)->header.span = (uint32_t)span;
+    heap_chunk_set_span(heap, head, (uint32_t)span);
     enter_run(heap, head, HEAP_META_BLOCKS, HEAP_CHUNK_BLOCKS - HEAP_META_BLOCKS, blocks, run);
     return true;
 }

@@ -166,7 +166,9 @@ static void sweep_small(struct collector *collector, uint32_t index, uint32_t b)
         live += (uint64_t)__builtin_popcountll(kept);
         if (kept != old) {
             freed += (uint64_t)__builtin_popcountll(old & ~kept);
+            heap_before(heap, &chunk->bitmap[w], sizeof kept);
             __atomic_store_n(&chunk->bitmap[w], kept, __ATOMIC_RELAXED);
+            heap_after(heap, &chunk->bitmap[w], sizeof kept);
         }
     }
     count(&collector->report, live, freed, (uint64_t)units * HEAP_CELL);
@@ -194,7 +196,9 @@ static uint32_t sweep_run(struct collector *collector, uint32_t index, uint32_t 
     bool live = (marks_of(&heap->chunks[index], word) & 1) != 0;
     count(&collector->report, live, !live, (uint64_t)run_blocks * HEAP_BLOCK_BYTES);
     if (!live) {
+        heap_before(heap, &chunk->bitmap[word], sizeof chunk->bitmap[word]);
         __atomic_store_n(&chunk->bitmap[word], 0, __ATOMIC_RELAXED);
+        heap_after(heap, &chunk->bitmap[word], sizeof chunk->bitmap[word]);
         heap_free_blocks(heap, index, b, part);
         for (uint32_t body = 1; body < heap->chunks[index].span; body++) {
             __atomic_store_n(&heap->chunks[index + body].kind, CHUNK_BODY_FREED, __ATOMIC_RELEASE);
@@ -217,7 +221,9 @@ static void sweep_chunk(struct collector *collector, uint32_t index)
             step = sweep_run(collector, index, b);
         } else if (table[b].kind == HEAP_BLOCK_FREE_DIRTY && heap->os.discard != NULL) {
             /* Freed by a run of the world that could not discard. */
+            heap_before(heap, &table[b], sizeof table[b]);
             table[b].kind = HEAP_BLOCK_FREE;
+            heap_after(heap, &table[b], sizeof table[b]);
             bit_set(heap->chunks[index].discard, b);
         }
         b += step;
@@ -280,10 +286,13 @@ static void release_body(struct collector *collector, uint32_t index)
     if (heap->os.discard != NULL) {
         discard(collector, chunk, bytes);
     } else {
-        memset(chunk, 0, bytes < sizeof *chunk ? bytes : sizeof *chunk);
+        uint64_t tables = bytes < sizeof *chunk ? bytes : sizeof *chunk;
+        heap_before(heap, chunk, tables);
+        memset(chunk, 0, tables);
         for (uint32_t b = HEAP_META_BLOCKS; b < blocks; b++) {
             chunk->table[b].kind = HEAP_BLOCK_FREE_DIRTY;
         }
+        heap_after(heap, chunk, tables);
     }
     heap_lock(heap);
     heap_chunk_start(heap, index);
@@ -304,8 +313,7 @@ static void release_all(struct collector *collector)
         struct heap_chunk *chunk = heap_chunk_at(heap, c);
         if (heap->chunks[c].kind == CHUNK_NORMAL && heap->chunks[c].span > 1 &&
             chunk->table[HEAP_META_BLOCKS].kind != HEAP_BLOCK_RUN) {
-            heap->chunks[c].span = 1;
-            chunk->header.span = 1;
+            heap_chunk_set_span(heap, c, 1);
         }
     }
 }

@@ -2,7 +2,8 @@
  *
  * heap_internal.h - the volatile half of a heap and what the files of this room share.
  *
- * Lock order: one lock, heap->lock, a leaf: no callback and no other lock is taken under it. It
+ * Lock order: one lock, heap->lock, a leaf: no other lock is taken under it, and no callback but
+ * those of struct heap_stores. It
  * guards the chunk list, the block tables (except the flags of a block that an allocator owns), the
  * partial lists and the list of allocators. Bitmap words of a block belong to the allocator that
  * owns the block; other threads only read them (heap_is_object, statistics).
@@ -136,6 +137,18 @@ static inline void bit_clear(uint64_t *bits, uint32_t n)
     bits[n / 64] &= ~(UINT64_C(1) << (n % 64));
 }
 
+/* Around each store into the range; see struct heap_stores. */
+
+static inline void heap_before(const struct heap *heap, const void *start, uint64_t bytes)
+{
+    heap_before_store(heap->os.stores, start, bytes);
+}
+
+static inline void heap_after(const struct heap *heap, const void *start, uint64_t bytes)
+{
+    heap_after_store(heap->os.stores, start, bytes);
+}
+
 static inline uint32_t heap_chunk_kind(const struct heap *heap, uint32_t index)
 {
     return __atomic_load_n(&heap->chunks[index].kind, __ATOMIC_ACQUIRE);
@@ -149,6 +162,8 @@ void heap_unlock(const struct heap *heap);
 /** Begin a chunk with metadata whose blocks are all free and whose bitmaps are zero. Reads nothing:
  *  the pages of its tables stay untouched. */
 void heap_chunk_start(struct heap *heap, uint32_t index);
+/** How many chunks the huge run in this one takes; 1: there is none. */
+void heap_chunk_set_span(struct heap *heap, uint32_t index, uint32_t span);
 /** Make the volatile description of a chunk with metadata from its block table.
  *  @return false: out of volatile memory */
 bool heap_chunk_describe(struct heap *heap, uint32_t index);

@@ -96,6 +96,7 @@ int pvm_create(struct heap *heap, const struct pvm_host *host, const struct pvm_
         return ph_fail(diag, -ENOMEM, "no memory for a machine");
     }
     pvm->heap = heap;
+    pvm->stores = heap_store_listener(heap);
     pvm->host = *host;
     take_options(pvm, options);
     if (make_locks(pvm) != 0 || pvm_worker_get(pvm, 0) == NULL) {

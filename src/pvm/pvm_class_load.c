@@ -8,6 +8,7 @@
  */
 #include "ph_memory.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <string.h>
 
@@ -60,10 +61,15 @@ static pvm_object_t line_map(const struct bc_method *method)
 {
     pvm_object_t map = pvm_create_binary_object(
         (int32_t)(method->line_count * sizeof(struct pvm_line_entry)), NULL);
-    for (uint32_t i = 0; map && i < method->line_count; i++) {
+    if (map == NULL) {
+        return NULL;
+    }
+    pvm_before(pvm_current(), map->da, map->_da_size);
+    for (uint32_t i = 0; i < method->line_count; i++) {
         struct pvm_line_entry entry = {method->lines[i].offset, method->lines[i].line};
         memcpy(pvm_object_da(map, binary)->data + i * sizeof(entry), &entry, sizeof(entry));
     }
+    pvm_after(pvm_current(), map->da, map->_da_size);
     return map;
 }
 
@@ -84,7 +90,7 @@ static bool add_methods(const struct bc_class *file, pvm_object_t class)
         if (code == NULL || !put_string(da->method_names, m->ordinal, m->name, strlen(m->name))) {
             return false;
         }
-        pvm_slots(da->object_default_interface)[m->ordinal] = code;
+        pvm_store_ref(pvm_current(), &pvm_slots(da->object_default_interface)[m->ordinal], code);
         if (m->line_count) {
             pvm_object_t map = line_map(m);
             if (map == NULL || !pvm_set_array_ofield(da->ip2line_maps, m->ordinal, map)) {
@@ -128,11 +134,13 @@ static pvm_object_t make_class(const struct bc_class *file, pvm_object_t parent)
         return NULL;
     }
     struct data_area_4_class *da = pvm_object_da(class, class);
+    PVM_BEFORE(pvm_current(), da);
     da->class_parent = parent;
     da->ip2line_maps = pvm_create_array_object();
     da->method_names = pvm_create_array_object();
     da->field_names = pvm_create_array_object();
     da->const_pool = pvm_create_array_object();
+    PVM_AFTER(pvm_current(), da);
     bool complete = da->ip2line_maps && da->method_names && da->field_names && da->const_pool &&
                     add_methods(file, class) && add_fields_and_constants(file, class);
     return complete ? class : NULL;
@@ -150,8 +158,11 @@ int pvm_class_load(const char *file_name, const void *bytes, size_t size, unsign
     rc = find_parent(file, depth, &parent, diag);
     pvm_object_t class = rc == 0 ? make_class(file, parent) : NULL;
     if (class) {
-        pvm_object_da(class, class)->file_hash = fnv1a(bytes, size);
-        pvm_object_da(class, class)->file_size = size;
+        struct data_area_4_class *da = pvm_object_da(class, class);
+        PVM_BEFORE(pvm_current(), da);
+        da->file_hash = fnv1a(bytes, size);
+        da->file_size = size;
+        PVM_AFTER(pvm_current(), da);
         __atomic_fetch_add(&pvm_current()->classes_loaded, 1, __ATOMIC_RELAXED);
         *out = class;
     } else if (rc == 0) {

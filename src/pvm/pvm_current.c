@@ -7,43 +7,33 @@
  * several worlds in one process do not meet.
  */
 #include "ph_check.h"
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
-static _Thread_local struct pvm_worker *current_worker;
-
-struct pvm_worker *pvm_current_worker(void)
-{
-    return current_worker;
-}
+_Thread_local struct pvm_worker *pvm_thread_worker;
 
 struct pvm_worker *pvm_set_current_worker(struct pvm_worker *worker)
 {
-    struct pvm_worker *old = current_worker;
-    current_worker = worker;
+    struct pvm_worker *old = pvm_thread_worker;
+    pvm_thread_worker = worker;
     return old;
-}
-
-struct pvm *pvm_current(void)
-{
-    return current_worker ? current_worker->pvm : NULL;
 }
 
 pvm_object_t pvm_root_class(int root_index)
 {
     PH_CHECK(root_index >= 0 && root_index <= PVM_ROOT_LAST_CLASS_INDEX);
-    return current_worker->pvm->classes[root_index];
+    return pvm_thread_worker->pvm->classes[root_index];
 }
 
 pvm_object_t pvm_root_slot(int index)
 {
     PH_CHECK(index >= 0 && index < PVM_ROOT_SLOTS);
-    return heap_load_ref(&pvm_slots(current_worker->pvm->root)[index]);
+    return heap_load_ref(&pvm_slots(pvm_thread_worker->pvm->root)[index]);
 }
 
 void pvm_set_root_slot(int index, pvm_object_t value)
 {
     PH_CHECK(index >= 0 && index < PVM_ROOT_SLOTS);
-    heap_store_ref(&pvm_slots(current_worker->pvm->root)[index], value);
+    pvm_store_ref(pvm_thread_worker->pvm, &pvm_slots(pvm_thread_worker->pvm->root)[index], value);
 }
 
 /* Object locks are striped by address; the stripe of an object never changes because objects never
@@ -51,7 +41,7 @@ void pvm_set_root_slot(int index, pvm_object_t value)
 static hal_mutex_t *lock_of(const void *o)
 {
     uint64_t h = (uint64_t)(uintptr_t)o * UINT64_C(0x9E3779B97F4A7C15);
-    return &current_worker->pvm->object_locks[h >> 60];
+    return &pvm_thread_worker->pvm->object_locks[h >> 60];
 }
 
 void pvm_lock_object(const void *o)

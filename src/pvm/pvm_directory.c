@@ -6,7 +6,7 @@
  * null object removed, string in use. At most three quarters of the places are not C NULL, so every
  * search ends. All under the object lock of the directory.
  */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 #include <errno.h>
 #include <string.h>
@@ -69,14 +69,15 @@ static int64_t find_place(const struct data_area_4_directory *dir, const char *k
     return -1;
 }
 
+/** The caller tells of *dir itself, which may be none of the heap. */
 static void put_new(struct data_area_4_directory *dir, uint32_t place, pvm_object_t key,
                     pvm_object_t value)
 {
-    if (pvm_slots(dir->keys)[place] == NULL) {
-        dir->n_used++;
-    }
-    heap_store_ref(&pvm_slots(dir->values)[place], value);
-    heap_store_ref(&pvm_slots(dir->keys)[place], key);
+    const struct pvm *pvm = pvm_current();
+    bool used_before = pvm_slots(dir->keys)[place] != NULL;
+    pvm_store_ref(pvm, &pvm_slots(dir->values)[place], value);
+    pvm_store_ref(pvm, &pvm_slots(dir->keys)[place], key);
+    dir->n_used += !used_before;
     dir->nEntries++;
 }
 
@@ -108,11 +109,13 @@ static bool make_room(struct data_area_4_directory *dir)
             put_new(&bigger, (uint32_t)place, key, pvm_slots(dir->values)[i]);
         }
     }
+    PVM_BEFORE(pvm_current(), dir);
     dir->capacity = capacity;
     PVM_STORE(&dir->nEntries, bigger.nEntries);
     dir->n_used = bigger.n_used;
     heap_store_ref(&dir->keys, bigger.keys);
     heap_store_ref(&dir->values, bigger.values);
+    PVM_AFTER(pvm_current(), dir);
     return true;
 }
 
@@ -134,7 +137,9 @@ int hdir_add(hashdir_t *dir, const char *key, size_t key_size, pvm_object_t valu
         result = ENOMEM;
     } else {
         (void)find_place(dir, key, key_size, &free_place);
+        PVM_BEFORE(pvm_current(), dir);
         put_new(dir, (uint32_t)free_place, name, value);
+        PVM_AFTER(pvm_current(), dir);
     }
     pvm_unlock_object(dir);
     return result;
@@ -148,9 +153,12 @@ int hdir_find(hashdir_t *dir, const char *key, size_t key_size, pvm_object_t *ou
     if (place >= 0) {
         *out = pvm_slots(dir->values)[place];
         if (remove) {
-            heap_store_ref(&pvm_slots(dir->keys)[place], pvm_create_null_object());
-            heap_store_ref(&pvm_slots(dir->values)[place], NULL);
+            const struct pvm *pvm = pvm_current();
+            pvm_store_ref(pvm, &pvm_slots(dir->keys)[place], pvm->null_object);
+            pvm_store_ref(pvm, &pvm_slots(dir->values)[place], NULL);
+            PVM_BEFORE(pvm, dir);
             dir->nEntries--;
+            PVM_AFTER(pvm, dir);
         }
     }
     pvm_unlock_object(dir);
@@ -180,11 +188,13 @@ int hdir_keys(hashdir_t *dir, pvm_object_t *out)
 void hdir_clear(hashdir_t *dir)
 {
     pvm_lock_object(dir);
+    PVM_BEFORE(pvm_current(), dir);
     dir->capacity = 0;
     dir->nEntries = 0;
     dir->n_used = 0;
     heap_store_ref(&dir->keys, NULL);
     heap_store_ref(&dir->values, NULL);
+    PVM_AFTER(pvm_current(), dir);
     pvm_unlock_object(dir);
 }
 

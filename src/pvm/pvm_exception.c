@@ -9,6 +9,7 @@
  */
 #include "ph_memory.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -56,14 +57,16 @@ bool pvm_unwind(struct pvm_worker *worker, struct data_area_4_thread *thread)
         return false;
     }
     while (pvm_thread_frame(thread) != f) {
-        (void)pvm_frame_pop(thread);
+        (void)pvm_frame_pop(worker, thread);
     }
+    pvm_before(worker->pvm, f, f->bytes);
     f->catch_depth = (uint16_t)(c - pvm_frame_catchers(f));
     f->ip = c->target;
     f->int_depth = c->int_depth;
     f->object_depth = c->object_depth;
     /* There is room: the catcher's class was in this cell or above it. */
     pvm_frame_objects(f)[f->object_depth++] = worker->thrown;
+    pvm_after(worker->pvm, f, f->bytes);
     worker->thrown = NULL;
     return true;
 }

@@ -7,6 +7,9 @@
  * thread->stack and frame_offset name the current frame, each frame holds its ip and depths. Inside
  * pvm_exec() they are in C locals and are flushed before anything that may leave it, throw, or call
  * a native.
+ *
+ * The functions below tell of their stores (pvm_stores.h), but not of those into the thread object
+ * that they are given: whoever runs the thread does, around all of it.
  */
 #ifndef PVM_EXEC_H
 #define PVM_EXEC_H
@@ -61,7 +64,7 @@ struct pvm_frame *pvm_frame_push(struct pvm_worker *worker, struct data_area_4_t
                                  pvm_object_t this_object, uint32_t ordinal, uint32_t n_args,
                                  pvm_object_t const *args, uint32_t flags);
 /** Drop the current frame, which is not the first; the one below becomes current. */
-struct pvm_frame *pvm_frame_pop(struct data_area_4_thread *thread);
+struct pvm_frame *pvm_frame_pop(struct pvm_worker *worker, struct data_area_4_thread *thread);
 /** Make room in the current, checked frame for at least so many cells. NULL as pvm_frame_push. */
 struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_thread *thread,
                                   uint32_t objects, uint32_t ints, uint32_t catchers);

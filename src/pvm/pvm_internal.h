@@ -285,6 +285,7 @@ struct pvm_timer {
 
 struct pvm {
     struct heap *heap;
+    const struct heap_stores *stores; /* the heap's; NULL: nobody listens */
     struct pvm_host host;
     struct pvm_options options;
     pvm_object_t root;
@@ -337,9 +338,18 @@ struct pvm {
 };
 
 /** The world of the calling thread; NULL outside of natives, boot, attach, run. */
-struct pvm_worker *pvm_current_worker(void);
+extern _Thread_local struct pvm_worker *pvm_thread_worker
+    __attribute__((tls_model("initial-exec"))); /* asked for with each store: no call */
+static inline struct pvm_worker *pvm_current_worker(void)
+{
+    return pvm_thread_worker;
+}
 struct pvm_worker *pvm_set_current_worker(struct pvm_worker *worker); /* returns the old one */
-struct pvm *pvm_current(void);
+static inline struct pvm *pvm_current(void)
+{
+    struct pvm_worker *worker = pvm_thread_worker;
+    return worker ? worker->pvm : NULL;
+}
 /** Class object in a root slot of the current world, and any other slot of its root object. */
 pvm_object_t pvm_root_class(int root_index);
 pvm_object_t pvm_root_slot(int index);

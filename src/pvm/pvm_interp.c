@@ -26,6 +26,7 @@
 #include "ph_check.h"
 #include "ph_points.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <math.h>
 #include <string.h>
@@ -142,7 +143,7 @@ static bool store_field(struct pvm_worker *worker, pvm_object_t this_object, uin
         pvm_throw_text(worker, "no such field: slot %u", slot);
         return false;
     }
-    heap_store_ref(&pvm_slots(this_object)[slot], value);
+    pvm_store_ref(worker->pvm, &pvm_slots(this_object)[slot], value);
     return true;
 }
 
@@ -358,6 +359,19 @@ static pvm_object_t loader_to_ask(struct data_area_4_thread *thread, const char 
         fp->int_depth = (uint32_t)(is - ints);                                                     \
     } while (0)
 
+/* The present frame is stored into no more, or not until ENTER_FRAME(); and begins to be. */
+#define LEFT_FRAME() pvm_after(pvm, fp, fp->bytes)
+/* Also before what may hand the thread to another worker: then it is not ours to look at. */
+#define LEFT_THREAD()                                                                              \
+    do {                                                                                           \
+        LEFT_FRAME();                                                                              \
+        PVM_AFTER(pvm, thread);                                                                    \
+    } while (0)
+#define ENTER_FRAME()                                                                              \
+    do {                                                                                           \
+        pvm_before(pvm, fp, fp->bytes);                                                            \
+        RELOAD();                                                                                  \
+    } while (0)
 #define RELOAD()                                                                                   \
     do {                                                                                           \
         code = pvm_object_da(fp->code, code);                                                      \
@@ -476,7 +490,10 @@ enum pvm_exit pvm_exec(struct pvm_worker *worker, pvm_object_t thread_object, in
     pvm_object_t *args;
     pvm_object_t value;
 
-    RELOAD();
+    if (!PH_MUTANT(THREAD_UNTOLD)) {
+        PVM_BEFORE(pvm, thread);
+    }
+    ENTER_FRAME();
 
     NEXT;
 
@@ -492,7 +509,7 @@ checked_next:
             goto failed;
         }
         fp = f;
-        RELOAD();
+        RELOAD(); /* told of by pvm_frame_check(), if it was moved */
         start = pc;
     }
     DISPATCH();
@@ -1179,9 +1196,10 @@ checked_next:
         }
         FLUSH_AT(start);
         worker->out_of_memory = false;
+        LEFT_THREAD();
         switch (pvm_wait_monitor(thread, os[-1])) {
         case PVM_SYSCALL_RETURN: os--; NEXT;
-        case PVM_SYSCALL_BLOCKED: result = PVM_EXIT_BLOCKED; goto leave;
+        case PVM_SYSCALL_BLOCKED: result = PVM_EXIT_BLOCKED; goto handed_over;
         default: goto failed;
         }
     op_general_unlock:
@@ -1310,9 +1328,10 @@ checked_next:
             THROW("sys: need more parameters");
         }
         FLUSH_AT(start);
+        LEFT_THREAD();
         switch (call_native(worker, thread, fp->this_object, k, n_args, os - n_args, &value)) {
         case NATIVE_RETURNED: break;
-        case NATIVE_BLOCKED: result = PVM_EXIT_BLOCKED; goto leave;
+        case NATIVE_BLOCKED: result = PVM_EXIT_BLOCKED; goto handed_over;
         case NATIVE_HEAP_FULL: result = PVM_EXIT_HEAP_FULL; goto leave;
         case NATIVE_THREW: goto thrown_flushed;
         }
@@ -1346,8 +1365,11 @@ checked_next:
         fp->ip = (uint32_t)(pc - code->code);
         fp->object_depth -= n_args + extra;
         fp->int_depth -= *start == BC_OP_dynamic_invoke;
+        if (!PH_MUTANT(FRAME_UNTOLD)) {
+            LEFT_FRAME();
+        }
         fp = callee;
-        RELOAD();
+        ENTER_FRAME();
         if (SAFEPOINT_PENDING()) {
             goto leave_flushed;
         }
@@ -1356,9 +1378,10 @@ checked_next:
 
     native_call:
         FLUSH_AT(start);
+        LEFT_THREAD();
         switch (call_native(worker, thread, receiver, native_number, n_args, args, &value)) {
         case NATIVE_RETURNED: break;
-        case NATIVE_BLOCKED: result = PVM_EXIT_BLOCKED; goto leave;
+        case NATIVE_BLOCKED: result = PVM_EXIT_BLOCKED; goto handed_over;
         case NATIVE_HEAP_FULL: result = PVM_EXIT_HEAP_FULL; goto leave;
         case NATIVE_THREW: goto thrown_flushed;
         }
@@ -1387,8 +1410,9 @@ checked_next:
             goto failed;
         }
         thread->loader_depth++;
+        LEFT_FRAME();
         fp = callee;
-        RELOAD();
+        ENTER_FRAME();
         NEXT;
     }
 
@@ -1400,13 +1424,14 @@ checked_next:
             result = PVM_EXIT_FINISHED;
             goto leave;
         }
+        LEFT_FRAME();
         if (PVM_LIKELY((flags & (PVM_FRAME_FIRST_IN_SEGMENT | PVM_FRAME_LOADER)) == 0)) {
             thread->frame_offset = fp->prev;
             fp = pvm_thread_frame(thread);
         } else {
-            fp = pvm_frame_pop(thread);
+            fp = pvm_frame_pop(worker, thread);
         }
-        RELOAD();
+        ENTER_FRAME();
         if (PVM_LIKELY(!(flags & PVM_FRAME_LOADER))) {
             *os++ = value;
             NEXT;
@@ -1462,12 +1487,13 @@ heap_full:
 thrown:
     FLUSH_AT(start);
 thrown_flushed:
+    LEFT_FRAME();
     if (!pvm_unwind(worker, thread)) {
         result = PVM_EXIT_FAILED;
         goto leave;
     }
     fp = pvm_thread_frame(thread);
-    RELOAD();
+    ENTER_FRAME();
     if (SAFEPOINT_PENDING()) {
         goto leave_flushed;
     }
@@ -1477,6 +1503,8 @@ safepoint:
     FLUSH_AT(pc);
 leave_flushed:
 leave:
+    LEFT_THREAD();
+handed_over:
     *budget_left = budget;
     return result;
 }

@@ -11,6 +11,7 @@
  */
 #include "ph_check.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,7 +80,9 @@ pvm_object_t pvm_create_int_object(int32_t value)
     }
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_INT_CLASS, sizeof(struct data_area_4_int));
     if (o) {
+        pvm_before(pvm_current(), o->da, sizeof(struct data_area_4_int));
         pvm_get_int(o) = value;
+        pvm_after(pvm_current(), o->da, sizeof(struct data_area_4_int));
     }
     return o;
 }
@@ -88,7 +91,9 @@ pvm_object_t pvm_create_long_object(int64_t value)
 {
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_LONG_CLASS, sizeof(struct data_area_4_long));
     if (o) {
+        pvm_before(pvm_current(), o->da, sizeof(struct data_area_4_long));
         pvm_get_long(o) = value;
+        pvm_after(pvm_current(), o->da, sizeof(struct data_area_4_long));
     }
     return o;
 }
@@ -97,7 +102,9 @@ pvm_object_t pvm_create_float_object(float value)
 {
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_FLOAT_CLASS, sizeof(struct data_area_4_float));
     if (o) {
+        pvm_before(pvm_current(), o->da, sizeof(struct data_area_4_float));
         pvm_get_float(o) = value;
+        pvm_after(pvm_current(), o->da, sizeof(struct data_area_4_float));
     }
     return o;
 }
@@ -107,7 +114,9 @@ pvm_object_t pvm_create_double_object(double value)
     pvm_object_t o =
         create_internal(PVM_ROOT_OBJECT_DOUBLE_CLASS, sizeof(struct data_area_4_double));
     if (o) {
+        pvm_before(pvm_current(), o->da, sizeof(struct data_area_4_double));
         pvm_get_double(o) = value;
+        pvm_after(pvm_current(), o->da, sizeof(struct data_area_4_double));
     }
     return o;
 }
@@ -124,6 +133,7 @@ pvm_object_t pvm_create_string_object_binary_cat(const char *v1, int32_t n1, con
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_STRING_CLASS,
                                      sizeof(struct data_area_4_string) + (uint64_t)length);
     if (o) {
+        pvm_before(pvm_current(), o->da, o->_da_size);
         pvm_get_str_len(o) = (int32_t)length;
         if (v1 && n1) {
             memcpy(pvm_get_str_data(o), v1, (size_t)n1);
@@ -131,6 +141,7 @@ pvm_object_t pvm_create_string_object_binary_cat(const char *v1, int32_t n1, con
         if (v2 && n2) {
             memcpy(pvm_get_str_data(o) + n1, v2, (size_t)n2);
         }
+        pvm_after(pvm_current(), o->da, o->_da_size);
     }
     return o;
 }
@@ -161,10 +172,13 @@ pvm_object_t pvm_create_binary_object(int32_t size, const void *init)
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_BINARY_CLASS,
                                      sizeof(struct data_area_4_binary) + (uint64_t)size);
     if (o) {
+        uint64_t written = init ? o->_da_size : sizeof(struct data_area_4_binary);
+        pvm_before(pvm_current(), o->da, written);
         pvm_object_da(o, binary)->data_size = size;
         if (init && size) {
             memcpy(pvm_object_da(o, binary)->data, init, (size_t)size);
         }
+        pvm_after(pvm_current(), o->da, written);
     }
     return o;
 }
@@ -178,7 +192,7 @@ pvm_object_t pvm_create_array_object(void)
 {
     pvm_object_t o = create_internal(PVM_ROOT_OBJECT_ARRAY_CLASS, sizeof(struct data_area_4_array));
     if (o) {
-        pvm_object_da(o, array)->page_size = FIRST_PAGE_SLOTS;
+        PVM_STORE_TOLD(pvm_current(), &pvm_object_da(o, array)->page_size, FIRST_PAGE_SLOTS);
     }
     return o;
 }
@@ -190,11 +204,13 @@ pvm_object_t pvm_create_code_object(pvm_object_t owner_class, uint32_t ordinal,
         create_internal(PVM_ROOT_OBJECT_CODE_CLASS, sizeof(struct data_area_4_code) + size);
     if (o) {
         struct data_area_4_code *da = pvm_object_da(o, code);
+        pvm_before(pvm_current(), da, o->_da_size);
         da->owner_class = owner_class;
         da->ordinal = ordinal;
         da->argument_count = argument_count;
         da->code_size = size;
         memcpy(da->code, code, size);
+        pvm_after(pvm_current(), da, o->_da_size);
     }
     return o;
 }
@@ -211,10 +227,12 @@ pvm_object_t pvm_create_interface_object(uint32_t n_methods, pvm_object_t parent
     if (pvm_object_da(parent_class, class)->sys_table_id != PVM_NOT_INTERNAL) {
         inherited = PVM_INHERITED_METHODS;
     }
+    pvm_before(pvm_current(), o->da, o->_da_size);
     for (uint32_t i = 0; i < n_methods; i++) {
         pvm_slots(o)[i] =
             i < inherited ? heap_load_ref(&pvm_slots(parent)[i]) : pvm_create_null_object();
     }
+    pvm_after(pvm_current(), o->da, o->_da_size);
     return o;
 }
 
@@ -226,12 +244,14 @@ pvm_object_t pvm_create_class_object(pvm_object_t name, pvm_object_t interface, 
         return NULL;
     }
     struct data_area_4_class *da = pvm_object_da(o, class);
+    PVM_BEFORE(pvm_current(), da);
     da->object_data_area_size = da_size;
     da->object_default_interface = interface;
     da->sys_table_id = PVM_NOT_INTERNAL;
     da->class_name = name;
     da->class_parent = pvm_root_class(PVM_ROOT_OBJECT_NULL_CLASS);
     da->static_vars = statics;
+    PVM_AFTER(pvm_current(), da);
     return o;
 }
 
@@ -307,12 +327,15 @@ static pvm_object_t grow(struct data_area_4_array *da, uint32_t index)
     if (page == NULL) {
         return NULL;
     }
+    const struct pvm *pvm = pvm_current();
     uint64_t old_slots = old ? pvm_slot_count(old) : 0;
+    pvm_before(pvm, page->da, old_slots * sizeof(pvm_object_t));
     for (uint64_t i = 0; i < old_slots; i++) {
         pvm_slots(page)[i] = heap_load_ref(&pvm_slots(old)[i]);
     }
-    PVM_STORE(&da->page_size, (int32_t)slots);
-    heap_store_ref(&da->page, page);
+    pvm_after(pvm, page->da, old_slots * sizeof(pvm_object_t));
+    PVM_STORE_TOLD(pvm, &da->page_size, (int32_t)slots);
+    pvm_store_ref(pvm, &da->page, page);
     return page;
 }
 
@@ -333,13 +356,13 @@ static bool store_locked(struct data_area_4_array *da, uint32_t index, pvm_objec
             return false;
         }
     }
-    pvm_object_t null = pvm_create_null_object();
+    const struct pvm *pvm = pvm_current();
     for (uint32_t i = used; i < index; i++) {
-        heap_store_ref(&pvm_slots(page)[i], null);
+        pvm_store_ref(pvm, &pvm_slots(page)[i], pvm->null_object);
     }
-    heap_store_ref(&pvm_slots(page)[index], value);
+    pvm_store_ref(pvm, &pvm_slots(page)[index], value);
     if (index >= used) {
-        PVM_STORE(&da->used_slots, (int32_t)(index + 1));
+        PVM_STORE_TOLD(pvm, &da->used_slots, (int32_t)(index + 1));
     }
     return true;
 }
@@ -349,7 +372,7 @@ bool pvm_set_array_ofield(pvm_object_t array, uint32_t index, pvm_object_t value
     struct data_area_4_array *da = pvm_object_da(array, array);
     pvm_object_t page = heap_load_ref(&da->page);
     if (page && index < (uint32_t)PVM_LOAD(&da->used_slots) && index < pvm_slot_count(page)) {
-        heap_store_ref(&pvm_slots(page)[index], value);
+        pvm_store_ref(pvm_current(), &pvm_slots(page)[index], value);
         return true;
     }
     if (index >= PVM_MAX_ARRAY_SLOTS) {

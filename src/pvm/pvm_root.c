@@ -9,6 +9,7 @@
  */
 #include "ph_check.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <errno.h>
 #include <string.h>
@@ -42,13 +43,15 @@ static int make_classes(struct pvm *pvm, struct heap_allocator *allocator,
         if (o == NULL) {
             return no_room(diag);
         }
-        o->_class = class_class;
         struct data_area_4_class *da = pvm_object_da(o, class);
+        pvm_store_ref(pvm, &o->_class, class_class);
+        PVM_BEFORE(pvm, da);
         da->object_flags = row->flags;
         da->object_data_area_size = row->da_size;
         da->sys_table_id = (uint32_t)i;
+        PVM_AFTER(pvm, da);
         pvm->classes[row->root_index] = o;
-        heap_store_ref(slot(pvm, row->root_index), o);
+        pvm_store_ref(pvm, slot(pvm, row->root_index), o);
     }
     return 0;
 }
@@ -61,7 +64,8 @@ static pvm_object_t make_sys_interface(void)
         pvm_object_create_dynamic(class, PVM_SYS_METHODS * (int64_t)sizeof(pvm_object_t));
     for (uint32_t k = 0; interface && k < PVM_SYS_METHODS; k++) {
         const uint8_t code[] = {0x0F, (uint8_t)k, 0x08};
-        pvm_slots(interface)[k] = pvm_create_code_object(NULL, k, -1, code, sizeof(code));
+        pvm_store_ref(pvm_current(), &pvm_slots(interface)[k],
+                      pvm_create_code_object(NULL, k, -1, code, sizeof(code)));
     }
     return interface;
 }
@@ -71,10 +75,12 @@ static void complete_classes(struct pvm *pvm, pvm_object_t interface)
     for (int i = 0; i < pvm_n_internal_classes; i++) {
         const struct internal_class *row = &pvm_internal_classes[i];
         struct data_area_4_class *da = pvm_object_da(pvm->classes[row->root_index], class);
+        PVM_BEFORE(pvm, da);
         da->object_default_interface = interface;
         da->class_name = pvm_create_string_object(row->name);
         da->class_parent = pvm->classes[PVM_ROOT_OBJECT_NULL_CLASS];
         da->static_vars = pvm_create_array_object();
+        PVM_AFTER(pvm, da);
     }
 }
 
@@ -85,7 +91,7 @@ static void make_small_ints(struct pvm *pvm)
     const int32_t count = PVM_SMALL_INT_MOST - PVM_SMALL_INT_LEAST + 1;
     pvm_object_t page = pvm_create_page_object((uint64_t)count);
     for (int32_t i = 0; page && i < count; i++) {
-        pvm_slots(page)[i] = pvm_create_int_object(i + PVM_SMALL_INT_LEAST);
+        pvm_store_ref(pvm, &pvm_slots(page)[i], pvm_create_int_object(i + PVM_SMALL_INT_LEAST));
     }
     pvm_set_root_slot(PVM_ROOT_OBJECT_SMALL_INTS, page);
     pvm->small_ints = page ? pvm_slots(page) : NULL;

@@ -25,6 +25,7 @@
 #include "ph_mutant.h"
 #include "ph_points.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <errno.h>
 #include <string.h>
@@ -134,9 +135,11 @@ static pvm_object_t run_queue_take(struct pvm *pvm)
 void pvm_make_runnable(struct pvm *pvm, pvm_object_t thread)
 {
     struct data_area_4_thread *t = pvm_object_da(thread, thread);
+    PVM_BEFORE(pvm, t);
     t->deadline_us = 0;
     t->waiting_on = NULL;
     PVM_STORE(&t->state, PVM_THREAD_RUNNABLE);
+    PVM_AFTER(pvm, t);
     run_queue_put(pvm, thread);
     if (pvm->n_idle) {
         (void)hal_cond_signal(&pvm->work_cond);
@@ -157,7 +160,7 @@ void pvm_clock_save(struct pvm *pvm)
         return; /* nothing in the heap depends on it: do not dirty the page */
     }
     bigtime_t now = hal_system_time();
-    pvm->state->clock_us += now - pvm->clock_start;
+    PVM_STORE_TOLD(pvm, &pvm->state->clock_us, pvm->state->clock_us + (now - pvm->clock_start));
     pvm->clock_start = now;
 }
 
@@ -230,7 +233,8 @@ void pvm_timer_arm(struct pvm *pvm, pvm_object_t thread, uint64_t microseconds)
 {
     const uint64_t century = UINT64_C(100) * 365 * 86400 * 1000000;
     uint64_t deadline = pvm_clock_now(pvm) + (microseconds < century ? microseconds : century);
-    pvm_object_da(thread, thread)->deadline_us = deadline ? deadline : 1;
+    struct data_area_4_thread *t = pvm_object_da(thread, thread);
+    PVM_STORE_TOLD(pvm, &t->deadline_us, deadline ? deadline : 1);
     pvm_timer_insert(pvm, thread);
 }
 

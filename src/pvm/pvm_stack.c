@@ -13,6 +13,7 @@
 #include "bc_opcodes.h"
 #include "ph_check.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include <string.h>
 
@@ -51,7 +52,7 @@ static pvm_object_t next_segment(struct pvm_worker *worker, struct data_area_4_t
         }
         if (kept) {
             thread->stack_bytes -= kept->_da_size;
-            segment_of(current)->next = NULL;
+            pvm_store_ref(worker->pvm, &segment_of(current)->next, NULL);
         }
         size = current->_da_size * 2;
     }
@@ -70,9 +71,9 @@ static pvm_object_t next_segment(struct pvm_worker *worker, struct data_area_4_t
     if (segment == NULL) {
         return NULL;
     }
-    segment_of(segment)->prev = current;
+    pvm_store_ref(worker->pvm, &segment_of(segment)->prev, current);
     if (current) {
-        segment_of(current)->next = segment;
+        pvm_store_ref(worker->pvm, &segment_of(current)->next, segment);
     }
     thread->stack_bytes += size;
     return segment;
@@ -111,6 +112,7 @@ struct pvm_frame *pvm_frame_push(struct pvm_worker *worker, struct data_area_4_t
     if (f == NULL) {
         return NULL;
     }
+    pvm_before(worker->pvm, f, bytes);
     f->code = code;
     f->this_object = this_object;
     f->prev = (uint32_t)thread->frame_offset;
@@ -128,12 +130,13 @@ struct pvm_frame *pvm_frame_push(struct pvm_worker *worker, struct data_area_4_t
         pvm_frame_objects(f)[i] = args[i];
     }
     pvm_frame_ints(f)[0] = n_args;
+    pvm_after(worker->pvm, f, bytes);
     thread->stack = segment;
     thread->frame_offset = (uint64_t)((uint8_t *)f - segment->da);
     return f;
 }
 
-struct pvm_frame *pvm_frame_pop(struct data_area_4_thread *thread)
+struct pvm_frame *pvm_frame_pop(struct pvm_worker *worker, struct data_area_4_thread *thread)
 {
     struct pvm_frame *f = pvm_thread_frame(thread);
     PH_CHECK(!(f->flags & PVM_FRAME_ENTRY));
@@ -144,7 +147,7 @@ struct pvm_frame *pvm_frame_pop(struct data_area_4_thread *thread)
         struct pvm_stack_segment *left = segment_of(thread->stack);
         if (left->next) { /* keep one spare segment, not two */
             thread->stack_bytes -= left->next->_da_size;
-            left->next = NULL;
+            pvm_store_ref(worker->pvm, &left->next, NULL);
         }
         thread->stack = left->prev;
     }
@@ -187,10 +190,11 @@ struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_
         if (!(old.flags & PVM_FRAME_FIRST_IN_SEGMENT)) {
             wide.flags |= PVM_FRAME_FIRST_IN_SEGMENT;
         } else { /* it was alone in its segment: that one goes out of the chain */
-            segment_of(segment)->prev = segment_of(thread->stack)->prev;
+            pvm_object_t older = segment_of(thread->stack)->prev;
+            pvm_store_ref(worker->pvm, &segment_of(segment)->prev, older);
             thread->stack_bytes -= thread->stack->_da_size;
-            if (segment_of(segment)->prev) {
-                segment_of(segment_of(segment)->prev)->next = segment;
+            if (older) {
+                pvm_store_ref(worker->pvm, &segment_of(older)->next, segment);
             }
         }
     }
@@ -198,10 +202,13 @@ struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_
     const struct pvm_catcher *old_catchers = pvm_frame_catchers(f);
     const uint32_t *old_ints = pvm_frame_ints(f);
     const pvm_object_t *old_objects = pvm_frame_objects(f);
+    pvm_after(worker->pvm, f, old.bytes); /* what was stored into it until now */
+    pvm_before(worker->pvm, to, wide.bytes);
     *to = wide;
     memmove(pvm_frame_catchers(to), old_catchers, sizeof(*old_catchers) * old.catch_depth);
     memmove(pvm_frame_ints(to), old_ints, sizeof(*old_ints) * old.int_depth);
     memmove(pvm_frame_objects(to), old_objects, sizeof(*old_objects) * old.object_depth);
+    pvm_after(worker->pvm, to, wide.bytes);
     thread->stack = segment;
     thread->frame_offset = (uint64_t)((uint8_t *)to - segment->da);
     return to;

@@ -7,6 +7,7 @@
  * its stack at once; its object stays while the program refers to it.
  */
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 #include "ph_check.h"
 
@@ -32,19 +33,22 @@ static bool first_frame(struct pvm_worker *worker, pvm_object_t thread, pvm_obje
         return false;
     }
     const struct pvm_method *m = pvm_method_of(worker, code);
-    return m && pvm_frame_push(worker, da_of(thread), m, code, this_object, ordinal, n_args, args,
-                               PVM_FRAME_ENTRY);
+    PVM_BEFORE(worker->pvm, da_of(thread));
+    bool pushed = m && pvm_frame_push(worker, da_of(thread), m, code, this_object, ordinal, n_args,
+                                      args, PVM_FRAME_ENTRY);
+    PVM_AFTER(worker->pvm, da_of(thread));
+    return pushed;
 }
 
 static void link_first(struct pvm *pvm, pvm_object_t thread)
 {
     pvm_object_t *head = &pvm_slots(pvm->root)[PVM_ROOT_OBJECT_THREAD_LIST];
     pvm_object_t first = heap_load_ref(head);
-    da_of(thread)->next = first;
+    pvm_store_ref(pvm, &da_of(thread)->next, first);
     if (first) {
-        heap_store_ref(&da_of(first)->prev, thread);
+        pvm_store_ref(pvm, &da_of(first)->prev, thread);
     }
-    heap_store_ref(head, thread);
+    pvm_store_ref(pvm, head, thread);
 }
 
 /** Into the list of live threads, with a number. False: worker->thrown is set. */
@@ -57,7 +61,8 @@ static bool enlist(struct pvm_worker *worker, pvm_object_t thread)
     if (pvm->threads_live >= pvm->options.max_threads) {
         too_many = true;
     } else if ((rc = pvm_sched_reserve(pvm, pvm->threads_live + 1)) == 0) {
-        da_of(thread)->tid = ++pvm->state->threads_started;
+        PVM_STORE_TOLD(pvm, &pvm->state->threads_started, pvm->state->threads_started + 1);
+        PVM_STORE_TOLD(pvm, &da_of(thread)->tid, pvm->state->threads_started);
         link_first(pvm, thread);
         pvm->threads_live++;
         pvm->stats.threads_started++;
@@ -100,22 +105,24 @@ void pvm_thread_ended(struct pvm *pvm, pvm_object_t thread, bool failed)
 {
     struct data_area_4_thread *t = da_of(thread);
     if (t->prev) {
-        heap_store_ref(&da_of(t->prev)->next, t->next);
+        pvm_store_ref(pvm, &da_of(t->prev)->next, t->next);
     } else {
-        heap_store_ref(&pvm_slots(pvm->root)[PVM_ROOT_OBJECT_THREAD_LIST], t->next);
+        pvm_store_ref(pvm, &pvm_slots(pvm->root)[PVM_ROOT_OBJECT_THREAD_LIST], t->next);
     }
     if (t->next) {
-        heap_store_ref(&da_of(t->next)->prev, t->prev);
+        pvm_store_ref(pvm, &da_of(t->next)->prev, t->prev);
     }
+    PVM_BEFORE(pvm, t);
     t->next = NULL;
     t->prev = NULL;
     t->stack = NULL;
     t->frame_offset = 0;
     t->stack_bytes = 0;
     PVM_STORE(&t->state, failed ? PVM_THREAD_FAILED : PVM_THREAD_FINISHED);
+    PVM_AFTER(pvm, t);
     pvm->threads_live--;
     if (failed) {
-        pvm->state->failures++;
+        PVM_STORE_TOLD(pvm, &pvm->state->failures, pvm->state->failures + 1);
     }
 }
 

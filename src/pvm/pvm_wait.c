@@ -18,6 +18,7 @@
  */
 #include "ph_mutant.h"
 #include "pvm_exec.h"
+#include "pvm_stores.h"
 
 static pvm_object_t object_of(struct data_area_4_thread *t)
 {
@@ -32,31 +33,38 @@ static struct data_area_4_thread *thread_of(pvm_object_t o)
 /* ---- queues
  * ------------------------------------------------------------------------------------------ */
 
-static void enqueue(struct pvm_wait_queue *q, pvm_object_t owner, struct data_area_4_thread *t)
+static void enqueue(struct pvm *pvm, struct pvm_wait_queue *q, pvm_object_t owner,
+                    struct data_area_4_thread *t)
 {
     pvm_object_t me = object_of(t);
+    PVM_BEFORE(pvm, t);
+    PVM_BEFORE(pvm, q);
     t->waiting_on = owner;
     t->wait_next = NULL;
     t->wait_prev = q->last;
     if (q->last) {
-        thread_of(q->last)->wait_next = me;
+        pvm_store_ref(pvm, &thread_of(q->last)->wait_next, me);
     } else {
         q->first = me;
     }
     q->last = me;
     q->nwaiting++;
     PVM_STORE(&t->state, PVM_THREAD_BLOCKED);
+    PVM_AFTER(pvm, t);
+    PVM_AFTER(pvm, q);
 }
 
-static void dequeue(struct pvm_wait_queue *q, struct data_area_4_thread *t)
+static void dequeue(struct pvm *pvm, struct pvm_wait_queue *q, struct data_area_4_thread *t)
 {
+    PVM_BEFORE(pvm, t);
+    PVM_BEFORE(pvm, q);
     if (t->wait_prev) {
-        thread_of(t->wait_prev)->wait_next = t->wait_next;
+        pvm_store_ref(pvm, &thread_of(t->wait_prev)->wait_next, t->wait_next);
     } else {
         q->first = t->wait_next;
     }
     if (t->wait_next) {
-        thread_of(t->wait_next)->wait_prev = t->wait_prev;
+        pvm_store_ref(pvm, &thread_of(t->wait_next)->wait_prev, t->wait_prev);
     } else {
         q->last = t->wait_prev;
     }
@@ -64,37 +72,54 @@ static void dequeue(struct pvm_wait_queue *q, struct data_area_4_thread *t)
     t->wait_prev = NULL;
     t->waiting_on = NULL;
     q->nwaiting--;
+    PVM_AFTER(pvm, t);
+    PVM_AFTER(pvm, q);
+}
+
+static void set_phase(struct pvm *pvm, struct data_area_4_thread *t, uint32_t phase)
+{
+    PVM_BEFORE(pvm, t);
+    t->wait_phase = phase;
+    PVM_AFTER(pvm, t);
 }
 
 /** The thread got what it waits for; it may run. */
 static void grant(struct pvm *pvm, struct data_area_4_thread *t)
 {
-    t->wait_phase = PVM_WAIT_GRANTED;
+    set_phase(pvm, t, PVM_WAIT_GRANTED);
     pvm_make_runnable(pvm, object_of(t));
 }
 
 /** Re-execution of a native that was granted its wish? Then it is over. */
-static bool was_granted(struct data_area_4_thread *t)
+static bool was_granted(struct pvm *pvm, struct data_area_4_thread *t)
 {
     if (t->wait_phase != PVM_WAIT_GRANTED) {
         return false;
     }
-    t->wait_phase = PVM_WAIT_NONE;
+    set_phase(pvm, t, PVM_WAIT_NONE);
     return true;
 }
 
 /* ---- mutex
  * --------------------------------------------------------------------------------------------- */
 
-static bool mutex_take(struct data_area_4_mutex *m, struct data_area_4_thread *t)
+static void mutex_set(struct pvm *pvm, struct data_area_4_mutex *m,
+                      struct data_area_4_thread *owner, int32_t recursion)
+{
+    PVM_BEFORE(pvm, m);
+    m->owner_thread = owner;
+    m->recursion = recursion;
+    PVM_AFTER(pvm, m);
+}
+
+static bool mutex_take(struct pvm *pvm, struct data_area_4_mutex *m, struct data_area_4_thread *t)
 {
     if (m->owner_thread == NULL) {
-        m->owner_thread = t;
-        m->recursion = 1;
+        mutex_set(pvm, m, t, 1);
         return true;
     }
     if (m->owner_thread == t) {
-        m->recursion++;
+        mutex_set(pvm, m, t, m->recursion + 1);
         return true;
     }
     return false;
@@ -103,26 +128,24 @@ static bool mutex_take(struct data_area_4_mutex *m, struct data_area_4_thread *t
 /** Nobody owns it any more: hand it to the first in the queue. */
 static void mutex_hand_over(struct pvm *pvm, struct data_area_4_mutex *m)
 {
-    m->owner_thread = NULL;
-    m->recursion = 0;
+    mutex_set(pvm, m, NULL, 0);
     if (m->waiting.first == NULL) {
         return;
     }
     struct data_area_4_thread *t = thread_of(m->waiting.first);
-    dequeue(&m->waiting, t);
-    m->owner_thread = t;
-    m->recursion = t->wait_phase == PVM_WAIT_REACQUIRE ? t->wait_recursion : 1;
+    dequeue(pvm, &m->waiting, t);
+    mutex_set(pvm, m, t, t->wait_phase == PVM_WAIT_REACQUIRE ? t->wait_recursion : 1);
     grant(pvm, t);
 }
 
-static int mutex_lock_locked(struct data_area_4_thread *tc, pvm_object_t mutex)
+static int mutex_lock_locked(struct pvm *pvm, struct data_area_4_thread *tc, pvm_object_t mutex)
 {
     struct data_area_4_mutex *m = pvm_object_da(mutex, mutex);
-    if (was_granted(tc) || mutex_take(m, tc)) {
+    if (was_granted(pvm, tc) || mutex_take(pvm, m, tc)) {
         return PVM_SYSCALL_RETURN;
     }
-    tc->wait_phase = PVM_WAIT_WAITING;
-    enqueue(&m->waiting, mutex, tc);
+    set_phase(pvm, tc, PVM_WAIT_WAITING);
+    enqueue(pvm, &m->waiting, mutex, tc);
     return PVM_SYSCALL_BLOCKED;
 }
 
@@ -130,7 +153,7 @@ int pvm_wait_mutex(struct data_area_4_thread *tc, pvm_object_t mutex)
 {
     struct pvm *pvm = pvm_current();
     (void)hal_mutex_lock(&pvm->lock);
-    int result = mutex_lock_locked(tc, mutex);
+    int result = mutex_lock_locked(pvm, tc, mutex);
     (void)hal_mutex_unlock(&pvm->lock);
     return result;
 }
@@ -139,7 +162,7 @@ bool pvm_mutex_try(struct data_area_4_thread *tc, pvm_object_t mutex)
 {
     struct pvm *pvm = pvm_current();
     (void)hal_mutex_lock(&pvm->lock);
-    bool taken = mutex_take(pvm_object_da(mutex, mutex), tc);
+    bool taken = mutex_take(pvm, pvm_object_da(mutex, mutex), tc);
     (void)hal_mutex_unlock(&pvm->lock);
     return taken;
 }
@@ -150,7 +173,8 @@ static bool mutex_unlock_locked(struct pvm *pvm, struct data_area_4_thread *tc,
     if (m->owner_thread != tc) {
         return false;
     }
-    if (--m->recursion == 0) {
+    mutex_set(pvm, m, tc, m->recursion - 1);
+    if (m->recursion == 0) {
         mutex_hand_over(pvm, m);
     }
     return true;
@@ -176,18 +200,20 @@ int pvm_wait_cond(struct data_area_4_thread *tc, pvm_object_t cond, pvm_object_t
     struct data_area_4_cond *c = pvm_object_da(cond, cond);
     int result = PVM_SYSCALL_BLOCKED;
     (void)hal_mutex_lock(&pvm->lock);
-    if (was_granted(tc)) {
+    if (was_granted(pvm, tc)) {
         *timed_out = tc->wait_timed_out != 0;
-        tc->cond_mutex = NULL;
+        pvm_store_ref(pvm, &tc->cond_mutex, NULL);
         result = PVM_SYSCALL_RETURN;
     } else if (m->owner_thread != tc) {
         result = PVM_SYSCALL_THROW;
     } else {
+        PVM_BEFORE(pvm, tc);
         tc->wait_phase = PVM_WAIT_WAITING;
         tc->wait_timed_out = 0;
         tc->wait_recursion = m->recursion;
         tc->cond_mutex = mutex;
-        enqueue(&c->waiting, cond, tc);
+        PVM_AFTER(pvm, tc);
+        enqueue(pvm, &c->waiting, cond, tc);
         if (timeout_us >= 0) {
             pvm_timer_arm(pvm, object_of(tc), (uint64_t)timeout_us);
         }
@@ -204,14 +230,13 @@ int pvm_wait_cond(struct data_area_4_thread *tc, pvm_object_t cond, pvm_object_t
 static void cond_reacquire(struct pvm *pvm, struct data_area_4_thread *t)
 {
     struct data_area_4_mutex *m = pvm_object_da(t->cond_mutex, mutex);
-    t->deadline_us = 0;
+    PVM_STORE_TOLD(pvm, &t->deadline_us, 0);
     if (m->owner_thread == NULL) {
-        m->owner_thread = t;
-        m->recursion = t->wait_recursion;
+        mutex_set(pvm, m, t, t->wait_recursion);
         grant(pvm, t);
     } else {
-        t->wait_phase = PVM_WAIT_REACQUIRE;
-        enqueue(&m->waiting, t->cond_mutex, t);
+        set_phase(pvm, t, PVM_WAIT_REACQUIRE);
+        enqueue(pvm, &m->waiting, t->cond_mutex, t);
     }
 }
 
@@ -221,7 +246,7 @@ static bool cond_wake_first(struct pvm *pvm, struct data_area_4_cond *c)
         return false;
     }
     struct data_area_4_thread *t = thread_of(c->waiting.first);
-    dequeue(&c->waiting, t);
+    dequeue(pvm, &c->waiting, t);
     cond_reacquire(pvm, t);
     return true;
 }
@@ -254,18 +279,20 @@ int pvm_wait_sema(struct data_area_4_thread *tc, pvm_object_t sema, int64_t time
     int result = PVM_SYSCALL_RETURN;
     *timed_out = false;
     (void)hal_mutex_lock(&pvm->lock);
-    if (was_granted(tc)) {
+    if (was_granted(pvm, tc)) {
         *timed_out = tc->wait_timed_out != 0;
     } else if (s->sem_value > 0) {
-        s->sem_value--;
+        PVM_STORE_TOLD(pvm, &s->sem_value, s->sem_value - 1);
     } else {
         if (PH_MUTANT(QUEUED_AFTER_UNLOCK)) { /* what is released in between is not seen */
             (void)hal_mutex_unlock(&pvm->lock);
             (void)hal_mutex_lock(&pvm->lock);
         }
+        PVM_BEFORE(pvm, tc);
         tc->wait_phase = PVM_WAIT_WAITING;
         tc->wait_timed_out = 0;
-        enqueue(&s->waiting, sema, tc);
+        PVM_AFTER(pvm, tc);
+        enqueue(pvm, &s->waiting, sema, tc);
         if (timeout_us >= 0) {
             pvm_timer_arm(pvm, object_of(tc), (uint64_t)timeout_us);
         }
@@ -282,11 +309,11 @@ void pvm_sema_release(pvm_object_t sema)
     (void)hal_mutex_lock(&pvm->lock);
     if (s->waiting.first) {
         struct data_area_4_thread *t = thread_of(s->waiting.first);
-        dequeue(&s->waiting, t);
-        t->deadline_us = 0;
+        dequeue(pvm, &s->waiting, t);
+        PVM_STORE_TOLD(pvm, &t->deadline_us, 0);
         grant(pvm, t);
     } else if (s->sem_value < INT32_MAX) {
-        s->sem_value++;
+        PVM_STORE_TOLD(pvm, &s->sem_value, s->sem_value + 1);
     }
     (void)hal_mutex_unlock(&pvm->lock);
 }
@@ -297,7 +324,7 @@ void pvm_sema_zero(pvm_object_t sema)
     struct data_area_4_sema *s = pvm_object_da(sema, sema);
     (void)hal_mutex_lock(&pvm->lock);
     if (s->sem_value > 0) {
-        s->sem_value = 0;
+        PVM_STORE_TOLD(pvm, &s->sem_value, 0);
     }
     (void)hal_mutex_unlock(&pvm->lock);
 }
@@ -310,10 +337,12 @@ int pvm_wait_sleep(struct data_area_4_thread *tc, pvm_object_t me, uint64_t micr
     struct pvm *pvm = pvm_current();
     int result = PVM_SYSCALL_RETURN;
     (void)hal_mutex_lock(&pvm->lock);
-    if (!was_granted(tc)) {
+    if (!was_granted(pvm, tc)) {
+        PVM_BEFORE(pvm, tc);
         tc->wait_phase = PVM_WAIT_WAITING;
         tc->waiting_on = me; /* for those who look; there is no queue */
         PVM_STORE(&tc->state, PVM_THREAD_BLOCKED);
+        PVM_AFTER(pvm, tc);
         pvm_timer_arm(pvm, object_of(tc), microseconds);
         result = PVM_SYSCALL_BLOCKED;
     }
@@ -324,18 +353,20 @@ int pvm_wait_sleep(struct data_area_4_thread *tc, pvm_object_t me, uint64_t micr
 void pvm_wait_timed_out(struct pvm *pvm, pvm_object_t thread)
 {
     struct data_area_4_thread *t = thread_of(thread);
+    PVM_BEFORE(pvm, t);
     t->deadline_us = 0;
     t->wait_timed_out = 1;
+    PVM_AFTER(pvm, t);
     pvm_object_t on = t->waiting_on;
     if (on && on->_class == pvm->classes[PVM_ROOT_OBJECT_COND_CLASS]) {
-        dequeue(&pvm_object_da(on, cond)->waiting, t);
+        dequeue(pvm, &pvm_object_da(on, cond)->waiting, t);
         cond_reacquire(pvm, t);
         return;
     }
     if (on && on->_class == pvm->classes[PVM_ROOT_OBJECT_SEMA_CLASS]) {
-        dequeue(&pvm_object_da(on, sema)->waiting, t);
+        dequeue(pvm, &pvm_object_da(on, sema)->waiting, t);
     }
-    t->waiting_on = NULL;
+    pvm_store_ref(pvm, &t->waiting_on, NULL);
     grant(pvm, t);
 }
 
@@ -370,11 +401,11 @@ int pvm_wait_monitor(struct data_area_4_thread *tc, pvm_object_t o)
         (void)hal_mutex_lock(&pvm->lock);
         link = find_monitor(pvm, o);
         if (*link == NULL) {
-            pvm_object_da(fresh, mutex)->monitor_object = o;
-            heap_store_ref(link, fresh);
+            pvm_store_ref(pvm, &pvm_object_da(fresh, mutex)->monitor_object, o);
+            pvm_store_ref(pvm, link, fresh);
         }
     }
-    int result = mutex_lock_locked(tc, *link);
+    int result = mutex_lock_locked(pvm, tc, *link);
     (void)hal_mutex_unlock(&pvm->lock);
     return result;
 }
@@ -387,7 +418,7 @@ bool pvm_monitor_unlock(struct data_area_4_thread *tc, pvm_object_t o)
     struct data_area_4_mutex *m = *link ? pvm_object_da(*link, mutex) : NULL;
     bool unlocked = m && mutex_unlock_locked(pvm, tc, m);
     if (unlocked && m->owner_thread == NULL) {
-        heap_store_ref(link, m->monitor_next);
+        pvm_store_ref(pvm, link, m->monitor_next);
     }
     (void)hal_mutex_unlock(&pvm->lock);
     return unlocked;

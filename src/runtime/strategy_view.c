@@ -22,10 +22,11 @@ static bool works_on_request(const struct snap_choice *choice, const struct hal_
     return choice->why_not == NULL && (strcmp(choice->name, "sigbus") != 0 || probe->sigbus);
 }
 
-void phantom_probe_strategies(bool stores_marked,
+void phantom_probe_strategies(enum phantom_probed_for kind,
                               void (*visit)(void *context, const struct phantom_strategy *strategy),
                               void *context)
 {
+    bool stores_marked = kind == PHANTOM_FOR_MARKED_SPACES;
     struct hal_probe probe;
     hal_probe(NULL, &probe);
     struct snap_conditions conditions = {
@@ -38,6 +39,10 @@ void phantom_probe_strategies(bool stores_marked,
     size_t count = snap_strategy_list(&conditions, unasked, STRATEGIES_MOST);
     conditions.trap = "any";
     conditions.freezes = true;
+    if (kind == PHANTOM_FOR_WORLDS) {
+        conditions.all_stores_marked = true;
+        conditions.all_stores_announced = true;
+    }
     (void)snap_strategy_list(&conditions, asked, STRATEGIES_MOST);
     count = count < STRATEGIES_MOST ? count : STRATEGIES_MOST;
     /* A space that announces its stores takes cards, which needs no kernel: space_memory.c. */

@@ -36,6 +36,9 @@ struct phantom_world {
     struct snap_store *store;
     struct snap_memory *memory;
     struct snap_engine *engine;
+    struct heap_stores stores; /* of heap and machine, and where they are told to: */
+    struct snap_epoch *epoch;  /* NULL with strategies that do not ask before */
+    const struct snap_marks *marks;
     struct heap *heap;
     struct pvm *pvm;
 
@@ -65,6 +68,11 @@ void world_generation(const struct snap_generation *from, struct phantom_generat
  *  wish, the best that this machine allows. */
 int world_reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,
                          struct phantom_diag *diag);
+
+/** Does the strategy that was asked for want to be told of each store? */
+bool world_tells_stores(const struct phantom_world *world);
+/** Who is to be told, for the heap; NULL: nobody. The engine is open. */
+const struct heap_stores *world_stores(struct phantom_world *world);
 
 /** Take a snapshot, or share one that begins after this call. Any thread but a worker. */
 int world_snapshot(struct phantom_world *world, struct phantom_generation *out,

@@ -11,12 +11,10 @@
 static const struct {
     const char *strategy;
     enum hal_tracking tracking;
-    bool announces; /* works only where stores are marked or announced */
 } needs[] = {
-    {"async", HAL_TRACK_ASYNC, false},       {"cards", HAL_TRACK_NONE, true},
-    {"epoch", HAL_TRACK_NONE, true},         {"sigbus", HAL_TRACK_SIGBUS, false},
-    {"mprotect", HAL_TRACK_MPROTECT, false}, {"fork", HAL_TRACK_NONE, false},
-    {"full", HAL_TRACK_NONE, false},
+    {"async", HAL_TRACK_ASYNC},   {"cards", HAL_TRACK_NONE},        {"epoch", HAL_TRACK_NONE},
+    {"sigbus", HAL_TRACK_SIGBUS}, {"mprotect", HAL_TRACK_MPROTECT}, {"fork", HAL_TRACK_NONE},
+    {"full", HAL_TRACK_NONE},
 };
 
 static bool catches(enum hal_tracking tracking)
@@ -31,12 +29,6 @@ static int reserve_for(struct phantom_world *world, uint64_t base, uint64_t size
     for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
         if (strcmp(strategy, needs[i].strategy) != 0) {
             continue;
-        }
-        if (needs[i].announces) {
-            return ph_fail(diag, PHANTOM_EUNSUPPORTED,
-                           "strategy %s cannot be used for Phantom programs: the interpreter does "
-                           "not mark its stores",
-                           strategy);
         }
         tracking = needs[i].tracking;
     }

@@ -292,6 +292,8 @@ static int open_engine(struct phantom_world *world, struct phantom_diag *diag)
     const struct snap_engine_options options = {
         .strategy = world->options.strategy,
         .version = {HEAP_LAYOUT_VERSION, PVM_NATIVE_CLASS_VERSION},
+        .all_stores_marked = world_tells_stores(world),
+        .all_stores_announced = world_tells_stores(world),
         .check_against_heap = world->options.check_snapshots,
         .restore = world->options.eager ? SNAP_RESTORE_EAGER : SNAP_RESTORE_LAZY,
         .open_reader = open_reader,
@@ -316,10 +318,11 @@ static int create_machine(struct phantom_world *world, struct phantom_diag *diag
 
 static struct heap_params heap_params(struct phantom_world *world)
 {
-    return (struct heap_params){.base = world->memory->base,
-                                .size_limit = world->memory->page_count * SNAP_PAGE_SIZE,
-                                .native_class_version = PVM_NATIVE_CLASS_VERSION,
-                                .os = {.context = world, .discard = discard_pages}};
+    return (struct heap_params){
+        .base = world->memory->base,
+        .size_limit = world->memory->page_count * SNAP_PAGE_SIZE,
+        .native_class_version = PVM_NATIVE_CLASS_VERSION,
+        .os = {.context = world, .discard = discard_pages, .stores = world_stores(world)}};
 }
 
 /** Attaching the heap reads the tables at the front of each chunk: bring them in together, and

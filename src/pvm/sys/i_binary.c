@@ -2,7 +2,7 @@
  *
  * i_binary.c - .internal.binary: a fixed number of bytes.
  */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ static PVM_NATIVE(si_binary_9_setbyte)
     if (index < 0 || index >= da->data_size) {
         SYSCALL_THROW_STRING("binary index out of bounds");
     }
-    PVM_STORE(&da->data[index], (uint8_t)value);
+    PVM_STORE_TOLD(pvm_current(), &da->data[index], (uint8_t)value);
     SYSCALL_RETURN_NOTHING;
 }
 
@@ -67,7 +67,9 @@ static PVM_NATIVE(si_binary_10_setrange)
     if (to < 0 || (int64_t)to + count > dest->data_size) {
         SYSCALL_THROW_STRING("binary copy dest index/len out of bounds");
     }
+    pvm_before(pvm_current(), dest->data + to, (uint64_t)count);
     copy_bytes(dest->data + to, src->data + from, count);
+    pvm_after(pvm_current(), dest->data + to, (uint64_t)count);
     SYSCALL_RETURN_NOTHING;
 }
 

@@ -3,7 +3,7 @@
  * i_bitmap.c - .internal.bitmap: pixels of four bytes (B, G, R, A), read from the text of a binary
  * PPM file (P6). There is no display yet, so painting does nothing, as in the port.
  */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 enum { MAX_SIDE = 32768, MAX_PIXELS = 64 << 20 };
 
@@ -77,17 +77,21 @@ static PVM_NATIVE(si_bitmap_8_fromstring)
         SYSCALL_RETURN_NOTHING;
     }
     uint8_t *pixel = pvm_object_da(image, binary)->data;
+    pvm_before(pvm_current(), image->da, image->_da_size);
     for (int32_t i = 0; i < xsize * ysize; i++, pixel += 4, ppm.at += 3) {
         pixel[0] = ppm.at[2];
         pixel[1] = ppm.at[1];
         pixel[2] = ppm.at[0];
         pixel[3] = 0xFF;
     }
+    pvm_after(pvm_current(), image->da, image->_da_size);
     struct data_area_4_bitmap *da = pvm_object_da(me, bitmap);
     pvm_lock_object(me);
+    PVM_BEFORE(pvm_current(), da);
     PVM_STORE(&da->xsize, xsize);
     PVM_STORE(&da->ysize, ysize);
     heap_store_ref(&da->image, image);
+    PVM_AFTER(pvm_current(), da);
     pvm_unlock_object(me);
     SYSCALL_RETURN_NOTHING;
 }

@@ -2,7 +2,7 @@
  *
  * i_closure.c - .internal.closure: an object and the ordinal of one of its methods.
  */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 static PVM_NATIVE(si_closure_5_tostring)
 {
@@ -18,14 +18,14 @@ static PVM_NATIVE(si_closure_10_setordinal)
 {
     CHECK_PARAM_COUNT(1);
     int32_t ordinal = AS_INT(args[0]);
-    PVM_STORE(&pvm_object_da(me, closure)->ordinal, ordinal);
+    PVM_STORE_TOLD(pvm_current(), &pvm_object_da(me, closure)->ordinal, ordinal);
     SYSCALL_RETURN_NOTHING;
 }
 
 static PVM_NATIVE(si_closure_11_setobject)
 {
     CHECK_PARAM_COUNT(1);
-    heap_store_ref(&pvm_object_da(me, closure)->object, args[0]);
+    pvm_store_ref(pvm_current(), &pvm_object_da(me, closure)->object, args[0]);
     SYSCALL_RETURN_NOTHING;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * i_thread.c - .internal.thread as programs see it. */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 static PVM_NATIVE(si_thread_5_tostring)
 {
@@ -30,7 +30,7 @@ static PVM_NATIVE(si_thread_12_getEnvironment)
             SYSCALL_THROW(pvm_string_format("%s - class load error", name));
         }
         environment = pvm_create_object(class);
-        heap_store_ref(&da->environment, environment);
+        pvm_store_ref(pvm_current(), &da->environment, environment);
     }
     SYSCALL_RETURN(environment);
 }

@@ -4,7 +4,7 @@
  * Other classes put them into their own tables. The null object is of this class too, so `me` may
  * be it.
  */
-#include "pvm_internal.h"
+#include "pvm_stores.h"
 
 PVM_NATIVE(invalid_syscall)
 {
@@ -62,7 +62,9 @@ PVM_NATIVE(si_void_14_setimmutable)
         SYSCALL_RETURN(pvm_create_int_object(pvm_object_class_is_or_parent(me, args[0])));
     }
     if (!(pvm_flags(me) & PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE)) { /* else do not dirty it */
+        pvm_before(pvm_current(), &me->_flags, sizeof(me->_flags));
         __atomic_fetch_or(&me->_flags, PHANTOM_OBJECT_STORAGE_FLAG_IS_IMMUTABLE, __ATOMIC_RELAXED);
+        pvm_after(pvm_current(), &me->_flags, sizeof(me->_flags));
     }
     SYSCALL_RETURN(pvm_create_int_object(0));
 }

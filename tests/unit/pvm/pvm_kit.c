@@ -327,9 +327,12 @@ static void thread_failed(void *context, const char *text)
 static void open_heap(struct kit *kit, bool fresh)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    kit->watch = store_watch_open(
+        kit->memory, kit->size, kit->options.workers == 1 ? STORE_WATCH_BYTES : STORE_WATCH_PAGES);
     struct heap_params params = {.base = kit->memory,
                                  .size_limit = kit->size,
-                                 .native_class_version = PVM_NATIVE_CLASS_VERSION};
+                                 .native_class_version = PVM_NATIVE_CLASS_VERSION,
+                                 .os = {.stores = store_watch_stores(kit->watch)}};
     int rc =
         fresh ? heap_create(&params, &kit->heap, &diag) : heap_attach(&params, &kit->heap, &diag);
     if (rc != 0) {
@@ -361,6 +364,17 @@ static void make_machine(struct kit *kit, bool fresh)
     }
 }
 
+static void take_down(struct kit *kit)
+{
+    pvm_destroy(kit->pvm);
+    heap_detach(kit->heap);
+    if (kit->watch != NULL) {
+        store_watch_look(kit->watch);
+    }
+    store_watch_close(kit->watch);
+    kit->watch = NULL;
+}
+
 static struct kit *left_open; /* by a test that failed */
 
 struct kit *kit_open_sized(uint64_t bytes)
@@ -390,8 +404,7 @@ struct kit *kit_open(void)
 void kit_close(struct kit *kit)
 {
     left_open = NULL;
-    pvm_destroy(kit->pvm);
-    heap_detach(kit->heap);
+    take_down(kit);
     munmap(kit->memory, kit->size);
     for (int i = 0; i < kit->n_files; i++) {
         free(kit->files[i].bytes);
@@ -419,8 +432,7 @@ void kit_boot(struct kit *kit, const char *boot_class)
 void kit_reattach(struct kit *kit)
 {
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    pvm_destroy(kit->pvm);
-    heap_detach(kit->heap);
+    take_down(kit);
     make_machine(kit, false);
     int rc = pvm_attach(kit->pvm, &diag);
     if (rc != 0) {
@@ -433,6 +445,7 @@ static void audit(struct kit *kit)
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     assert_int_equal(pvm_stop_world(kit->pvm, -1), 0);
     int rc = pvm_audit(kit->pvm, &diag);
+    store_watch_look(kit->watch);
     pvm_resume_world(kit->pvm);
     if (rc != 0) {
         fail_msg("audit: %d %s", rc, diag.text);

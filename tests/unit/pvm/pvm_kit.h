@@ -13,6 +13,7 @@
 #include "bc_class.h"
 #include "pvm.h"
 #include "pvm_exec.h"
+#include "store_watch.h"
 
 #include <ph_test.h>
 #include <pthread.h>
@@ -41,6 +42,7 @@ struct kit {
     uint64_t size;
     struct heap *heap;
     struct pvm *pvm;
+    struct store_watch *watch; /* looks at every kit_run(), reattach and close */
     struct pvm_options options;
     struct kit_class_file files[KIT_MAX_CLASSES];
     int n_files;

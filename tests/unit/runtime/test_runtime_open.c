@@ -388,12 +388,12 @@ static void look_at_strategy(void *context, const struct phantom_strategy *strat
 static void exactly_one_strategy_is_chosen_and_it_is_the_first_usable_one(void **state)
 {
     (void)state;
-    for (int marked = 0; marked < 2; marked++) {
+    for (int kind = PHANTOM_FOR_SPACES; kind <= PHANTOM_FOR_WORLDS; kind++) {
         struct ladder ladder = {0};
-        phantom_probe_strategies(marked != 0, look_at_strategy, &ladder);
+        phantom_probe_strategies((enum phantom_probed_for)kind, look_at_strategy, &ladder);
         assert_true(ladder.strategies >= 3);
         assert_int_equal(ladder.chosen, 1);
-        assert_true(!marked || strcmp(ladder.name, "cards") == 0);
+        assert_true(kind != PHANTOM_FOR_MARKED_SPACES || strcmp(ladder.name, "cards") == 0);
     }
 }
 
@@ -420,7 +420,7 @@ static void note_strategy(void *context, const struct phantom_strategy *strategy
 static void the_ladder_says_what_opening_does(void **state)
 {
     struct promise world_promise = {0};
-    phantom_probe_strategies(false, note_strategy, &world_promise);
+    phantom_probe_strategies(PHANTOM_FOR_WORLDS, note_strategy, &world_promise);
     for (unsigned i = 0; i < world_promise.count; i++) {
         struct phantom_options options = kit_options(*state, SUM);
         options.strategy = world_promise.all[i].name;
@@ -434,7 +434,8 @@ static void the_ladder_says_what_opening_does(void **state)
     }
     for (int marked = 0; marked < 2; marked++) {
         struct promise promise = {0};
-        phantom_probe_strategies(marked != 0, note_strategy, &promise);
+        phantom_probe_strategies(marked ? PHANTOM_FOR_MARKED_SPACES : PHANTOM_FOR_SPACES,
+                                 note_strategy, &promise);
         for (unsigned i = 0; i <= promise.count; i++) { /* the last time: unasked */
             bool asked = i < promise.count;
             struct phantom_space_options options;

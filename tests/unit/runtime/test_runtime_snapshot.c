@@ -447,6 +447,33 @@ static void a_flipped_bit_is_found_by_verify_or_open(void **state)
     kit_verify("a.phantom");
 }
 
+/* The machine tells of each store, and with these strategies nothing else does: each generation is
+ * compared with the heap at its cut, and the next strategy goes on where the last one stopped. */
+static void a_world_runs_with_strategies_that_live_on_being_told(void **state)
+{
+    struct kit_log *log = *state;
+    static const char *const strategies[] = {"epoch", "cards", "full", "epoch", "cards"};
+    enum { ROUNDS = 12, COMMITS = 4 };
+    int rc = PHANTOM_ESTOPPED;
+    for (size_t i = 0; rc == PHANTOM_ESTOPPED; i++) {
+        struct phantom_options options = kit_options(log, ".examples.ledger");
+        options.strategy = strategies[i % (sizeof(strategies) / sizeof(strategies[0]))];
+        options.workers = 4;
+        options.interval_ms = i < ROUNDS ? 1 : 0;
+        atomic_store(&log->commits, 0);
+        atomic_store(&log->stop_at_commits, i < ROUNDS ? COMMITS : 0);
+        struct phantom_world *world = kit_open("told.phantom", &options);
+        assert_string_equal(phantom_strategy(world), options.strategy);
+        atomic_store(&log->stopped, world);
+        rc = phantom_run(world);
+        atomic_store(&log->stopped, NULL);
+        assert_int_equal(phantom_close(world), 0);
+        (void)kit_verify_current("told.phantom");
+    }
+    assert_int_equal(rc, 0);
+    assert_non_null(strstr(log->console, "total 1000000: ok"));
+}
+
 int main(int argc, char **argv)
 {
     kit_begin(argc, argv);
@@ -465,6 +492,7 @@ int main(int argc, char **argv)
         CASE(a_reader_sees_whole_generations_beside_a_running_writer),
         CASE(info_and_log_agree),
         CASE(a_flipped_bit_is_found_by_verify_or_open),
+        CASE(a_world_runs_with_strategies_that_live_on_being_told),
     };
     return kit_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
