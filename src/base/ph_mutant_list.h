@@ -56,6 +56,7 @@
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \
     X(FILL_NOT_AWAITED, "a block is given out while zeros are being written to it")                \
     X(FILL_OVER_DATA, "zeros are written to new blocks that are in use already")                   \
+    X(FLUSH_BELIEVED, "a flush that succeeds while the file system is shut down is believed")      \
     X(FAILED_FILL_ACKNOWLEDGED,                                                                    \
       "zeros that could not be written to new blocks are no failed write")                         \
     X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \

@@ -475,6 +475,10 @@ static int place_catalog(void *context, unsigned kind, uint64_t index, const voi
 /* ---- begin, reserve, stage ----------------------------------------------------------------- */
 
 /* Somebody may have deleted or truncated the file under us: then nothing more may be acknowledged.
+ * Nor when the file system has been shut down (an error in its journal, an administrator): a flush
+ * that was under way may then report a success that it was not. XFS does: what waits for the
+ * journal finds nothing to wait for once the journal has been thrown away. But it says so to
+ * whoever asks.
  */
 static int check_file(struct snap_store *store, struct phantom_diag *diag)
 {
@@ -943,7 +947,7 @@ static void make_record(const struct snap_txn *txn, const struct snap_commit *co
     store_file_seal_record(&store->file, store_slot_of(&store->file, txn->number), record);
 }
 
-/* Reap, then flush. Any failure is final. */
+/* Reap, flush, and ask whether the file is still there. Any failure is final. */
 static int make_durable(struct snap_txn *txn, struct phantom_diag *diag)
 {
     struct snap_store *store = txn->store;
@@ -961,7 +965,7 @@ static int make_durable(struct snap_txn *txn, struct phantom_diag *diag)
         store->poison = error;
         return store_poisoned(store, diag);
     }
-    return 0;
+    return PH_MUTANT(FLUSH_BELIEVED) ? 0 : check_file(store, diag);
 }
 
 /* Bring data, nodes and record to the disk in the order that makes them a generation. */

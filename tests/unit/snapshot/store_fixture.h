@@ -37,6 +37,9 @@ struct trick_io {
     bool disordered;                    /* completions come back in reverse order */
     uint32_t queue_limit;               /* submit says -EAGAIN beyond; 0: none */
     uint32_t in_flight;
+    long shut_down; /* with this flush the file system is gone, and the flush says that all is well
+                     */
+    bool is_shut_down;
 };
 
 static inline bool trick_hits(struct trick_io *t, long count, long at)
@@ -108,6 +111,10 @@ static inline int trick_flush(struct snap_io *io)
     if (trick_hits(t, ++t->flushes, t->fail_flush)) {
         return t->error;
     }
+    if (t->flushes == t->shut_down) {
+        t->is_shut_down = true;
+        return 0;
+    }
     return t->base->ops->flush(t->base);
 }
 
@@ -124,6 +131,9 @@ static inline int trick_write(struct snap_io *io, uint64_t offset, const void *b
 static inline int trick_size(struct snap_io *io, uint64_t *bytes)
 {
     struct trick_io *t = (struct trick_io *)io;
+    if (t->is_shut_down) {
+        return -EIO;
+    }
     return t->base->ops->size(t->base, bytes);
 }
 

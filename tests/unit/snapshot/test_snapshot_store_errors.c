@@ -113,6 +113,28 @@ static void any_failed_write_or_flush_poisons_and_loses_nothing(void **state)
     assert_true(failures > 40);
 }
 
+/* XFS does that: see check_file(). A small commit has one flush, a large one two. */
+static void flush_of_a_file_system_that_is_shut_down_is_not_believed(void **state)
+{
+    (void)state;
+    for (unsigned s = 0; s < SHAPES; s++) {
+        for (long n = 1; n <= 2; n++) {
+            struct fixture *f = fixture_new(LIMIT, PAGES);
+            fixture_put(f, 0, 100, 1);
+            long before = f->io->flushes;
+            f->io->shut_down = before + n;
+            int error = attempt(f, shapes[s].early, shapes[s].pages, 2);
+            assert_int_equal(error, f->io->is_shut_down ? PHANTOM_EPOISONED : 0);
+            assert_true(f->io->is_shut_down || n > 1);
+            if (error != 0) {
+                assert_non_null(strstr(f->diag.text, "cannot be reached"));
+                assert_int_equal(snap_store_current(f->store)->number, 1);
+            }
+            fixture_free(f);
+        }
+    }
+}
+
 static void reap_that_fails_once_is_tried_again(void **state)
 {
     (void)state;
@@ -591,6 +613,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_failed_write_or_flush_poisons_and_loses_nothing),
+        cmocka_unit_test(flush_of_a_file_system_that_is_shut_down_is_not_believed),
         cmocka_unit_test(reap_that_fails_once_is_tried_again),
         cmocka_unit_test(refused_submission_is_a_failed_write),
         cmocka_unit_test(refused_read_is_reported_and_the_handle_stays_usable),
@@ -614,6 +637,8 @@ int main(void)
          cmocka_unit_test(failed_fill_of_new_blocks_acknowledges_nothing)},
         {PH_MUTANT_NOTHING_RESERVED,
          cmocka_unit_test(full_disk_refuses_the_reservation_and_later_works_again)},
+        {PH_MUTANT_FLUSH_BELIEVED,
+         cmocka_unit_test(flush_of_a_file_system_that_is_shut_down_is_not_believed)},
         {PH_MUTANT_SECOND_WRITER, cmocka_unit_test(second_writer_is_refused)},
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
