@@ -8,8 +8,8 @@ Names what was skipped with the reason the test printed, and what failed. Repeat
 figures that tests print (states=, flips=, kills=, cuts=, models=), so that a number that drops is seen,
 and adds up those of the crash tests of the first log in one line. Where that log is of the build that
 runs every suite (gcc), each seeded defect must have been caught by the test that is declared for it
-(mutants.py): mutants=N/N counts the whole list. Exit status 1 if anything failed, a defect was not
-caught, or nothing passed.
+(mutants.py): mutants=N/N counts the whole list; and the line must not fall below FLOORS. Exit status 1
+if anything failed, a defect was not caught, a floor was missed, or nothing passed.
 """
 import json
 import re
@@ -18,6 +18,8 @@ import sys
 import mutants
 
 FIGURES = re.compile(r"^(states=|flips=|kills=|mutants=|models=|cuts=).*", re.M)
+
+FLOORS = {"distinct": 500000, "kills": 200}  # crash states and SIGKILLs that each change must survive
 
 
 def crash_line(sums) -> str:
@@ -85,6 +87,10 @@ def main() -> int:
             print(f"FAILED {sentence}")
         if untried:
             print(f"mutants not tried here, their tests were skipped: {' '.join(untried)}")
+        for name, floor in FLOORS.items():
+            if sums.get(name, 0) < floor:
+                failed += 1
+                print(f"FAILED {name}={sums.get(name, 0)}: {floor} are the least")
     if crash_line(sums):
         print(crash_line(sums))
     for line in skipped:
