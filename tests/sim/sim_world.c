@@ -186,8 +186,8 @@ static void judge_world(void *context, bool finished)
 static void *begin_world(struct sim_case *c)
 {
     static const uint32_t intervals[] = {1, 2, 5, 20};
-    static const char *const strategies[] = {NULL,   NULL,   NULL,     "async",
-                                             "full", "fork", "sigbus", "mprotect"};
+    static const char *const strategies[] = {NULL,   "epoch", "cards",  "async",
+                                             "full", "fork",  "sigbus", "mprotect"};
     struct world_case *w = calloc(1, sizeof(*w));
     PH_CHECK(w != NULL);
     w->c = c;
