@@ -54,11 +54,8 @@
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
     X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \
-    X(FILL_NOT_AWAITED, "a block is given out while zeros are being written to it")                \
-    X(FILL_OVER_DATA, "zeros are written to new blocks that are in use already")                   \
     X(FLUSH_BELIEVED, "a flush that succeeds while the file system is shut down is believed")      \
-    X(FAILED_FILL_ACKNOWLEDGED,                                                                    \
-      "zeros that could not be written to new blocks are no failed write")                         \
+    X(FAILED_FILL_ACKNOWLEDGED, "a commit whose new blocks could not be filled is acknowledged")   \
     X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \
     X(LOST_BUFFERS_FREED, "buffers of writes that never came back are freed")                      \
     X(FIRST_WORD_WINS, "of a page that is staged twice the first content is committed")            \

@@ -37,7 +37,7 @@ struct phantom_world {
     struct snap_memory *memory;
     struct snap_engine *engine;
     struct heap_stores stores; /* of heap and machine, and where they are told to: */
-    struct snap_epoch *epoch;  /* NULL with strategies that do not ask before */
+    struct snap_epoch *epoch;  /* `epoch` asks before, and wants no marks */
     const struct snap_marks *marks;
     struct heap *heap;
     struct pvm *pvm;

@@ -3,8 +3,9 @@
  * world_stores.c - the stores of heap and machine, passed on to strategies that live on being told
  * of them: `epoch` before, `cards` after. Owns nothing; the engine owns its words and marks.
  *
- * Called by every worker for every store, with any of their locks held; waits for the snapshot's
- * writer at most, which takes none of them.
+ * Called by every worker for every store, with any of their locks held. before_store() may sleep
+ * until the snapshot's writer gives an image back, and with it whoever waits for those locks; the
+ * writer takes none of them.
  */
 #include "snap_epoch.h"
 #include "snap_marks.h"
@@ -33,7 +34,7 @@ static void before_store(void *context, const void *start, uint64_t bytes)
 static void after_store(void *context, const void *start, uint64_t bytes)
 {
     const struct phantom_world *world = context;
-    if (bytes != 0) {
+    if (world->marks != NULL && bytes != 0) {
         uint64_t offset = (uint64_t)((const uint8_t *)start - world->memory->base);
         snap_mark_bytes(world->marks, offset, bytes);
     }
@@ -51,7 +52,7 @@ const struct heap_stores *world_stores(struct phantom_world *world)
         return NULL;
     }
     world->epoch = snap_engine_epoch(world->engine);
-    world->marks = snap_engine_marks(world->engine);
+    world->marks = world->epoch == NULL ? snap_engine_marks(world->engine) : NULL;
     world->stores =
         (struct heap_stores){.context = world, .before = before_store, .after = after_store};
     return &world->stores;

@@ -159,7 +159,6 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
         return ph_fail(diag, -ENOMEM, "%s: no memory", store_file_name(&store->file));
     }
     const struct store_generation *current = store_current(store);
-    store->fill = store_fill_create(store->io, store->file.segment_blocks);
     store_early_open(store);
     if (current != NULL) {
         page_map_reset(&store->map, &current->map, current->info.live_pages, current->memory_sum);
@@ -262,9 +261,6 @@ void snap_store_close(struct snap_store *store)
         return;
     }
     PH_CHECK(!store->txn_active);
-    if (store_fill_destroy(store->fill) != 0 && store->poison == 0) {
-        store->poison = -EIO; /* writes nothing more, and nobody asks why */
-    }
     if (store->block != NULL) {
         (void)snap_store_seal(store); /* a seal is a help, not a duty */
     }

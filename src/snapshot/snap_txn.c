@@ -38,7 +38,6 @@ enum {
     FILE_MOST = 3,      /* times what is in use: so large may the file become to find longer ones */
     EARLY_SEGMENTS = 4, /* most by which the file grows for one early commit */
     EARLY_PARTS = 8,    /* of a segment: by one of them the file grows for an early commit */
-    FILL_FOR = 64,      /* blocks: to write more once costs less than to write them twice */
 };
 
 struct slot {
@@ -208,9 +207,13 @@ static int grow_file(struct snap_store *store, uint64_t blocks, struct phantom_d
         return ph_fail(diag, -ENOMEM, "%s: no memory to use a longer file", store_file_name(file));
     }
     file->block_count = first + more;
-    store_fill_add(store->fill, first, more);
     if (more > file->segment_blocks) {
-        store_fill_skip(store->fill); /* a bulk load would only write everything twice */
+        return 0; /* a bulk load would only write everything twice */
+    }
+    error = store_file_fill(file, first, more);
+    if (error != 0) {
+        store->poison = error;
+        return store_poisoned(store, diag);
     }
     return 0;
 }
@@ -247,10 +250,6 @@ static int make_room(struct snap_store *store, uint64_t blocks, struct phantom_d
 /* Remember that blocks were taken; the memory for one more extent is there already. */
 static void note_taken(struct snap_txn *txn, uint64_t first, uint64_t count)
 {
-    while (store_fill_has(txn->store->fill, first, count) && !txn->output.lost &&
-           !PH_MUTANT(FILL_NOT_AWAITED)) {
-        store_output_await(&txn->output);
-    }
     struct store_extent *last = txn->taken_count != 0 ? &txn->taken[txn->taken_count - 1] : NULL;
     if (last != NULL && last->first + last->count == first) {
         last->count += count;
@@ -506,12 +505,6 @@ int store_may_write(struct snap_store *store, struct phantom_diag *diag)
     if (store->read_only) {
         return ph_fail(diag, PHANTOM_EREADONLY, "%s: opened read-only",
                        store_file_name(&store->file));
-    }
-    if (!store->txn_active) {
-        store_fill_poll(store->fill);
-    }
-    if (store->poison == 0) {
-        store->poison = store_fill_error(store->fill);
     }
     if (store->poison != 0) {
         return store_poisoned(store, diag);
@@ -800,7 +793,6 @@ static int settle(struct snap_txn *txn, int error, struct phantom_diag *diag)
 {
     struct snap_store *store = txn->store;
     int failed = store_output_drain(&txn->output);
-    failed = failed != 0 ? failed : store_fill_error(store->fill);
     if (failed != 0) {
         store->poison = store->poison != 0 ? store->poison : failed;
         store->file.lost = store->file.lost || txn->output.lost;
@@ -1043,9 +1035,6 @@ static void publish(struct snap_txn *txn, struct snap_generation *out)
     empty_index(txn);
     store->file.output = NULL;
     store->txn_active = false;
-    if (txn->blocks_taken <= FILL_FOR) {
-        store_fill_advance(store->fill, &store->space);
-    }
 }
 
 /* Hand a delta run to the output: behind the pages in the arena, which makes it one request with
@@ -1133,6 +1122,9 @@ int snap_txn_commit(struct snap_txn *txn, const struct snap_commit *commit,
     txn->diag = diag;
     int error = refuse(txn, diag);
     error = error != 0 ? error : prepare(txn, commit, diag);
+    if (!PH_MUTANT(FAILED_FILL_ACKNOWLEDGED)) {
+        error = error != 0 ? error : refuse(txn, diag); /* new blocks that could not be filled */
+    }
     error = error != 0 ? settle(txn, error, diag) : write_durably(txn, commit, diag);
     if (error != 0) {
         snap_txn_abort(txn);

@@ -37,10 +37,6 @@ void store_early_open(struct snap_store *store)
     store->opened_used = store->blocks_used_hint;
     store->early = store->generation_count != 0 && store->high_water >= file->data_start &&
                    store->high_water <= file->block_count && !file->has_packs;
-    if (store->early && file->block_count - store->high_water <= file->segment_blocks) {
-        /* the last writer may have left them as they were allocated */
-        store_fill_add(store->fill, store->high_water, file->block_count - store->high_water);
-    }
 }
 
 int store_early_space(struct snap_store *store, struct phantom_diag *diag)

@@ -5,7 +5,6 @@
 #include "ph_memory.h"
 #include "ph_mutant.h"
 #include "store_codec.h"
-#include "store_fill.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,36 +66,17 @@ static int finish_read(const struct store_file *file, const struct snap_io_reque
                            (uint8_t *)request->buffer + (size_t)got * STORE_BLOCK_SIZE, diag);
 }
 
-/* What was reaped, without what belongs to a fill. */
-static int leave_out_fills(struct snap_io_request **done)
-{
-    int count = 0;
-    struct snap_io_request **link = done;
-    for (struct snap_io_request *request = *done, *next; request != NULL; request = next) {
-        next = request->next;
-        if (store_fill_took(request)) {
-            continue;
-        }
-        *link = request;
-        link = &request->next;
-        count++;
-    }
-    *link = NULL;
-    return count;
-}
-
 /*
  * reap() that fails tells nothing about the requests; only a second try can take them back. An
  * error that passes is no error here: what counts is the result of each request.
  */
-int store_file_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
+static int reap_patiently(struct snap_io *io, unsigned minimum, struct snap_io_request **done)
 {
     int count = 0;
     for (int attempt = 0; attempt < 1000; attempt++) {
-        *done = NULL;
         count = io->ops->reap(io, minimum, done);
         if (count >= 0) {
-            return leave_out_fills(done);
+            break;
         }
     }
     return count;
@@ -155,7 +135,7 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
             continue;
         }
         struct snap_io_request *done = NULL;
-        int count = store_file_reap(io, 1, &done);
+        int count = reap_patiently(io, 1, &done);
         if (count < 0) {
             /* The requests are on this stack: going on would let the back end write into it. */
             PH_CHECK(!"the I/O back end cannot return its requests");
@@ -319,7 +299,7 @@ static void take_back(struct store_output *output, struct snap_io_request *reque
 static void reap_some(struct store_output *output, unsigned minimum)
 {
     struct snap_io_request *done = NULL;
-    int count = store_file_reap(output->io, minimum, &done);
+    int count = reap_patiently(output->io, minimum, &done);
     if (count < 0) {
         output->lost = true;
         output->in_flight = 0;
@@ -404,11 +384,6 @@ void store_output_leave(struct store_output *output, const uint8_t *from, const 
     while (output->in_flight != 0 && reads_from(output, from, to)) {
         reap_some(output, 1);
     }
-}
-
-void store_output_await(struct store_output *output)
-{
-    reap_some(output, 1);
 }
 
 int store_output_drain(struct store_output *output)

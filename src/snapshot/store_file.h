@@ -68,10 +68,6 @@ static inline unsigned store_level_shift(uint32_t level)
 /** Levels that a map of so many pages needs; at least 1. */
 uint32_t store_height_for(uint64_t page_count);
 
-/** As reap() of the file, but patient, and what belongs to a fill is settled and left out
- * (store_fill.h): the count, which may then be less than `minimum`, or -errno. */
-int store_file_reap(struct snap_io *io, unsigned minimum, struct snap_io_request **done);
-
 /** Read whole blocks into an aligned buffer. 0, PHANTOM_ECORRUPT (out of the file) or -errno. */
 int store_file_read(const struct store_file *file, uint64_t block, uint32_t count, void *buffer,
                     struct phantom_diag *diag);
@@ -106,7 +102,10 @@ int store_file_check_page(const struct store_file *file, uint64_t generation, ui
  * `least` blocks beyond `from`; *more says what it became. -ENOSPC: not even that. */
 int store_file_extend(const struct store_file *file, uint64_t from, uint64_t least, uint64_t *more);
 
-/** Write zeros over blocks of a new file that were only allocated (why: store_fill.h). 0 or -errno.
+/**
+ * Write zeros over blocks that were only allocated. The first write to an allocated block changes
+ * the file system's own records, which makes the flush of a small commit about twice as slow. 0 or
+ * -errno: a failed write, as final as any other.
  */
 int store_file_fill(const struct store_file *file, uint64_t block, uint64_t count);
 
@@ -132,8 +131,6 @@ void store_output_init(struct store_output *output, struct snap_io *io);
 void store_output_put(struct store_output *output, uint64_t block, void *buffer);
 /** Send what is gathered; wait until no write in flight reads from [from, to). */
 void store_output_leave(struct store_output *output, const uint8_t *from, const uint8_t *to);
-/** Wait until one write of it, or a fill, is complete. */
-void store_output_await(struct store_output *output);
 /** Send what is gathered, take back every completion. 0 or the first error since init. */
 int store_output_drain(struct store_output *output);
 

@@ -25,7 +25,6 @@
 #include "snap_store.h"
 #include "store_catalog.h"
 #include "store_file.h"
-#include "store_fill.h"
 #include "store_format.h"
 #include "store_pack.h"
 #include "store_sum.h"
@@ -108,7 +107,6 @@ struct snap_store {
     struct store_walk *accounting; /* deriving, paused; NULL: not begun, or done */
     struct block_space space;      /* writers only */
     struct pack_slots slots;       /* the same; nothing there without compression */
-    struct store_fill *fill;       /* writers only; may be NULL */
     struct page_map map;           /* writers only */
     struct store_cache cache;
     struct store_overlay_slot overlay[2]; /* for readers, the one used last first */
