@@ -22,6 +22,7 @@ struct port_disk_op {
     bool write;
     int error;                       /* when it is over */
     bool own, begun;                 /* the thread that queued it moves the bytes; it may */
+    bool repeated;                   /* io_uring: the thread that submitted it had ended */
     struct port_disk_op *queue_next; /* of the back end */
 };
 

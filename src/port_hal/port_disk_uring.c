@@ -59,6 +59,11 @@ static void start(struct port_disk *disk, struct port_disk_op *op)
 static bool is_over(struct port_disk *disk, struct port_disk_op *op, int result)
 {
     bool again = result == -EINTR || result == -EAGAIN;
+    if ((result == -EFAULT || result == -ECANCELED) && !op->repeated) {
+        /* The kernel moves the bytes in the context of the thread that submitted, and that one has
+         * ended. This thread does not end before the disk is closed. */
+        op->repeated = again = true;
+    }
     op->error = again || result > 0 ? 0 : result == 0 ? EIO : -result; /* 0: the file is shorter */
     op->moved += result > 0 ? (size_t)result : 0;
     if (op->error != 0 || op->moved == op->length) {

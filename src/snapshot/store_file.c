@@ -103,7 +103,7 @@ int store_file_read_runs(const struct store_file *file, const struct store_run *
     if (file->output != NULL) {
         (void)store_output_drain(file->output); /* who writes next learns of an error */
     }
-    if (file->lost) {
+    if (file->lost || (file->output != NULL && file->output->lost)) {
         return read_one_by_one(file, runs, run_count, diag);
     }
     while (in_flight != 0 || (error == 0 && sent < run_count)) {

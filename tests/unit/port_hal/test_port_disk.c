@@ -379,6 +379,51 @@ static void one_write_that_fails_spoils_no_other(void **state)
     }
 }
 
+/* What is read next comes from the disk, as far as that can be asked for. */
+static void forget_cache(void)
+{
+#ifndef TEST_ON_SIM
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)syscall(SYS_fdatasync, fd);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)close(fd);
+#endif
+}
+
+enum { ORPHANS = 16, APART = PAGES / ORPHANS };
+
+static void queue_and_end(void *requests)
+{
+    for (unsigned i = 0; i < ORPHANS; i++) {
+        queue_block((struct request *)requests + i, i * APART, false);
+    }
+}
+
+/* io_uring moves bytes in the context of the thread that submitted: see is_over(). */
+static void requests_outlive_the_thread_that_queued_them(void **state)
+{
+    (void)state;
+    static struct request requests[ORPHANS];
+    uint32_t block[PAGE_SIZE / sizeof(uint32_t)] = {0};
+    for (unsigned i = 0; i < PAGES; i++) {
+        block[0] = 1000 + i;
+        put_into_file(block, sizeof(block), (uint64_t)i * PAGE_SIZE);
+    }
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < ORPHANS; i++) {
+            request_init(&requests[i], 0);
+        }
+        forget_cache();
+        assert_true(hal_start_thread(queue_and_end, requests, 0) > 0);
+        for (unsigned i = 0; i < ORPHANS; i++) {
+            assert_int_equal(wait_for(&requests[i]), 0);
+            assert_int_equal(first_word(&requests[i]), 1000 + i * APART);
+            request_finish(&requests[i]);
+        }
+    }
+}
+
 static void wrong_requests_are_refused(void **state)
 {
     (void)state;
@@ -962,6 +1007,7 @@ int main(int argc, char **argv)
         disk_test(a_request_is_done_before_its_callback),
         disk_test(io_errors_arrive_in_rc),
         disk_test(one_write_that_fails_spoils_no_other),
+        disk_test(requests_outlive_the_thread_that_queued_them),
         disk_test(wrong_requests_are_refused),
         disk_test(overlapping_requests_keep_their_order),
         disk_test(waiting_requests_can_be_taken_out_and_raised),
