@@ -18,6 +18,10 @@
  * phantom_virtual_machine_stop_request and debug_max_level_* are for the whole process.
  *
  * Caveat: a child made by fork() has none of the threads: it must not call the HAL.
+ *
+ * @threads any, unless said otherwise. Only phantom_hal_destroy(), phantom_hal_leave(),
+ *   phantom_hal_add_disk() and phantom_hal_usage() may block. The hooks of the options are called
+ *   on the thread that panics or shuts down; they may block, and use the HAL.
  */
 #ifndef PHANTOM_PORT_PHANTOM_HAL_H
 #define PHANTOM_PORT_PHANTOM_HAL_H
@@ -45,11 +49,12 @@ struct phantom_hal_options {
     void *context;
 };
 
-/** Everything default; sets size. */
+/** Everything default; sets size. Never blocks. */
 void phantom_hal_options_init(struct phantom_hal_options *options);
 
 /**
- * Make an instance. options NULL: defaults.
+ * Make an instance. options NULL: defaults; copied, disk_path too. It starts no thread yet. Ended
+ * by phantom_hal_destroy(). Never blocks.
  *
  * @param[out] out  written on success only
  * @return 0, or a positive errno: EINVAL (a size that is no multiple of the page size, a wrong
@@ -58,9 +63,9 @@ void phantom_hal_options_init(struct phantom_hal_options *options);
 int phantom_hal_create(const struct phantom_hal_options *options, struct phantom_hal **out);
 
 /**
- * Wait for its threads to end and its disks to be idle, then free it. Disks are closed without a
- * fence. Windows that are still on its screen are taken off; their memory stays the caller's. NULL
- * is fine.
+ * Wait for its threads to end and its disks to be idle, then free it: blocks. Disks are closed
+ * without a fence. Windows that are still on its screen are taken off; their memory stays the
+ * caller's. NULL is fine.
  *
  * @pre no thread is inside it by phantom_hal_enter(), not the calling one either; no timer, DPC or
  *      request of the caller is under way that needs the instance afterwards; its snapshot thread
@@ -71,12 +76,14 @@ int phantom_hal_create(const struct phantom_hal_options *options, struct phantom
  */
 int phantom_hal_destroy(struct phantom_hal *instance);
 
-/** The calling thread acts on this instance from now on, with a new descriptor there.
+/** The calling thread acts on this instance from now on, with a new descriptor there. Never blocks.
+ *  @pre the instance is not being destroyed
  *  @return 0; ENOMEM; EBUSY: it was started by an instance, or is inside one already */
 int phantom_hal_enter(struct phantom_hal *instance);
-/** Back to the default instance: the descriptor of enter() ends, its death handler runs. */
+/** Back to the default instance: the descriptor of enter() ends, its death handler runs (blocks as
+ *  that does). Nothing if the thread is not inside one. */
 void phantom_hal_leave(void);
-/** The instance on which the calling thread acts. */
+/** The instance on which the calling thread acts; never NULL. Never blocks. */
 struct phantom_hal *phantom_hal_current(void);
 
 /* ---- disks --------------------------------------------------------------------------------- */
@@ -87,14 +94,16 @@ struct phantom_hal *phantom_hal_current(void);
 /**
  * Open a regular file or a block device as a disk of the current instance and register it, and its
  * partitions, as phantom_register_disk_drive() does. The file is locked against other processes
- * and instances. Its size, in sectors of 512 bytes, is the disk's: allocate it before.
+ * and instances. Its size, in sectors of 512 bytes, is the disk's: allocate it before. Blocks until
+ * the partition tables are read; not from a request's callback.
  *
  * @param[out] out  the whole disk; NULL allowed; valid until the instance is destroyed
  * @return 0, or a positive errno: of open(2); EWOULDBLOCK: locked by somebody else; EINVAL: neither
  *         file nor block device, or smaller than a page; ENOSPC: 64 partitions exist; EIO
  */
 int phantom_hal_add_disk(const char *path, unsigned flags, struct phantom_disk_partition **out);
-/** "io_uring" or "threads" for a disk of phantom_hal_add_disk() or a slice of it, else NULL. */
+/** "io_uring" or "threads" for a disk of phantom_hal_add_disk() or a slice of it, else NULL. Static
+ *  text. Never blocks. */
 const char *phantom_hal_disk_backend(const struct phantom_disk_partition *partition);
 
 /* ---- what is in use, for tests and for leak hunts ---------------------------------------------
@@ -108,6 +117,8 @@ struct phantom_hal_usage {
     size_t disk_requests;     /* queued or under way */
     size_t worker_threads;    /* of the DPC pool and of net timers */
 };
+/** How much the calling thread's instance uses at this moment; each number for itself is right.
+ *  Never blocks, but while a dpc_finish() goes on. */
 void phantom_hal_usage(struct phantom_hal_usage *out);
 
 #endif /* PHANTOM_PORT_PHANTOM_HAL_H */

@@ -9,6 +9,9 @@
  * A waiter spins for a while and then gives its CPU away between attempts, so a holder that is not
  * running does not make others burn a whole time slice. Not recursive: a second lock by the same
  * thread waits for ever. Not fair.
+ *
+ * @threads any. What locks blocks, spinning, while another thread holds the lock; the rest never
+ *   blocks. Hold one for a few instructions only, and never across a function that blocks.
  */
 #ifndef PHANTOM_PORT_SPINLOCK_H
 #define PHANTOM_PORT_SPINLOCK_H
@@ -36,22 +39,26 @@ _Static_assert(sizeof(hal_spinlock_t) == 12, "part of the format of stored world
 
 /** Set to free, whatever it was. No other thread uses it meanwhile. */
 void hal_spin_init(hal_spinlock_t *sl);
-/** Take it; waits. What the last holder wrote is visible afterwards. Any thread. */
+/** Take it; blocks until it is free. What the last holder wrote is visible afterwards. @pre the
+ *  calling thread does not hold it (not checked: it would wait for ever) */
 void hal_spin_lock(hal_spinlock_t *sl);
-/** Give it back. Any thread may, not only the one that took it (an I/O completion does). @pre it is
- *  held (checked: fatal otherwise) */
+/** Give it back. Any thread may, not only the one that took it (an I/O completion does). Never
+ *  blocks. @pre it is held (checked: fatal otherwise) */
 void hal_spin_unlock(hal_spinlock_t *sl);
 
 /** The same for a lock in pageable memory: interrupts are masked for the calling thread
- *  (hal_save_cli) and preemption is disabled until the unlock. */
+ *  (hal_save_cli) and preemption is disabled until the unlock, which the same thread does. The lock
+ *  blocks until it is free. */
 void hal_wired_spin_lock(hal_spinlock_t *l);
 void hal_wired_spin_unlock(hal_spinlock_t *l);
 
-/** Lock with interrupts masked, unlock and unmask. NULL: only the interrupts. */
+/** Lock with interrupts masked; unlock, and unmask if they were unmasked before. On one thread, as
+ *  the flag is the thread's. NULL: only the interrupts. The lock blocks until it is free. */
 void hal_spin_lock_cli(hal_spinlock_t *sl);
 void hal_spin_unlock_sti(hal_spinlock_t *sl);
 
-/* The second argument is documentation for readers of the source. */
+/** As hal_spin_init(), hal_spin_lock() (blocks), hal_spin_unlock(). The second argument is
+ *  documentation for readers of the source. */
 #define spinlock_init(l)         hal_spin_init(l)
 #define spinlock_lock(l, text)   hal_spin_lock(l)
 #define spinlock_unlock(l, text) hal_spin_unlock(l)

@@ -6,6 +6,8 @@
  * start, ask for and end snapshots of the heap that is bound (phantom_persistence.h). struct
  * vm_page has the port's members for files that make such descriptors of their own; the library has
  * none.
+ *
+ * @threads any. Nothing here blocks, but vm_map_wait_for_finish().
  */
 #ifndef PHANTOM_PORT_VM_MAP_H
 #define PHANTOM_PORT_VM_MAP_H
@@ -42,11 +44,14 @@ typedef struct vm_page {
     int exists;
 } vm_page;
 
+/** What files of the port call for a page; the library calls none. @threads theirs; it may block.
+ */
 typedef void (*vmem_page_func_t)(struct vm_page *);
 
-/** Prepare a descriptor for the page at that address. Panics when out of memory. */
+/** Prepare a descriptor for the page at that address; it stays the caller's. Panics when out of
+ *  memory. Never blocks. @threads one for each descriptor */
 void vm_page_init(vm_page *me, void *my_vaddr);
-/** There is something to write out: a snapshot is asked for. */
+/** There is something to write out: a snapshot is asked for, as by request_snap(). Never blocks. */
 void vm_page_req_pageout(void);
 
 /**
@@ -55,15 +60,18 @@ void vm_page_req_pageout(void);
  * snapshot thread of this instance runs already. @threads any; does not block
  */
 void vm_map_init(unsigned long page_count);
-/** Take a last snapshot and end the snapshot thread; does not wait. */
+/** Take a last snapshot and end the snapshot thread; does not wait: never blocks. */
 void vm_map_finish(void);
-/** Until that is done; at once if vm_map_init() was not called. */
+/** Blocks until that is done; at once if vm_map_init() was not called. @pre the calling thread is
+ *  not in the heap (vm_lock_persistent_memory()): the last snapshot may wait for it */
 void vm_map_wait_for_finish(void);
-/** Its base; NULL: none is bound, or it is a world's. */
+/** Its base; NULL: none is bound, or it is a world's. Never blocks. */
 void *vm_map_get_object_address_space_start(void);
-/** From now on, a snapshot each set_snap_interval() seconds. */
+/** From now on, a snapshot each set_snap_interval() seconds. vm_map_init() turns it off: to be
+ *  called after. Never blocks. */
 void vm_enable_regular_snaps(void);
-/** Give memory back to the machine: which page is for the kernel to say, so nothing is done. */
+/** Give memory back to the machine: which page is for the kernel to say, so nothing is done. Never
+ *  blocks. */
 void physmem_try_to_reclaim_page(void);
 
 /** A snapshot is being taken. */

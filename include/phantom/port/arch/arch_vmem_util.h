@@ -2,6 +2,8 @@
  *
  * arch/arch_vmem_util.h - page faults of the object space, names of the Genode port. Stability:
  * kept.
+ *
+ * @threads any. Nothing here blocks, but the handler.
  */
 #ifndef PHANTOM_PORT_ARCH_VMEM_UTIL_H
 #define PHANTOM_PORT_ARCH_VMEM_UTIL_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kernel/atomic.h - atomic counters, names of the Genode port. Sequentially consistent; any thread.
+ * kernel/atomic.h - atomic counters, names of the Genode port. Stability: kept. Sequentially
+ * consistent.
+ *
+ * @threads any. Never blocks, takes no lock.
  */
 #ifndef PHANTOM_PORT_KERNEL_ATOMIC_H
 #define PHANTOM_PORT_KERNEL_ATOMIC_H

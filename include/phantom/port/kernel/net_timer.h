@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * kernel/net_timer.h - timers whose callback may block, names of the Genode port. Stability: kept.
+ *
+ * @threads any, callbacks too. Nothing here blocks, but a callback may.
  */
 #ifndef PHANTOM_PORT_KERNEL_NET_TIMER_H
 #define PHANTOM_PORT_KERNEL_NET_TIMER_H
@@ -9,6 +11,7 @@
 
 #define NET_TIMER_PENDING_IGNORE 1 /* an event that is pending is left as it is, with an error */
 
+/** Called with args on a worker thread of the instance, perhaps several at once; may block. */
 typedef void (*net_timer_callback)(void *args);
 
 /** Memory of the caller, zero before its first use; it stays where it is while pending. */
@@ -35,8 +38,8 @@ _Static_assert(sizeof(net_timer_event) == 48, "the port's layout");
  */
 int set_net_timer(net_timer_event *e, unsigned int delay_ms, net_timer_callback callback,
                   void *args, int flags);
-/** @return 0: the callback will not be called; -1: it was not pending (the callback may be running
- *  at this moment) */
+/** Disarm it; does not wait for a callback that runs. @return 0: the callback will not be called;
+ *  -1: it was not pending (the callback may be running at this moment) */
 int cancel_net_timer(net_timer_event *e);
 
 #endif /* PHANTOM_PORT_KERNEL_NET_TIMER_H */

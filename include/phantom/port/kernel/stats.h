@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * kernel/stats.h - event counters, names of the Genode port. Stability: kept.
+ *
+ * @threads any. Never blocks. Counters are of the instance of the calling thread.
  */
 #ifndef PHANTOM_PORT_KERNEL_STATS_H
 #define PHANTOM_PORT_KERNEL_STATS_H
@@ -44,7 +46,8 @@ struct persistent_kernel_stats {
 /** The events of the running second, of the default instance. Changed atomically; read it. */
 extern int *stat_sec_counters;
 
-/** Count an event, or delta of them. Any thread, atomic, no lock. Fatal out of range. */
+/** Count an event, or delta of them; statements, n is evaluated more than once. Any thread, atomic,
+ *  no lock, never blocks. Fatal out of range (no number from 0 to MAX_STAT_COUNTERS - 1). */
 #define STAT_INC_CNT(n)                                                                            \
     do {                                                                                           \
         assert((n) >= 0 && (n) < MAX_STAT_COUNTERS);                                               \
@@ -55,20 +58,23 @@ extern int *stat_sec_counters;
         assert((n) >= 0 && (n) < MAX_STAT_COUNTERS);                                               \
         stat_add_to_counter((n), (delta));                                                         \
     } while (0)
+/** The same as functions. Fatal out of range. */
 void stat_increment_counter(int nCounter);
 void stat_add_to_counter(int nCounter, int delta);
 
-/** 0, or EINVAL: no such counter. Counts above 32 bits read as the largest number. */
+/** Fill *out for one counter. Counts above 32 bits read as the largest number. @return 0, or
+ *  EINVAL: no such counter, *out is untouched */
 errno_t get_stats_record(int id, struct kernel_stats *out);
 /** See init_routines.h. */
 void phantom_dump_stats_buf(char *buf, int len);
-/** A second is over. The timer thread does it; for machines whose tick comes from outside. */
+/** A second is over. The timer thread does it; for machines whose tick comes from outside. Does not
+ *  touch the object space, never blocks. */
 void stat_update_second_stats(void);
 /**
  * Keep the totals in the object space from now on, so that the next run can add to them: what is
  * there counts as earlier runs. Updated each second under vm_lock_persistent_memory().
  *
- * @param pdata  MAX_STAT_COUNTERS entries; NULL: not any more
+ * @param pdata  MAX_STAT_COUNTERS entries, read here and kept by reference; NULL: not any more
  */
 void stat_set_persistent_storage(struct persistent_kernel_stats *pdata);
 
