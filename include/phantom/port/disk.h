@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * disk.h - disks and their partitions, names of the Genode port. Stability: kept.
+ *
+ * @threads any, of the HAL instance that knows the disk, unless said otherwise. Memory and requests
+ *   stay the caller's.
+ * A function that calls a method blocks as that does; of the disks that are files, fence and trim
+ * block, the others do not.
  */
 #ifndef PHANTOM_PORT_DISK_H
 #define PHANTOM_PORT_DISK_H
@@ -44,6 +49,10 @@ typedef struct phantom_disk_partition phantom_disk_partition_t;
  *          (a flush of the device); an errno otherwise, and then for ever: what a failed flush lost
  *          is not known. Not from a callback.
  * trim     a hint: the sectors' contents are not needed. Done on return; no callback.
+ *
+ * Methods are called on the thread that asks, by several at once. asyncIo, dequeue and raise must
+ * not wait for a transfer: they never block; fence and trim may block. The structure belongs to the
+ * registry and is valid until the instance ends.
  */
 struct phantom_disk_partition {
     int block_size; /* 512 */
@@ -68,21 +77,24 @@ struct phantom_disk_partition {
 
 _Static_assert(sizeof(struct phantom_disk_partition) == 232, "the port's layout");
 
-/**
- * Queue a request for block rq->disk_page. A request that cannot be queued is done at once, with
- * the reason in rc.
- *
- * @pre rq->rc is 0 and one direction flag is set; fatal otherwise
- */
+/** Queue a request for block rq->disk_page; sets blockNo and nSect. A request that cannot be queued
+ *  is done at once, with the reason in rc: its callback is called here, on the calling thread.
+ *  Never blocks otherwise.
+ *  @pre rq->rc is 0 and one direction flag is set; fatal otherwise
+ *  @post the request and its frames are the disk's until the callback, or a dequeue */
 void disk_enqueue(phantom_disk_partition_t *p, pager_io_request *rq);
-/** The methods; ENODEV if there is none. */
+/** The methods, see there; ENODEV if there is none (p NULL: none). disk_raise_priority() sets
+ *  flag_urgent, too. The first two never block; disk_fence(), not from a request's callback, and
+ *  disk_trim(): blocks until it is done. */
 errno_t disk_dequeue(struct phantom_disk_partition *p, pager_io_request *rq);
 errno_t disk_raise_priority(struct phantom_disk_partition *p, pager_io_request *rq);
 errno_t disk_fence(struct phantom_disk_partition *p);
 errno_t disk_trim(struct phantom_disk_partition *p, pager_io_request *rq);
 
-/** Synchronous transfers between ordinary memory and blocks of 4096, or sectors of 512 bytes.
- *  0, EINVAL (outside of the partition), ENOMEM, EIO, ... EDEADLK from a request's callback. */
+/** Synchronous transfers between ordinary memory and blocks of 4096, or sectors of 512 bytes. Each
+ *  blocks until the bytes are moved; written is not yet on stable storage: disk_fence(). @return 0,
+ *  EINVAL (outside of the partition, none to move), ENOMEM, EROFS, EIO, ...; EDEADLK from a
+ *  request's callback. After an error part of it may have been moved */
 errno_t phantom_sync_read_block(phantom_disk_partition_t *p, void *to, long blockNo, int nBlocks);
 errno_t phantom_sync_write_block(phantom_disk_partition_t *p, const void *from, long blockNo,
                                  int nBlocks);
@@ -95,30 +107,34 @@ errno_t phantom_sync_write_sector(phantom_disk_partition_t *p, const void *from,
  * Make a disk known: *p is copied, its partition table is read, and each partition becomes known,
  * too: of the four primary ones, those that are within the disk and not within one before. What is
  * inside an extended partition is not looked for. Disks and partitions are known until the instance
- * ends.
+ * ends. Superblocks are looked for, the rest is offered to file systems (fs_map.h), all on the
+ * calling thread: blocks. Not from a request's callback.
  *
  * @pre specific set, shift 0, size > 0, base NULL, block_size 512, PART_FLAG_IS_WHOLE_DISK; fatal
  *      otherwise
  * @return 0, ENOSPC (64 are known), ENOMEM, or the error of reading the table
  */
 errno_t phantom_register_disk_drive(phantom_disk_partition_t *p);
-/** A slice of a partition, known from now on. NULL: it would not be within base, or 64 are known.
- */
+/** A slice of a partition, known from now on; shift and size in sectors. NULL: it would not be
+ *  within base, 64 are known, or out of memory. Never blocks. */
 phantom_disk_partition_t *phantom_create_partition_struct(phantom_disk_partition_t *base,
                                                           long shift, long size);
 /** Number n of those that are known, in the order in which they became so; NULL: there are fewer.
- */
+ *  Never blocks. */
 phantom_disk_partition_t *phantom_disk_partition_number(int n);
-/** The first partition with Phantom's type or superblock. Fatal if there is none. */
+/** The first partition with Phantom's type or superblock that has none inside. Fatal if there is
+ *  none. Never blocks. */
 phantom_disk_partition_t *select_phantom_partition(void);
 
-/** Methods of a slice: EINVAL outside of it; otherwise its base's. ENODEV without a base. */
+/** Methods of a slice: EINVAL outside of it; otherwise its base's. ENODEV without a base. The first
+ *  never blocks, the second may block. */
 errno_t partAsyncIo(struct phantom_disk_partition *p, pager_io_request *rq);
 errno_t partTrim(struct phantom_disk_partition *p, pager_io_request *rq);
 
-/** The full name, disk and slices. EINVAL: it does not fit (what fits is there). */
+/** The full name, disk and slices, terminated. EINVAL: it does not fit (what fits is there). Never
+ *  blocks. */
 errno_t partGetName(phantom_disk_partition_t *p, char *buf, size_t bufsz);
-/** Print what is known of it, on several lines or one. */
+/** Print what is known of it, on several lines or one. Blocks as the console's sink does. */
 void dump_partition(phantom_disk_partition_t *p);
 void print_partition(phantom_disk_partition_t *p);
 

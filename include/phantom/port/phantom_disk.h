@@ -88,9 +88,11 @@ struct phantom_disk_blocklist {
     disk_page_no_t list[N_REF_PER_BLOCK];
 };
 
-/** Store the checksum; nonzero if it was right already and both magic numbers are. */
+/** Store the checksum; nonzero if it was right already and both magic numbers are. The caller's
+ *  memory, no disk: never blocks. @threads one for each structure */
 int phantom_calc_sb_checksum(struct phantom_disk_superblock *sb);
-/** Nonzero if equal, but for the module list, the name and the journals. */
+/** Nonzero if equal, but for the checksum, the module list, the name and the journals. Both stay as
+ *  they are. Never blocks. @threads any */
 int superblocks_are_equal(const struct phantom_disk_superblock *a,
                           const struct phantom_disk_superblock *b);
 
