@@ -7,6 +7,8 @@
  * each kind it wants to say. A message appears if its severity is at most the file's level and the
  * program's (debug_max_level_...); a smaller number is more serious. SHOW_x(severity, format, ...)
  * takes at least one argument, SHOW_x0(severity, format) none; LOG_ forms go to the log (lprintf).
+ *
+ * @threads any. May block as the console's sink does, if the message appears.
  */
 #ifndef PHANTOM_PORT_DEBUG_EXT_H
 #define PHANTOM_PORT_DEBUG_EXT_H
@@ -22,7 +24,7 @@
 #define DEBUG_MSG_PREFIX __FILE__
 #endif
 
-/** Log only: a host may send it elsewhere; the console unless it does. */
+/** Log only, as ph_printf(); here the log is the console: blocks as its sink does. */
 void lprintf(const char *format, ...);
 
 /** What the whole program wants to hear, at most; 255 at first. */
@@ -30,6 +32,8 @@ extern int debug_max_level_flow;
 extern int debug_max_level_info;
 extern int debug_max_level_error;
 
+/** What the macros below have in common: a statement. Arguments are evaluated only if the message
+ *  appears, severity more than once. */
 #define PHANTOM_DEBUG_SAY(print, kind, severity, format, ...)                                      \
     do {                                                                                           \
         if ((severity) <= debug_level_##kind && (severity) <= debug_max_level_##kind) {            \
@@ -37,6 +41,8 @@ extern int debug_max_level_error;
         }                                                                                          \
     } while (0)
 
+/** Flow, information and errors, to the console: the prefix, the function, the text, a new line. It
+ *  may block only if the message appears. */
 #define SHOW_FLOW(severity, format, param...)                                                      \
     PHANTOM_DEBUG_SAY(ph_printf, flow, severity, format, param)
 #define SHOW_FLOW0(severity, format) PHANTOM_DEBUG_SAY(ph_printf, flow, severity, format)
@@ -47,6 +53,7 @@ extern int debug_max_level_error;
     PHANTOM_DEBUG_SAY(ph_printf, error, severity, format, param)
 #define SHOW_ERROR0(severity, format) PHANTOM_DEBUG_SAY(ph_printf, error, severity, format)
 
+/** The same to the log. */
 #define LOG_FLOW(severity, format, param...)                                                       \
     PHANTOM_DEBUG_SAY(lprintf, flow, severity, format, param)
 #define LOG_FLOW0(severity, format) PHANTOM_DEBUG_SAY(lprintf, flow, severity, format)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * event.h - events of the user interface. Stability: kept from the Genode port.
+ *
+ * Events and who hears of them are of the instance of the calling thread.
  */
 #ifndef PHANTOM_PORT_EVENT_H
 #define PHANTOM_PORT_EVENT_H
@@ -29,9 +31,12 @@ typedef struct ui_event {
 } ui_event_t;
 
 /** An event for everybody: the library draws the screen again if the event says so, then tells the
- *  host. The event is copied. @threads any */
+ *  host, on the calling thread: blocks only as the host's callbacks do. The event is copied.
+ *  @threads any */
 void ev_q_put_global(ui_event_t *e);
-/** Called with each event, in the thread that put it; NULL: nobody. Not synchronised. */
+/** Called with each event, in the thread that put it, perhaps by several at once; it may block.
+ *  NULL: nobody. Never blocks itself. @threads one: not synchronised, call it before events are put
+ */
 void phantom_on_event(void (*handle)(void *context, const ui_event_t *event), void *context);
 
 #endif /* PHANTOM_PORT_EVENT_H */

@@ -6,7 +6,8 @@
 #ifndef PHANTOM_PORT_HASHFUNC_H
 #define PHANTOM_PORT_HASHFUNC_H
 
-/** The 32-bit PJW hash of the bytes from datum up to datum_end; NULL: up to the NUL. */
+/** The 32-bit PJW hash of the bytes from datum up to datum_end; NULL: up to the NUL. Reads only,
+ *  never blocks. @threads any */
 unsigned int calc_hash(const char *datum, const char *datum_end);
 
 #endif /* PHANTOM_PORT_HASHFUNC_H */

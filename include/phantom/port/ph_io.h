@@ -13,6 +13,9 @@
  *
  * A conversion that is none is printed as it stands and takes no argument. %s of NULL prints
  * (null).
+ *
+ * @threads any. What prints blocks as the console's sink does, on the calling thread (console.h);
+ *   the rest never blocks.
  */
 #ifndef PHANTOM_PORT_PH_IO_H
 #define PHANTOM_PORT_PH_IO_H
@@ -21,22 +24,23 @@
 
 #include <stdarg.h>
 
-/** To the console, as one piece: prints of other threads do not get into the middle. @return how
- *  many characters. @threads any */
+/** To the console, as one piece: prints of other threads do not get into the middle. Blocks as the
+ *  sink does. @return how many characters (fewer than asked for, if there was no memory for more
+ *  than 511). @threads any */
 int ph_printf(const char *fmt, ...);
 int ph_vprintf(const char *fmt, va_list ap);
 
-/** Into str: at most size bytes, terminated if size is not 0. @return how many characters there are
- *  without a limit; >= size: it was cut off */
+/** Into str: at most size bytes, terminated if size is not 0; size 0: str may be NULL. Never
+ *  blocks. @return how many characters there are without a limit; >= size: it was cut off */
 int ph_snprintf(char *str, size_t size, const char *format, ...);
 int ph_vsnprintf(char *str, size_t size, const char *format, va_list ap);
-/** As sscanf. */
+/** As sscanf. Never blocks. */
 int ph_sscanf(const char *str, const char *format, ...) __attribute__((format(scanf, 2, 3)));
 
-/** One character to the console. Lines appear when they end, or when 256 characters are there.
- *  @return the character */
+/** One character to the console. Lines appear when they end, or when 256 characters are there: then
+ *  it blocks as the sink does. @return the character */
 int ph_putchar(char c);
-/** A line, newline appended. @return >= 0 */
+/** A line, newline appended. Blocks as the sink does. @return >= 0 */
 int ph_puts(const char *s);
 
 #endif /* PHANTOM_PORT_PH_IO_H */

@@ -7,7 +7,8 @@
 
 #include "phantom_types.h"
 
-/** From 0 to LONG_MAX, from the operating system. @threads any */
+/** From 0 to LONG_MAX, from the operating system. Never blocks once that has its first entropy,
+ *  soon after boot. @threads any */
 long ph_random(void);
 
 #endif /* PHANTOM_PORT_PH_RANDOM_H */

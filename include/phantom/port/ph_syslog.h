@@ -9,8 +9,8 @@
 
 #include <sys/cdefs.h>
 
-/** One line, cut at 1023 characters, newline appended, in yellow. level: as syslog(3), not used.
- *  @threads any */
+/** One line to the console, cut at 1023 characters, newline appended, in yellow. level: as
+ *  syslog(3), not used. Blocks as the console's sink does. @threads any */
 void ph_syslog(int level, const char *fmt, ...);
 
 #endif /* PHANTOM_PORT_PH_SYSLOG_H */

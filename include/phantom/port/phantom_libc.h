@@ -15,7 +15,8 @@
 #define HD_OMIT_CHARS 0x0400
 
 /** Print bytes to the console, 16 a line: offset, hexadecimal, characters. hdr stands before each
- *  line (NULL: nothing); length <= 0: nothing. */
+ *  line (NULL: nothing); length <= 0: nothing. Each line is one piece. Blocks as the console's sink
+ *  does. @threads any */
 void hexdump(const void *ptr, int length, const char *hdr, int flags);
 
 #endif /* PHANTOM_PORT_PHANTOM_LIBC_H */

@@ -7,7 +7,9 @@
  * type queue_chain_t. All pointers in the ring are to elements, not to members; the ends point to
  * the head. An empty head points to itself. The macros that change a queue are statements.
  *
- * @threads none of this locks
+ * @threads one for each queue at a time: none of this locks, the caller serialises. Nothing here
+ *   blocks, fails or allocates. Arguments may be evaluated more than once; elements are the
+ *   caller's.
  */
 #ifndef PHANTOM_PORT_QUEUE_H
 #define PHANTOM_PORT_QUEUE_H
@@ -22,7 +24,7 @@ typedef struct queue_entry queue_head_t;
 typedef struct queue_entry queue_chain_t;
 typedef struct queue_entry *queue_entry_t;
 
-/** Make it empty. */
+/** Make it empty; what was in it is forgotten. */
 #define queue_init(q)                                                                              \
     do {                                                                                           \
         (q)->next = (q);                                                                           \
@@ -35,11 +37,11 @@ typedef struct queue_entry *queue_entry_t;
 /** What follows a chain member, and what is before it. */
 #define queue_next(qc) ((qc)->next)
 #define queue_prev(qc) ((qc)->prev)
-/** Is this element the end of the ring (the head)? */
+/** Is this element the end of the ring (the head)? Is the queue empty? */
 #define queue_end(q, e) ((queue_entry_t)(q) == (queue_entry_t)(e))
 #define queue_empty(q)  queue_end((q), queue_first(q))
 
-/** Put an element at the end. */
+/** Put an element at the end. @pre it is in no queue */
 #define queue_enter(head, elt, type, field)                                                        \
     do {                                                                                           \
         queue_entry_t queue_last_ = (head)->prev;                                                  \
@@ -53,7 +55,7 @@ typedef struct queue_entry *queue_entry_t;
         (head)->prev = (queue_entry_t)(elt);                                                       \
     } while (0)
 
-/** Put an element in front. */
+/** Put an element in front. @pre it is in no queue */
 #define queue_enter_first(head, elt, type, field)                                                  \
     do {                                                                                           \
         queue_entry_t queue_first_ = (head)->next;                                                 \
@@ -67,7 +69,7 @@ typedef struct queue_entry *queue_entry_t;
         (head)->next = (queue_entry_t)(elt);                                                       \
     } while (0)
 
-/** Take an element out. Its links are cleared. */
+/** Take an element out. Its links are cleared. @pre it is in this queue */
 #define queue_remove(head, elt, type, field)                                                       \
     do {                                                                                           \
         queue_entry_t queue_after_ = (elt)->field.next;                                            \

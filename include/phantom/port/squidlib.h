@@ -2,6 +2,8 @@
  *
  * squidlib.h - the port's first attempt at a second store, one file for each page. Stability: names
  * only. It never worked there, and here the engine is the store: each call fails.
+ *
+ * @threads any. Nothing is done: never blocks.
  */
 #ifndef PHANTOM_PORT_SQUIDLIB_H
 #define PHANTOM_PORT_SQUIDLIB_H
@@ -21,9 +23,9 @@ enum SquidError {
 
 /** Does nothing. */
 void squid_hash(void *hash);
-/** @return SQUID_WRITE */
+/** Stores nothing. @return SQUID_WRITE */
 enum SquidError squid_write(void *hash, void *payload, unsigned long long size);
-/** @return SQUID_CREATE */
+/** Tests nothing. @return SQUID_CREATE */
 enum SquidError squid_test(void);
 
 #endif /* PHANTOM_PORT_SQUIDLIB_H */

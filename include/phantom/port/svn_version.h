@@ -8,7 +8,7 @@
 /** The version of the port whose interface this is. */
 #define PHANTOM_VERSION_STR "0.2"
 
-/** The version of libphantom-port. Static text. */
+/** The version of libphantom-port. Static text. Never blocks. @threads any */
 const char *svn_version(void);
 
 #endif /* PHANTOM_PORT_SVN_VERSION_H */

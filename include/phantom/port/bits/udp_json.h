@@ -5,6 +5,8 @@
  *
  * Strings are UTF-8, terminated, and may hold NULs. Of members with one name the last stays. The
  * text must be all of one value; nesting is limited to about 2000 levels.
+ *
+ * @threads any; a tree is the caller's, who serialises. Never blocks.
  */
 #ifndef PHANTOM_PORT_BITS_UDP_JSON_H
 #define PHANTOM_PORT_BITS_UDP_JSON_H
@@ -53,7 +55,8 @@ typedef struct _json_value {
 /** @return the tree, ended by json_value_free(); NULL: not JSON, too deep, an integer outside 64
  *  bits, or out of memory. @threads any */
 json_value *json_parse(const char *json, size_t length);
-/** NULL allowed. Only for what json_parse() returned. */
+/** Free a tree, from its root; strings and names with it. NULL allowed. Only for what json_parse()
+ *  returned. Never blocks. */
 void json_value_free(json_value *);
 
 #endif /* PHANTOM_PORT_BITS_UDP_JSON_H */

@@ -7,7 +7,8 @@
  * with equal flags are one range, so the map is as large as there are changes. The struct is the
  * caller's. Time: logarithmic for looking, and the number of ranges behind the place for changing.
  *
- * @threads none of this locks
+ * @threads one for each map at a time: none of this locks, the caller serialises. Nothing here
+ *   blocks, but what a caller's function does.
  */
 #ifndef PHANTOM_PORT_KERNEL_AMAP_H
 #define PHANTOM_PORT_KERNEL_AMAP_H
@@ -31,24 +32,25 @@ typedef struct amap {
     size_t room;
 } amap_t;
 
-/** A map of which each number has these flags. The last number that a map can have is 2^64 - 2:
- * what would reach further is left out. */
+/** A map of which each number has these flags; needs no memory yet. The last number that a map can
+ *  have is 2^64 - 2: what would reach further is left out. */
 void amap_init(amap_t *map, amap_elem_addr_t start, amap_elem_size_t n_elem,
                u_int32_t start_state_flags);
 /** Free what it holds; it can be used again after amap_init(). */
 void amap_destroy(amap_t *map);
 
 /** Set the flags of a range. @return 0; EINVAL: part of it is not in the map; ENOMEM. Then nothing
- *  was changed. n_elem 0 changes nothing. */
+ *  was changed. n_elem 0 changes nothing */
 errno_t amap_modify(amap_t *map, amap_elem_addr_t from, amap_elem_size_t n_elem, u_int32_t flags);
-/** Have all numbers of the range these flags? @return 0: yes; ENOENT: no; EINVAL as above */
+/** Have all numbers of the range these flags? @return 0: yes (n_elem 0, too); ENOENT: no; EINVAL as
+ *  above */
 errno_t amap_check(amap_t *map, amap_elem_addr_t from, amap_elem_size_t n_elem, u_int32_t flags);
-/** As amap_modify(); *modified: whether any flags were others before. */
+/** As amap_modify(); *modified: whether any flags were others before, written on success only. */
 errno_t amap_check_modify(amap_t *map, amap_elem_addr_t from, amap_elem_size_t n_elem,
                           u_int32_t flags, int *modified);
 
-/** Call f for each range with exactly these flags, or for all, in order. f must not change the map.
- */
+/** Call f for each range with exactly these flags, or for all, in order, on the calling thread. f
+ *  must not change the map; it may block. */
 void amap_iterate_flags(amap_t *map,
                         void (*f)(amap_elem_addr_t from, amap_elem_size_t n_elem, u_int32_t flags,
                                   void *arg),

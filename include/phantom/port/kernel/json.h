@@ -5,6 +5,9 @@
  * The caller sets putc, zeroes the rest, and puts the delimiters: after each value that another one
  * follows in its array or struct, json_out_delimiter(). Names and strings are escaped; bytes that
  * are no UTF-8 become U+FFFD, so what comes out is valid if the calls nest.
+ *
+ * @threads one for each output at a time. Nothing here allocates, fails or blocks, but what putc
+ *   does, which is called on the calling thread: may block.
  */
 #ifndef PHANTOM_PORT_KERNEL_JSON_H
 #define PHANTOM_PORT_KERNEL_JSON_H
@@ -20,10 +23,10 @@ typedef struct json_output {
 
 /** `{`; a struct that is an element of an array, or the whole text. */
 void json_out_open_anon_struct(json_output *jo);
-/** `"name": {` */
+/** `"name": {` and its end. */
 void json_out_open_struct(json_output *jo, const char *name);
 void json_out_close_struct(json_output *jo);
-/** `"name": [`; name NULL: `[` */
+/** `"name": [`; name NULL: `[`; and its end. */
 void json_out_open_array(json_output *jo, const char *name);
 void json_out_close_array(json_output *jo);
 /** `,` and a new line. */

@@ -7,7 +7,8 @@
  * used again. The pool grows as needed. Members that the caller may set, before the first element:
  * init, destroy and the flags.
  *
- * @threads any; a mutex inside. init and destroy are called without it.
+ * @threads any; a mutex inside. init, destroy and pool_foreach()'s function are called without it,
+ *   on the calling thread. Nothing here blocks, but what they do: they may block.
  */
 #ifndef PHANTOM_PORT_KERNEL_POOL_H
 #define PHANTOM_PORT_KERNEL_POOL_H
@@ -31,9 +32,11 @@ typedef struct pool {
     struct pool_impl *impl;
 } pool_t;
 
-/** @return a pool, or NULL: out of memory */
+/** A pool without elements, with flag_autodestroy; ended by destroy_pool(). NULL: out of memory.
+ *  Never blocks. */
 pool_t *create_pool(void);
-/** Free the pool. @return 0, or EBUSY: there are elements, and no flag_autoclean */
+/** Free the pool. @return 0, or EBUSY: there are elements, and no flag_autoclean. @pre no other
+ *  thread uses it any more */
 errno_t destroy_pool(pool_t *pool);
 
 /** A new element, count 1. @return its handle, or -1: out of memory, or init returned NULL */
@@ -46,7 +49,7 @@ errno_t pool_release_el(pool_t *pool, pool_handle_t handle);
 /** Destroy an element whose count is at most 1. @return 0, EINVAL: no such handle; EBUSY: others
  *  hold it */
 errno_t pool_destroy_el(pool_t *pool, pool_handle_t handle);
-/** Its count; -1: no such handle. */
+/** Its count; -1: no such handle. Old when it returns, if others use it. Never blocks. */
 int pool_el_refcount(pool_t *pool, pool_handle_t handle);
 
 /** Call ff for each element; it may use the pool. Stops at the first result that is not 0, and
@@ -55,7 +58,7 @@ errno_t pool_foreach(pool_t *pool,
                      errno_t (*ff)(pool_t *pool, void *el, pool_handle_t handle, void *arg),
                      void *arg);
 
-/** Slots that are free before the pool grows, and elements. */
+/** Slots that are free before the pool grows, and elements. Never blocks. */
 int pool_get_free(pool_t *pool);
 int pool_get_used(pool_t *pool);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sys/cdefs.h - the host's, and the words of the BSD kernels that files of the Genode port use.
- * System headers include it as well, so it adds macros only, under names of their own.
+ * System headers include it as well, so it adds macros only, under names of their own. What they
+ * say is known when the program is compiled: @threads any, never blocks.
  */
 /* Outside the guard: a second copy of this folder on the include path does no harm. */
 #include_next <sys/cdefs.h>

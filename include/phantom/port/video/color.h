@@ -22,7 +22,8 @@ extern const rgba_t COLOR_LIGHTGREEN;
 extern const rgba_t COLOR_LIGHTRED;
 extern const rgba_t COLOR_YELLOW;
 
-/** rgba = the bytes of the int variable i: 0xAARRGGBB. */
+/** rgba = the bytes of the int variable i: 0xAARRGGBB. Copies four bytes, never blocks. @threads
+ *  any */
 #define INT32_TO_RGBA(rgba, i) __builtin_memcpy(&(rgba), &(i), sizeof(rgba))
 
 #endif /* PHANTOM_PORT_VIDEO_COLOR_H */

@@ -2,6 +2,9 @@
  *
  * video/font.h - text in windows. Stability: kept from the Genode port; the shapes of the letters
  * are others.
+ *
+ * @threads one for each window at a time. Nothing here blocks: it draws into the window's pixels;
+ *   w_update() shows them.
  */
 #ifndef PHANTOM_PORT_VIDEO_FONT_H
 #define PHANTOM_PORT_VIDEO_FONT_H

@@ -13,7 +13,9 @@
 struct data_area_4_bitmap;
 
 /**
- * Read a PPM picture (P6, 8 bits a colour), terminated or not, into a bitmap object's pixels.
+ * Read a PPM picture (P6, 8 bits a colour), terminated or not, into a bitmap object's pixels. The
+ * library of the port has no such objects: whoever has them defines it. Never blocks.
+ * @threads those that may touch the object
  * @return 0, or nonzero
  */
 int drv_video_string2bmp(struct data_area_4_bitmap *bmp, void *_from);

@@ -3,7 +3,9 @@
  * video/rect.h - rectangles of pixels. Stability: kept from the Genode port.
  *
  * A rectangle has the pixels x <= px < x + xsize, y <= py < y + ysize; with a size of 0 or less it
- * has none.
+ * has none. Rectangles are the caller's.
+ *
+ * @threads any. Arithmetic: never blocks.
  */
 #ifndef PHANTOM_PORT_VIDEO_RECT_H
 #define PHANTOM_PORT_VIDEO_RECT_H

@@ -8,8 +8,9 @@
  * outside the window is left out. A window may live in memory of the caller's that is restored from
  * a snapshot: then w_restart_init() and w_restart_attach() make it a window again.
  *
- * @threads calls on windows are serialised inside; who draws into one window from two threads
- * orders the drawing itself
+ * @threads any; calls on windows are serialised inside; who draws into one window from two threads
+ *   orders the drawing itself. What draws never blocks; what shows, moves or takes away calls the
+ *   host's callback (screen.h) and blocks as that does.
  */
 #ifndef PHANTOM_PORT_VIDEO_WINDOW_H
 #define PHANTOM_PORT_VIDEO_WINDOW_H
@@ -63,8 +64,9 @@ void drv_video_window_free(drv_video_window_t *w);
 void w_restart_init(window_handle_t w, void *pixels);
 void w_restart_attach(window_handle_t w);
 
-/** Show what was drawn. */
+/** Show what was drawn: blocks only as the host's callback does. */
 void w_update(drv_video_window_t *w);
+/** Draw, in the window's pixels: all of it in bg, in a colour; one pixel. Never blocks. */
 void w_clear(window_handle_t win);
 void w_fill(window_handle_t win, rgba_t color);
 void w_draw_pixel(window_handle_t w, int x, int y, rgba_t color);
@@ -79,9 +81,12 @@ void w_fill_ellipse(window_handle_t w, int x, int y, int lx, int ly, rgba_t c);
  *  @return 0, or EINVAL: the part is not in the window */
 errno_t w_scroll_hor(window_handle_t w, int x, int y, int xs, int ys, int s);
 
+/** Another place for its lower left corner; before all others. Both are shown: blocks only as the
+ *  host's callback does. */
 void w_move(window_handle_t w, int x, int y);
 void w_to_top(window_handle_t w);
-void w_set_title(window_handle_t w, const char *title); /* by reference */
+/** Another title, by reference; not drawn. Never blocks. */
+void w_set_title(window_handle_t w, const char *title);
 /** The window behind all others, as large as the screen. Made at the first call; NULL: out of
  *  memory. */
 window_handle_t w_get_bg_window(void);

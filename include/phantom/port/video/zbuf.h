@@ -10,7 +10,9 @@
 /** The screen has no copy of its own for shadows. */
 #define USE_ZBUF_SHADOW 0
 
-/** Forget which window the pixels of that part show: the next w_update() draws them. */
+/** Draw that part of the screen again from its windows, in pixels, and tell the host, on the
+ *  calling thread: blocks only as its callback does. What is not on the screen is left out.
+ *  @threads any */
 void scr_zbuf_reset_square(int x, int y, int xsize, int ysize);
 
 #endif /* PHANTOM_PORT_VIDEO_ZBUF_H */
