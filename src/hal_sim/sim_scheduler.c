@@ -671,6 +671,7 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
         sim->running = sim->threads;
         post(&sim->running->go);
         await_end(sim);
+        sim_io_drop_all(sim); /* while the stacks are there: requests may lie on them */
         end_threads(sim);
         rc = 0;
     }
@@ -681,7 +682,6 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
     out->clock_ns = sim->now_ns - START_NS;
     out->points = sim->points;
     out->schedule = sim->schedule;
-    sim_io_drop_all(sim);
     sim_memory_unmap_all(sim);
     out->leftover_blocks = sim_blocks_finish(sim->blocks);
     (void)sem_destroy(&sim->driver);

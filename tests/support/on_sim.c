@@ -27,7 +27,7 @@ static uint64_t first_seed;
 static unsigned asked_seeds; /* 0: not said */
 static const struct machine_hooks *all_hooks;
 static struct hal_sim_disk *disk;
-static uint64_t most_steps; /* of a run of the case */
+static uint64_t most_steps;     /* of a run of the case */
 static enum ph_mutant expected; /* of the case that runs */
 
 /* ---- on the machine ------------------------------------------------------------------------- */

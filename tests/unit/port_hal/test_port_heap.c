@@ -147,6 +147,7 @@ static void write_cells(void *argument)
         vm_unlock_persistent_memory();
         phantom_scheduler_yield();
     }
+    phantom_space_unregister_thread(space); /* it may end later than the space */
     hal_sem_release(&ended);
 }
 
