@@ -90,12 +90,14 @@ void sim_log_event(struct hal_sim *sim, const char *what, const char *name, uint
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/** The machine is over; the calling thread is gone, too. */
+/** The machine is over; the calling thread is gone, too. What its disks have under way ends here,
+ *  while each stack is whole: requests may lie on them, on the caller's as well. */
 _Noreturn void sim_end(struct hal_sim *sim, enum hal_sim_end end)
 {
     sim->outcome->end = end;
     sim->over = true;
     sim_log_event(sim, "end", hal_sim_end_name(end), sim->now_ns);
+    sim_io_drop_all(sim);
     longjmp(self->end, 1);
 }
 
@@ -671,7 +673,7 @@ int hal_sim_run(const struct hal_sim_options *options, void (*program)(void *con
         sim->running = sim->threads;
         post(&sim->running->go);
         await_end(sim);
-        sim_io_drop_all(sim); /* while the stacks are there: requests may lie on them */
+        sim_io_drop_all(sim); /* of a deadlock: the stacks of who waits are there */
         end_threads(sim);
         rc = 0;
     }

@@ -33,7 +33,9 @@ def variables(library):
         elif match := SECTION.match(line):
             sections[match.group(1)] = match.group(2)
         elif match := SYMBOL.match(line):
+            # A static variable of a function: gcc says "name.7", clang "function.name".
             index, name = match.group(2), re.sub(r"\.\d+$", "", match.group(3))
+            name = re.sub(r"^[A-Za-z_]\w*\.", "", name)
             section = ".bss" if index == "COM" else sections.get(index, "")
             if (WRITABLE.match(section) and not SEALED.match(section)
                     and not FROM_THE_COMPILER.match(name)):
