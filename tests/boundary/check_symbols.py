@@ -6,6 +6,8 @@ usage: check_symbols.py rooms ALLOWED_FILE BASE.a LIBRARY.a...   what the librar
                                  them, in the base room (whose own needs do not count), or allowed
        check_symbols.py exports LIBRARY.so                only phantom_ names are exported
        check_symbols.py apart LIBRARY.so PORT.so          no name of the port is exported by both
+       check_symbols.py static [--expect NAME] LIBRARY.so LIBRARY.a...   who links the static libraries
+                                 sees just what the shared one exports; --expect: and just this name
 """
 import re
 import subprocess
@@ -60,6 +62,26 @@ def exported(library):
     return {line.split()[0].split("@")[0] for line in output.splitlines()}
 
 
+def check_static(arguments):
+    expected = set()
+    if arguments[0] == "--expect":
+        expected, arguments = {arguments[1]}, arguments[2:]
+    shared = {name for name in exported(arguments[0]) if not re.fullmatch(r"PHANTOM_[A-Z0-9_]+", name)}
+    seen = set()
+    for library in arguments[1:]:
+        output = subprocess.run(["nm", "--extern-only", "--defined-only", "--format=posix", library],
+                                capture_output=True, text=True, check=True).stdout
+        seen |= {line.split()[0] for line in output.splitlines() if len(line.split()) >= 2}
+    seen -= {"_.stapsdt.base"}  # of the probes, weak and hidden: all objects of a program share it
+    seen = {name for name in seen if not FROM_THE_COMPILER.match(name)}
+    for name in sorted(seen - shared):
+        print(f"{name} is seen by those who link {' '.join(arguments[1:])}")
+    for name in sorted(shared - seen):
+        print(f"{name} is exported by {arguments[0]} only")
+    print(f"{len(seen)} names, {len(seen - shared)} too many, {len(shared - seen)} too few")
+    return 0 if shared and seen - shared == expected and not shared - seen else 1
+
+
 def check_apart(library, port):
     both = {name for name in exported(library) & exported(port)
             if not FROM_THE_COMPILER.match(name)}
@@ -75,6 +97,8 @@ def main():
         return check_rooms(sys.argv[2], sys.argv[3:])
     if len(sys.argv) == 4 and sys.argv[1] == "apart":
         return check_apart(sys.argv[2], sys.argv[3])
+    if len(sys.argv) >= 4 and sys.argv[1] == "static":
+        return check_static(sys.argv[2:])
     if len(sys.argv) == 3 and sys.argv[1] == "exports":
         return check_exports(sys.argv[2])
     print(__doc__)
