@@ -11,7 +11,7 @@
  *    so a block of a retained generation is in the current map or in exactly one dead list.
  *    A block that came back by a rollback counts as having been there all the time (`revived`).
  *  - A block is given out again only after a record that no longer retains its generations is
- *    durable (snap_txn.c, publish()).
+ *    durable (txn_commit.c, publish()).
  *  - While not accounted: generation[] is what was found at open, then what was committed since;
  *    nothing is dropped, the catalog does not change, only blocks from space.known on are taken.
  *  - poison != 0: nothing is written through this handle any more.
@@ -254,10 +254,12 @@ uint32_t store_txn_staging(const struct snap_store *store);
 /** The map is about to be changed without anything being staged (a rollback): an abort resets it.
  */
 void store_txn_touch(struct snap_txn *txn);
+void store_txn_free(struct snap_store *store);
+
+/* ---- txn_blocks.c ---- */
 /** The map is about to name a page of a pack that is there already (a rollback). 0, -ENOMEM, or
  * PHANTOM_ECORRUPT: it names it already. */
 int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_diag *diag);
-void store_txn_free(struct snap_store *store);
 
 /* ---- snap_store.c ---- */
 int store_poisoned(const struct snap_store *store, struct phantom_diag *diag);

@@ -436,3 +436,17 @@ void store_retention_apply(struct snap_store *store)
     store->generation_count = kept;
     store->drop_first = kept;
 }
+
+/* ---- making room --------------------------------------------------------------------------- */
+
+int snap_store_trim(struct snap_store *store, struct phantom_diag *diag)
+{
+    if (store->generation_count < 3) {
+        return 0; /* the current generation and its parent always stay */
+    }
+    unsigned before = store->generation_count;
+    store->trimming = true;
+    int error = store_commit_again(store, NULL, diag);
+    store->trimming = false;
+    return error != 0 ? error : store->generation_count <= before;
+}
