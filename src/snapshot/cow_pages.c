@@ -3,13 +3,14 @@
  * cow_pages.c - see cow_pages.h.
  *
  * Owns the page words, the two sets and the images. No locks. What orders things:
- *  - a page word is stored with release after the copy (or the bookkeeping) it vouches for, and
- *    loaded with acquire before the page is touched;
+ *  - a page word is stored (at least with release) after the copy, or the bookkeeping, it vouches
+ *    for, and loaded with acquire before the page is touched;
  *  - an image is published by setting its bit in `ready` (release) before the word opens;
  *  - a page enters the changed set before its word opens, so that an open page is always in it;
  *  - to sleep: count oneself in `waiting`, read `turn`, look again at what one waits for, sleep
- *    while `turn` is the same. To wake: change the thing, then look at `waiting` (both sequentially
- *    consistent, so that one of the two sees the other).
+ *    while `turn` is the same. To wake: change the thing, then look at `waiting`. All four are
+ *    sequentially consistent operations, so that one of the two sees the other. (Fences between
+ *    weaker ones would do as well; ThreadSanitizer does not know fences.)
  */
 #include "cow_pages.h"
 
@@ -120,22 +121,22 @@ static void image_publish(struct cow_images *images, uint32_t image)
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
+/** What was changed before was changed by a sequentially consistent operation. */
 static void wake(struct cow_pages *cow)
 {
-    atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&cow->waiting) != 0) {
         atomic_fetch_add(&cow->turn, 1);
         cow->memory->ops->wake(cow->memory, &cow->turn);
     }
 }
 
-/** Sleep until something was settled, unless `ready` says that there is nothing to wait for. */
+/** Sleep until something was settled, unless `ready` says that there is nothing to wait for; it
+ *  looks with sequentially consistent loads. */
 static void wait_until(struct cow_pages *cow,
                        bool (*ready)(const struct cow_pages *cow, uint64_t page), uint64_t page)
 {
     atomic_fetch_add(&cow->waiting, 1);
     uint32_t turn = atomic_load(&cow->turn);
-    atomic_thread_fence(memory_order_seq_cst);
     if (!ready(cow, page)) {
         cow->memory->ops->wait(cow->memory, &cow->turn, turn);
     }
@@ -161,7 +162,7 @@ static uint8_t word_of(const struct cow_pages *cow, uint64_t page)
 
 static void set_word(struct cow_pages *cow, uint64_t page, uint8_t word)
 {
-    atomic_store_explicit(&cow->epoch.word[page], word, memory_order_release);
+    atomic_store(&cow->epoch.word[page], word);
     wake(cow);
 }
 
@@ -177,7 +178,7 @@ static struct atomic_page_set *set_of(struct cow_pages *cow, uint8_t open)
 
 static bool may_go_on(const struct cow_pages *cow, uint64_t page)
 {
-    uint8_t word = word_of(cow, page);
+    uint8_t word = atomic_load(&cow->epoch.word[page]);
     return word != SNAP_PAGE_CLAIMED && (word != before_of(cow) || images_any_free(cow->images));
 }
 
