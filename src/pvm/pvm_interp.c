@@ -25,13 +25,14 @@
 #include "bc_opcodes.h"
 #include "ph_check.h"
 #include "ph_points.h"
+#include "ph_sanitizer.h"
 #include "pvm_exec.h"
 #include "pvm_stores.h"
 
 #include <math.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(PVM_CHECK_CELLS)
+#if PH_UNDER_ASAN || defined(PVM_CHECK_CELLS)
 #define CELLS_CHECKED 1 /* test builds: the verifier's promise about regular methods is checked */
 #else
 #define CELLS_CHECKED 0

@@ -8,6 +8,7 @@
 
 #include "hal_sim.h"
 #include "ph_rng.h"
+#include "ph_sanitizer.h"
 
 #include <phantom/phantom.h>
 
@@ -15,17 +16,7 @@ enum { SIM_GENERATIONS = 4096, SIM_TAGS = 6 };
 
 /* Of the strategies that campaigns draw from: under ThreadSanitizer a handler of SIGSEGV that waits
  * is not possible, which the last two need. */
-#if defined(__SANITIZE_THREAD__)
-enum { SIM_STRATEGIES = 6 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-enum { SIM_STRATEGIES = 6 };
-#else
-enum { SIM_STRATEGIES = 8 };
-#endif
-#else
-enum { SIM_STRATEGIES = 8 };
-#endif
+enum { SIM_STRATEGIES = PH_UNDER_TSAN ? 6 : 8 };
 
 struct sim_totals {
     uint64_t runs, lives, kills, cuts, faults, generations, steps, points, transfers, switches;

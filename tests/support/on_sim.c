@@ -6,6 +6,7 @@
 
 #include "hal_sim.h"
 #include "ph_rng.h"
+#include "ph_sanitizer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,13 +16,8 @@
 
 #include <hal.h>
 
-#if defined(__SANITIZE_THREAD__)
-enum { USUAL_SEEDS = 3 }; /* the baton orders all that happens: there are no races to be seen */
-#elif defined(__SANITIZE_ADDRESS__)
-enum { USUAL_SEEDS = 8 };
-#else
-enum { USUAL_SEEDS = 16 };
-#endif
+/* Under ThreadSanitizer few: the baton orders all that happens, there are no races to be seen. */
+enum { USUAL_SEEDS = PH_UNDER_TSAN ? 3 : PH_UNDER_ASAN ? 8 : 16 };
 
 static uint64_t first_seed;
 static unsigned asked_seeds; /* 0: not said */

@@ -181,7 +181,7 @@ static void a_child_does_not_keep_the_store_locked(void **state)
 static void a_child_may_have_a_world_of_its_own(void **state)
 {
     (void)state;
-    if (kit_under_asan() || kit_under_tsan()) {
+    if (PH_UNDER_ASAN || PH_UNDER_TSAN) {
         skip(); /* their allocators can be locked for ever in a child of a process with threads */
     }
     struct kit_log log;

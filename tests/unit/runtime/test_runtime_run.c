@@ -85,7 +85,7 @@ static void check_slices(struct kit_log *log, const char *boot_class, uint64_t l
 
 static void queens_in_slices_print_what_one_life_prints(void **state)
 {
-    if (kit_under_asan() || kit_under_tsan()) {
+    if (PH_UNDER_ASAN || PH_UNDER_TSAN) {
         print_message("queens: left out under sanitizers: one thread, and too slow there\n");
         return;
     }

@@ -92,36 +92,6 @@ const char *const *kit_class_paths(void)
     return class_paths;
 }
 
-bool kit_under_tsan(void)
-{
-#ifdef __SANITIZE_THREAD__
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return true;
-#else
-    return false;
-#endif
-#else
-    return false;
-#endif
-}
-
-bool kit_under_asan(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return true;
-#else
-    return false;
-#endif
-#else
-    return false;
-#endif
-}
-
 void kit_sleep_ms(unsigned milliseconds)
 {
     struct timespec time = {.tv_sec = milliseconds / 1000,

@@ -6,6 +6,7 @@
 #ifndef WORLD_KIT_H
 #define WORLD_KIT_H
 
+#include "ph_sanitizer.h"
 #include "ph_test.h"
 
 #include <phantom/phantom.h>
@@ -46,8 +47,6 @@ unsigned kit_files(void);
 /** Remove every file in the folder (no subfolders). */
 void kit_clean(void);
 const char *const *kit_class_paths(void);
-bool kit_under_tsan(void);
-bool kit_under_asan(void);
 void kit_sleep_ms(unsigned milliseconds);
 /** A number from the seeded generator (PH_SEED). */
 uint64_t kit_random(uint64_t below);
