@@ -94,6 +94,7 @@ struct phantom_store_info {
     struct phantom_generation current;
     bool encrypted;
     bool compressed;
+    uint64_t unreadable; /* retained, and not among `generations`: see phantom_store_lost() */
 };
 PHANTOM_API void phantom_store_info(const struct phantom_store *store,
                                     struct phantom_store_info *out);
@@ -104,6 +105,23 @@ PHANTOM_API int phantom_store_log(const struct phantom_store *store,
                                   int (*visit)(void *context,
                                                const struct phantom_generation *generation),
                                   void *context);
+
+/** Retained generations that phantom_store_log() cannot show, because the record of one is damaged,
+ *  or the catalog that lists the older ones. */
+struct phantom_lost {
+    uint64_t generation; /* 0: its record does not say any more, or it is the catalog */
+    uint64_t block;      /* that is damaged, of 4096 bytes in the file; PHANTOM_NO_BLOCK: the
+                            catalog, it may have listed any number of generations */
+    const char *text;    /* a sentence; until the call returns */
+};
+/**
+ * Call visit for each; non-zero from visit stops and is returned. Damage elsewhere is found by
+ * phantom_store_examine() only.
+ * @return 0 or -ENOMEM
+ */
+PHANTOM_API int phantom_store_lost(const struct phantom_store *store,
+                                   int (*visit)(void *context, const struct phantom_lost *lost),
+                                   void *context);
 
 struct phantom_verify_report {
     uint64_t generations, pages, nodes, damaged;

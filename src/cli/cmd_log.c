@@ -57,6 +57,29 @@ static int show_row(void *context, const struct phantom_generation *g)
     return 0;
 }
 
+static int show_lost(void *context, const struct phantom_lost *lost)
+{
+    const struct listing *listing = context;
+    if (listing->rows != NULL) {
+        return json_array_append_new(
+            listing->rows,
+            json_pack("{s:o, s:b, s:o, s:s}", "generation",
+                      lost->generation != 0 ? json_integer((json_int_t)lost->generation)
+                                            : json_null(),
+                      "unreadable", 1, "block",
+                      lost->block != PHANTOM_NO_BLOCK ? json_integer((json_int_t)lost->block)
+                                                      : json_null(),
+                      "text", lost->text));
+    }
+    if (lost->generation != 0) {
+        printf("%10llu", (unsigned long long)lost->generation);
+    } else {
+        printf("%10s", "?");
+    }
+    printf("  unreadable: %s\n", lost->text);
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     struct cli_store_arguments arguments;
@@ -73,6 +96,8 @@ static int run(int argc, char **argv)
     }
     struct listing listing = {json_array(), arguments.json ? json_array() : NULL};
     error = phantom_store_tags(store, add_tag, listing.tags);
+    /* What cannot be read comes first: the newest generation stays last. */
+    error = error == 0 ? phantom_store_lost(store, show_lost, &listing) : error;
     error = error == 0 ? phantom_store_log(store, show_row, &listing) : error;
     result = listing.rows != NULL ? cli_print_json(listing.rows) : cli_finish_output();
     json_decref(listing.tags);

@@ -38,7 +38,11 @@ static int print_text(const char *path, const struct phantom_store_info *info,
     printf("hash           %s\n", hash);
     printf("last snapshot  pause %.3f ms, %llu pages, %llu bytes\n", (double)g->pause_ns / 1e6,
            (unsigned long long)g->pages_written, (unsigned long long)g->bytes_written);
-    printf("retained       %llu generations\n", (unsigned long long)info->generations);
+    printf("retained       %llu generations", (unsigned long long)info->generations);
+    if (info->unreadable != 0) {
+        printf(", %llu unreadable: see phantom log", (unsigned long long)info->unreadable);
+    }
+    printf("\n");
     if (recovery->incomplete != 0) {
         printf("incomplete     generation %llu was not finished\n",
                (unsigned long long)recovery->incomplete);
@@ -50,16 +54,18 @@ static int print_document(const char *path, const struct phantom_store_info *inf
                           const struct phantom_recovery *recovery)
 {
     json_t *document = json_pack(
-        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b}", "store",
-        cli_path_json(path), "uuid", info->uuid, "format_version", (json_int_t)info->format_version,
-        "heap_layout_version", (json_int_t)info->heap_layout_version, "native_class_version",
+        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b}",
+        "store", cli_path_json(path), "uuid", info->uuid, "format_version",
+        (json_int_t)info->format_version, "heap_layout_version",
+        (json_int_t)info->heap_layout_version, "native_class_version",
         (json_int_t)info->native_class_version, "heap_base", (json_int_t)info->heap_base,
         "heap_size", (json_int_t)info->heap_size, "file_bytes", (json_int_t)info->file_bytes,
         "data_bytes_used", (json_int_t)info->data_bytes_used, "data_bytes_free",
         (json_int_t)info->data_bytes_free, "metadata_bytes", (json_int_t)info->metadata_bytes,
-        "generations", (json_int_t)info->generations, "incomplete",
-        (json_int_t)recovery->incomplete, "current", cli_generation_json(&info->current),
-        "encrypted", (int)info->encrypted, "compressed", (int)info->compressed);
+        "generations", (json_int_t)info->generations, "unreadable", (json_int_t)info->unreadable,
+        "incomplete", (json_int_t)recovery->incomplete, "current",
+        cli_generation_json(&info->current), "encrypted", (int)info->encrypted, "compressed",
+        (int)info->compressed);
     return cli_print_json(document);
 }
 

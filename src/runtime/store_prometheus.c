@@ -44,7 +44,7 @@ static void put_newest(struct prometheus *p, const struct phantom_generation *g,
 }
 
 static void put_history(struct prometheus *p, const struct snap_generation *list, size_t count,
-                        size_t tags)
+                        size_t tags, uint64_t unreadable)
 {
     uint64_t pauses[PROMETHEUS_PAUSES] = {0}, sum = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
@@ -58,6 +58,8 @@ static void put_history(struct prometheus *p, const struct snap_generation *list
         bytes += list[i].bytes_written;
     }
     prometheus_gauge(p, "phantom_store_generations", "Retained generations.", count);
+    prometheus_gauge(p, "phantom_store_unreadable_generations",
+                     "Retained generations whose records, or catalog, are damaged.", unreadable);
     prometheus_gauge(p, "phantom_store_tags", "Tags that pin generations.", tags);
     prometheus_gauge(p, "phantom_store_retained_written_bytes",
                      "What all retained generations wrote.", bytes);
@@ -83,7 +85,7 @@ int phantom_store_prometheus(const struct phantom_store *store,
     prometheus_init(&p, text, size, "store", store->io->path);
     put_space(&p, &info);
     put_newest(&p, &info.current, now_ns);
-    put_history(&p, list, count, tags);
+    put_history(&p, list, count, tags, info.unreadable);
     if (recovery != NULL) {
         prometheus_gauge(&p, "phantom_store_incomplete_generation",
                          "Number of a newer generation that a crash left unfinished, 0: none.",

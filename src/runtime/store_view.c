@@ -112,6 +112,7 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     out->generations = snap_store_list(store->store, NULL, 0);
     out->encrypted = snap_store_is_encrypted(store->store);
     out->compressed = params->compression != SNAP_COMPRESSION_NONE;
+    out->unreadable = snap_store_lost(store->store, NULL, 0);
     world_generation(current, &out->current);
 }
 
@@ -151,6 +152,40 @@ int phantom_store_log(const struct phantom_store *store,
         struct phantom_generation generation;
         world_generation(&list[i], &generation);
         result = visit(context, &generation);
+    }
+    ph_free(list);
+    return result;
+}
+
+static void tell_lost(const struct snap_lost *from, char *text, size_t size)
+{
+    if (from->block == SNAP_NO_BLOCK) {
+        snprintf(text, size, "the catalog is damaged: all generations that only it lists are lost");
+    } else if (from->generation == 0) {
+        snprintf(text, size,
+                 "the record of a retained generation (block %llu) is damaged: it is lost",
+                 (unsigned long long)from->block);
+    } else {
+        snprintf(text, size, "the record of generation %llu (block %llu) is damaged: it is lost",
+                 (unsigned long long)from->generation, (unsigned long long)from->block);
+    }
+}
+
+int phantom_store_lost(const struct phantom_store *store,
+                       int (*visit)(void *context, const struct phantom_lost *lost), void *context)
+{
+    size_t count = snap_store_lost(store->store, NULL, 0);
+    struct snap_lost *list = ph_zalloc(count + 1, sizeof(*list));
+    if (list == NULL) {
+        return -ENOMEM;
+    }
+    count = snap_store_lost(store->store, list, count);
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        char text[160];
+        tell_lost(&list[i], text, sizeof(text));
+        const struct phantom_lost lost = {list[i].generation, list[i].block, text};
+        result = visit(context, &lost);
     }
     ph_free(list);
     return result;

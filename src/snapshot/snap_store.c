@@ -285,6 +285,7 @@ void snap_store_close(struct snap_store *store)
     store_packs_finish(store);
     ph_free(store->generation);
     ph_free(store->revived);
+    ph_free(store->lost);
     store_catalog_finish(store);
     store_secret_free(store->file.secret);
     ph_free(store->block);

@@ -150,6 +150,19 @@ const struct snap_generation *snap_store_current(const struct snap_store *store)
 size_t snap_store_list(const struct snap_store *store, struct snap_generation *out,
                        size_t capacity);
 
+#define SNAP_NO_BLOCK UINT64_MAX
+
+/** A retained generation that a handle cannot show. */
+struct snap_lost {
+    uint64_t generation; /* 0: what is left of its record does not say */
+    uint64_t block;      /* of its record; SNAP_NO_BLOCK: the catalog is damaged, and with it all
+                            generations that have no record in the ring are lost */
+};
+/** What a read-only opening had to leave out of snap_store_list(), by block. A writer does not open
+ * such a store. Beside a running writer that committed meanwhile it may be none. Returns the count;
+ * fills at most `capacity`. */
+size_t snap_store_lost(const struct snap_store *store, struct snap_lost *out, size_t capacity);
+
 struct snap_store_usage {
     uint64_t file_bytes, data_bytes_used, data_bytes_free, metadata_bytes;
     bool poisoned;

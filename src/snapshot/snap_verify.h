@@ -18,8 +18,6 @@ enum snap_finding_kind {
     SNAP_FINDING_TOTALS /* each part is good, but they do not add up to what the record says */
 };
 
-#define SNAP_NO_BLOCK UINT64_MAX
-
 struct snap_finding {
     enum snap_finding_kind kind;
     uint64_t generation;             /* 0: of no single one */

@@ -115,6 +115,9 @@ struct snap_store {
     struct snap_txn *txn; /* memory of transactions, kept from one to the next */
     bool txn_active;
     bool show_what_is_good; /* a read-only open: do without a catalog that is damaged */
+    uint64_t newest_seen;   /* the same: number of the newest record, chosen or not */
+    struct snap_lost *lost; /* the same: retained, and their records are damaged */
+    size_t lost_count;
     bool keep_all;          /* the commit under way drops nothing */
     uint64_t enter_through; /* and moves the ring's generations up to this one to the catalog */
     bool trimming;          /* the commit under way drops all the history it can */
@@ -170,7 +173,8 @@ int store_superblock_mend(struct snap_store *store, struct phantom_diag *diag);
 /* ---- store_recovery.c ---- */
 int store_recover(struct snap_store *store, struct snap_recovery *recovery,
                   struct phantom_diag *diag);
-/** A read-only handle: is its generation still retained by the newest record? 1, 0 or an error. */
+/** A read-only handle: is its generation still retained by the newest record? 1, 0 or an error.
+ *  Notes which generations it had to leave out. */
 int store_recheck(struct snap_store *store, struct phantom_diag *diag);
 /* Does the newest record in the file still retain this generation, as this handle knows it? 1 yes,
  * 0 no, or an error. */

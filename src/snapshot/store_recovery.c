@@ -659,6 +659,7 @@ int store_recover(struct snap_store *store, struct snap_recovery *recovery,
     for (uint32_t slot = 0; slot < store->file.ring_slots; slot++) {
         recovery->records_torn += ring->kind[slot] == SLOT_TORN;
     }
+    store->newest_seen = ring->newest >= 0 ? ring->number[ring->newest] : 0;
     struct store_generation *current = store_current(store);
     if (current != NULL) {
         current->info.sealed = sealed;
@@ -682,33 +683,92 @@ out:
 
 /* 1 retained; 0 dropped, or its slot holds another commit; `whole` is false if the slot's record is
  * damaged, in which case only the newest record speaks for the generation. */
-static int retained_now(const struct snap_store *store, const struct store_generation *generation,
-                        bool *whole, struct phantom_diag *diag)
+static int retained_in(const struct snap_store *store, const struct ring *ring,
+                       const struct store_generation *generation, bool *whole,
+                       struct phantom_diag *diag)
 {
-    struct ring *ring = NULL;
-    int result = ring_load(store, &ring, diag);
-    if (result == 0 && ring->newest >= 0) {
-        uint32_t slot = store_slot_of(&store->file, generation->info.number);
-        *whole = ring->kind[slot] == SLOT_COMMIT;
-        const struct store_record *newest = &ring->record[ring->newest];
-        if (generation->slot != STORE_NO_SLOT) {
-            result = store_catalog_has(store, newest, &generation->info, generation->slot, diag);
-            ring_free(ring);
-            return result;
-        }
-        result = retains(newest, slot) &&
-                 (!*whole || (ring->record[slot].sum.low == generation->info.record_sum.low &&
-                              ring->record[slot].sum.high == generation->info.record_sum.high));
+    if (ring->newest < 0) {
+        return 0;
     }
-    ring_free(ring);
-    return result;
+    uint32_t slot = store_slot_of(&store->file, generation->info.number);
+    *whole = ring->kind[slot] == SLOT_COMMIT;
+    const struct store_record *newest = &ring->record[ring->newest];
+    if (generation->slot != STORE_NO_SLOT) {
+        return store_catalog_has(store, newest, &generation->info, generation->slot, diag);
+    }
+    return retains(newest, slot) &&
+           (!*whole || (ring->record[slot].sum.low == generation->info.record_sum.low &&
+                        ring->record[slot].sum.high == generation->info.record_sum.high));
 }
 
 int store_is_retained(const struct snap_store *store, const struct store_generation *generation,
                       struct phantom_diag *diag)
 {
     bool whole = false;
-    return retained_now(store, generation, &whole, diag);
+    struct ring *ring = NULL;
+    int result = ring_load(store, &ring, diag);
+    result = result == 0 ? retained_in(store, ring, generation, &whole, diag) : result;
+    ring_free(ring);
+    return result;
+}
+
+static bool is_listed(const struct snap_store *store, uint32_t slot)
+{
+    for (unsigned i = 0; i < store->generation_count; i++) {
+        const struct store_generation *generation = &store->generation[i];
+        if (generation->slot == STORE_NO_SLOT &&
+            store_slot_of(&store->file, generation->info.number) == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The record of the current generation knows all that are retained: one that it names and that is
+ * not listed has lost its record. Unless a running writer was at that slot: it may use it when a
+ * commit that drops the generation is complete, and then the newest record, read again, is not the
+ * one that was seen.
+ */
+static int note_lost(struct snap_store *store, const struct ring *ring, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    const struct store_generation *current = store_current(store);
+    uint32_t own = store_slot_of(file, current->info.number);
+    store->lost_count = 0;
+    if (ring->newest < 0 || ring->number[ring->newest] != store->newest_seen ||
+        current->slot != STORE_NO_SLOT || PH_MUTANT(UNLISTED_RECORD_IGNORED)) {
+        return 0;
+    }
+    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
+        if (!retains(&ring->record[own], slot) || is_listed(store, slot)) {
+            continue;
+        }
+        if (store->lost == NULL) {
+            store->lost = ph_zalloc(file->ring_slots, sizeof *store->lost);
+        }
+        if (store->lost == NULL) {
+            return ph_fail(diag, -ENOMEM, "%s: no memory to open it", store_file_name(file));
+        }
+        uint64_t number = ring->number[slot] < current->info.number ? ring->number[slot] : 0;
+        store->lost[store->lost_count++] = (struct snap_lost){number, file->ring_start + slot};
+    }
+    return 0;
+}
+
+size_t snap_store_lost(const struct snap_store *store, struct snap_lost *out, size_t capacity)
+{
+    size_t count = store->lost_count;
+    for (size_t i = 0; i < count && i < capacity; i++) {
+        out[i] = store->lost[i];
+    }
+    if (store->catalog.damaged) {
+        if (count < capacity) {
+            out[count] = (struct snap_lost){.block = SNAP_NO_BLOCK};
+        }
+        count++;
+    }
+    return count;
 }
 
 int store_recheck(struct snap_store *store, struct phantom_diag *diag)
@@ -718,8 +778,16 @@ int store_recheck(struct snap_store *store, struct phantom_diag *diag)
         return 1;
     }
     bool whole = false;
-    int result = retained_now(store, current, &whole, diag);
-    return result == 1 && !whole ? 0 : result;
+    struct ring *ring = NULL;
+    int result = ring_load(store, &ring, diag);
+    result = result == 0 ? retained_in(store, ring, current, &whole, diag) : result;
+    result = result == 1 && !whole ? 0 : result;
+    if (result == 1) {
+        int noted = note_lost(store, ring, diag);
+        result = noted != 0 ? noted : result;
+    }
+    ring_free(ring);
+    return result;
 }
 
 int store_is_newest(const struct snap_store *store, struct phantom_diag *diag)

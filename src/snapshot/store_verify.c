@@ -7,7 +7,6 @@
  * (same block, so same content) is not walked again.
  */
 #include "ph_memory.h"
-#include "ph_mutant.h"
 #include "snap_verify.h"
 #include "store_codec.h"
 #include "store_internal.h"
@@ -275,44 +274,17 @@ static bool is_newest(struct snap_store *store)
     return store_current(store) == NULL || store_is_newest(store, NULL) == 1;
 }
 
-static bool is_listed(const struct snap_store *store, uint32_t slot)
+/* One that opening had to leave out. */
+static void verify_lost(struct verify *verify)
 {
-    for (unsigned i = 0; i < store->generation_count; i++) {
-        const struct store_generation *generation = &store->generation[i];
-        if (generation->slot == STORE_NO_SLOT &&
-            store_slot_of(&store->file, generation->info.number) == slot) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A read-only opening lists the generations that it could read. The newest record knows all that
- * are retained: one that it names and nobody lists is damage. */
-static void verify_unlisted(struct verify *verify)
-{
-    struct snap_store *store = verify->store;
-    const struct store_file *file = &store->file;
-    const struct store_generation *current = store_current(store);
-    struct phantom_diag diag = PHANTOM_DIAG_INIT;
-    if (current == NULL || PH_MUTANT(UNLISTED_RECORD_IGNORED)) {
-        return;
-    }
-    const struct store_record *record = (const struct store_record *)verify->pages;
-    uint32_t own = store_slot_of(file, current->info.number);
-    if (store_file_read(file, file->ring_start + own, 1, verify->pages, &diag) != 0 ||
-        !store_file_record_holds(file, own, record) || !is_newest(store)) {
-        return; /* reported already, or a running writer has dropped and reused some */
-    }
-    for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
-        if ((record->retained[slot / 64] >> slot % 64 & 1) != 0 && !is_listed(store, slot)) {
-            char text[256];
-            snprintf(text, sizeof text,
-                     "%s: the record of a retained generation (slot %" PRIu32
-                     " of the ring) is damaged: that generation is lost",
-                     store_file_name(file), slot);
-            report_block(verify, SNAP_FINDING_RECORD, file->ring_start + slot, text);
-        }
+    const struct snap_store *store = verify->store;
+    for (size_t i = 0; i < store->lost_count; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "%s: the record of a retained generation (slot %" PRIu64
+                 " of the ring) is damaged: that generation is lost",
+                 store_file_name(&store->file), store->lost[i].block - store->file.ring_start);
+        report_block(verify, SNAP_FINDING_RECORD, store->lost[i].block, text);
     }
 }
 
@@ -354,7 +326,7 @@ static int verify_metadata(struct verify *verify)
         }
     }
     verify->generation = NULL;
-    verify_unlisted(verify);
+    verify_lost(verify);
     if (store->catalog.damaged) {
         report_block(verify, SNAP_FINDING_CATALOG, SNAP_NO_BLOCK,
                      "the catalog of generations is damaged");

@@ -360,6 +360,7 @@ class Case:
             row = [r for r in rows if r["generation"] == report["generation"]]
             check(row and self.json("stat", rescued)["current"]["hash"] == row[0]["hash"],
                   f"{what}: what was rescued is no generation of the store: {report}")
+        self.check_unreadable(store, damaged, rows, slots)
         # A page that all generations share: nothing is whole, with --partial one page is missing.
         shutil.copyfile(store, damaged)
         page = self.find_shared_page(store)
@@ -394,6 +395,32 @@ class Case:
                                 for x in more.get(command, [])])
             check(result.returncode in (0, 4), f"{command}: {result.returncode}")
             json.loads(result.stdout)
+
+    def check_unreadable(self, store, damaged, rows, slots):
+        """A retained generation whose record is damaged: `log` shows what is left of it, `stat`
+        counts it. All of the record, and a byte of it."""
+        check(self.json("stat", store)["unreadable"] == 0, "stat: a whole store")
+        lost = rows[len(rows) // 2]["generation"]
+        block = RING + lost % slots
+        for length, number in ((1, lost), (BLOCK, None)):
+            shutil.copyfile(store, damaged)
+            with open(damaged, "r+b") as file:
+                at = block * BLOCK + (100 if length == 1 else 0)
+                file.seek(at)
+                old = file.read(length)
+                file.seek(at)
+                file.write(bytes([old[0] ^ 0x40]) if length == 1 else bytes(length))
+            shown = self.json("log", damaged)
+            check(shown[0].pop("text") != "" and
+                  shown[0] == {"generation": number, "unreadable": True, "block": block} and
+                  [r["generation"] for r in shown[1:]] ==
+                  [r["generation"] for r in rows if r["generation"] != lost], f"log: {shown}")
+            text = self.run("log", damaged, expect=0).stdout.decode().splitlines()
+            check(len(text) == len(rows) and "unreadable" in text[0] and
+                  text[0].split()[0] == str(number or "?"), f"log: {text[0]}")
+            check(self.json("stat", damaged)["unreadable"] == 1, "stat does not count it")
+            text = self.run("stat", damaged, expect=0).stdout.decode()
+            check(f"{len(rows) - 1} generations, 1 unreadable" in text, f"stat: {text}")
 
     def check_findings(self, store, what, block, newest):
         """A damaged superblock is found and named; a seal says only what need not be looked at.

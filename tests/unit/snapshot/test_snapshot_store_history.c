@@ -500,6 +500,9 @@ static void damaged_catalog_is_refused_by_writers_and_told_by_verify(void **stat
         assert_int_equal(snap_store_open(&f->io->io, SNAP_OPEN_READ_ONLY, &store, NULL, &f->diag),
                          0);
         assert_int_equal(snap_store_list(store, NULL, 0), ring);
+        struct snap_lost lost;
+        assert_int_equal(snap_store_lost(store, &lost, 1), 1);
+        assert_true(lost.block == SNAP_NO_BLOCK && lost.generation == 0);
         struct snap_verify_report report;
         assert_int_equal(snap_store_verify(store, true, &report, NULL, NULL, &f->diag),
                          PHANTOM_ECORRUPT);

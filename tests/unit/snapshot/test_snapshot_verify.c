@@ -182,7 +182,7 @@ static void progress_is_told_and_stops(void **state)
     fixture_free(f);
 }
 
-/* A read-only opening shows the generations that it can read, and says nothing of the others. */
+/* A read-only opening shows the generations that it can read, and counts the others. */
 static void a_record_that_opening_could_not_read_is_a_finding(void **state)
 {
     (void)state;
@@ -203,6 +203,11 @@ static void a_record_that_opening_could_not_read_is_a_finding(void **state)
                                                &f->store, &f->recovery, &f->diag),
                          0);
         assert_int_equal(f->store->generation_count, listed - 1);
+        struct snap_lost lost;
+        assert_int_equal(snap_store_lost(f->store, NULL, 0), 1);
+        assert_int_equal(snap_store_lost(f->store, &lost, 1), 1);
+        assert_int_equal(lost.block, block);
+        assert_int_equal(lost.generation, zeroed ? 0 : number);
         assert_int_equal(examine(f, false, &seen), PHANTOM_ECORRUPT);
         assert_int_equal(seen.count, 1);
         assert_int_equal(seen.last.kind, SNAP_FINDING_RECORD);
