@@ -54,6 +54,8 @@ int store_catalog_load(struct snap_store *store, const struct store_record *reco
                        struct phantom_diag *diag);
 void store_catalog_finish(struct snap_store *store);
 
+/* ---- catalog_change.c ---- */
+
 /** Does the commit under way change the catalog? */
 bool store_catalog_changes(const struct snap_store *store);
 /** Blocks that a commit may need beyond pages and map. */
@@ -71,6 +73,8 @@ struct store_catalog_place store_catalog_root(const struct snap_store *store);
 void store_catalog_apply(struct snap_store *store);
 void store_catalog_cancel(struct snap_store *store);
 
+/* ---- store_catalog.c ---- */
+
 /** Is this generation in the catalog that `record` names? 1, 0 or an error. For readers beside a
  * writer. */
 int store_catalog_has(const struct snap_store *store, const struct store_record *record,
@@ -84,12 +88,44 @@ int store_catalog_verify(const struct snap_store *store,
                          void (*damage)(void *context, uint64_t block, const char *what),
                          void *context);
 
-/* Tags: noted here, written by the next commit. */
+/* ---- store_tags.c: noted here, written by the next commit ---- */
+
 bool store_tag_name_is_valid(const char *name);
 struct store_tag *store_tag_find(const struct snap_store *store, const char *name);
 /** 0, -EEXIST, PHANTOM_EINVALID or -ENOMEM. */
 int store_tag_note_add(struct snap_store *store, uint64_t generation, const char *name,
                        struct phantom_diag *diag);
 int store_tag_note_remove(struct snap_store *store, const char *name, struct phantom_diag *diag);
+
+/* ---- between store_catalog.c, catalog_change.c and store_tags.c ---- */
+
+/** How many leaves a node of level 1 is over. */
+static inline uint32_t store_leaves_below(uint32_t node)
+{
+    uint32_t left = STORE_CATALOG_LEAVES - node * STORE_CATALOG_FANOUT;
+    return left < STORE_CATALOG_FANOUT ? left : STORE_CATALOG_FANOUT;
+}
+
+/** The leaf that holds a slot. */
+static inline uint32_t store_leaf_of(uint32_t slot)
+{
+    return (slot - 1) / STORE_CATALOG_LEAF_SLOTS;
+}
+
+/** Bit i of a bitmap. */
+static inline bool bits_have(const uint64_t *bits, uint32_t i)
+{
+    return (bits[i / 64] >> i % 64 & 1) != 0;
+}
+
+static inline void bits_set(uint64_t *bits, uint32_t i, bool value)
+{
+    uint64_t mask = UINT64_C(1) << i % 64;
+    bits[i / 64] = value ? bits[i / 64] | mask : bits[i / 64] & ~mask;
+}
+
+int store_catalog_no_memory(const struct snap_store *store, struct phantom_diag *diag);
+/** Room for one more tag. 0 or -ENOMEM. */
+int store_tag_reserve(struct snap_store *store, struct phantom_diag *diag);
 
 #endif /* SNAP_STORE_CATALOG_H */

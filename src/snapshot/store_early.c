@@ -21,9 +21,9 @@
  * Accounting must be complete first (store_early_decide()) when the commit is to drop or move
  * generations or changes the catalog: tags, rollback, trim, a full ring, a budget that is exceeded
  * by all we know. Otherwise a program that opens its store, commits twice and ends would never
- * drop anything. Likewise when there is no room (txn_blocks.c, txn_make_room()), and for a store without
- * high water or whose walk has met damage. A store with compression has no early commits: only the
- * walk tells whether a page that is replaced was the last of its pack (pack_slots.h).
+ * drop anything. Likewise when there is no room (txn_blocks.c, txn_make_room()), and for a store
+ * without high water or whose walk has met damage. A store with compression has no early commits:
+ * only the walk tells whether a page that is replaced was the last of its pack (pack_slots.h).
  */
 #include "ph_mutant.h"
 #include "store_internal.h"
