@@ -184,8 +184,7 @@ static void read_file(struct word_index *words, const char *path)
     commit(words);
 }
 
-/* ---- output
- * -------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)
 {

@@ -168,8 +168,7 @@ int pvm_class_find(const char *name, size_t size, pvm_object_t *out, struct phan
     return pvm_class_find_at_depth(name, size, 0, out, diag);
 }
 
-/* ---- methods of a class
- * ---------------------------------------------------------------------------- */
+/* ---- methods of a class ---------------------------------------------------------------------- */
 
 pvm_object_t pvm_get_method_name(pvm_object_t class, uint32_t ordinal)
 {

@@ -31,8 +31,7 @@ static inline const struct pvm_method *pvm_method_of(struct pvm_worker *worker, 
     return PVM_LIKELY(m && m->code == code) ? m : pvm_method_slow(worker, code);
 }
 
-/* ---- stacks (pvm_stack.c)
- * ------------------------------------------------------------------------ */
+/* ---- stacks (pvm_stack.c) -------------------------------------------------------------------- */
 
 static inline uint32_t pvm_frame_bytes(uint32_t objects, uint32_t ints, uint32_t catchers)
 {
@@ -75,8 +74,7 @@ struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_
  */
 struct pvm_frame *pvm_frame_check(struct pvm_worker *worker, struct data_area_4_thread *thread);
 
-/* ---- exceptions (pvm_exception.c)
- * ------------------------------------------------------------------ */
+/* ---- exceptions (pvm_exception.c) ------------------------------------------------------------ */
 
 /** Set worker->thrown to a new string (or the out-of-memory string). */
 void pvm_throw_text(struct pvm_worker *worker, const char *format, ...)
@@ -91,8 +89,7 @@ void pvm_report_failure(struct pvm_worker *worker, struct data_area_4_thread *th
 /** Text of any object for messages: strings as they are, numbers, else "<class>". */
 void pvm_object_text(pvm_object_t o, char *text, size_t size);
 
-/* ---- interpreter (pvm_interp.c)
- * --------------------------------------------------------------------- */
+/* ---- interpreter (pvm_interp.c) -------------------------------------------------------------- */
 
 enum pvm_exit {
     PVM_EXIT_YIELD,    /* at a safepoint: slice over, or asked to come out */
@@ -107,20 +104,17 @@ enum pvm_exit pvm_exec(struct pvm_worker *worker, pvm_object_t thread, int64_t *
 /** A collection would not make room: the last one is too recent, or failed. */
 bool pvm_heap_exhausted(struct pvm *pvm);
 
-/* ---- threads (pvm_thread.c)
- * -------------------------------------------------------------------------- */
+/* ---- threads (pvm_thread.c) ------------------------------------------------------------------ */
 
 /** The VM lock is held: take the thread out of the list of live ones, drop its stack. */
 void pvm_thread_ended(struct pvm *pvm, pvm_object_t thread, bool failed);
 
-/* ---- workers (pvm.c)
- * ------------------------------------------------------------------------------------ */
+/* ---- workers (pvm.c) ------------------------------------------------------------------------- */
 
 /** Worker i, made if it does not exist; NULL: no memory. Not during a cut. */
 struct pvm_worker *pvm_worker_get(struct pvm *pvm, unsigned index);
 
-/* ---- scheduler (pvm_sched.c); all with the VM lock held unless stated
- * ---------------------------------- */
+/* ---- scheduler (pvm_sched.c); all with the VM lock held unless stated ------------------------ */
 
 /** Room in run queue and timers for so many live threads. -ENOMEM: unchanged. */
 int pvm_sched_reserve(struct pvm *pvm, uint64_t threads);
@@ -139,8 +133,7 @@ void pvm_set_poll(struct pvm *pvm); /* any thread, signal handlers included; no 
 /* pvm_wait.c; VM lock held */
 void pvm_wait_timed_out(struct pvm *pvm, pvm_object_t thread);
 
-/* ---- collection (pvm_gc.c)
- * ------------------------------------------------------------------------------ */
+/* ---- collection (pvm_gc.c) ------------------------------------------------------------------- */
 
 /** Any thread: ask for a collection when the threshold is reached. */
 void pvm_collect_if_due(struct pvm *pvm);
@@ -148,8 +141,7 @@ void pvm_collect_if_due(struct pvm *pvm);
 uint64_t pvm_collect(struct pvm *pvm);
 void pvm_trace_object(void *context, pvm_object_t o, struct heap_visitor *visitor);
 
-/* ---- root (pvm_root.c)
- * ------------------------------------------------------------------------------------ */
+/* ---- root (pvm_root.c) ----------------------------------------------------------------------- */
 
 int pvm_root_birth(struct pvm *pvm, struct phantom_diag *diag);
 /** Check the root of an attached heap and mirror it into *pvm. */

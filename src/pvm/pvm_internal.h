@@ -146,8 +146,7 @@ int si_void_14_setimmutable(pvm_object_t, pvm_object_t *, struct data_area_4_thr
 int si_void_15_hashcode(pvm_object_t, pvm_object_t *, struct data_area_4_thread *, int,
                         pvm_object_t *);
 
-/* ---- writing natives
- * ----------------------------------------------------------------------------- */
+/* ---- writing natives ------------------------------------------------------------------------- */
 
 /** Head of a native; put `static` in front unless the port exports it. */
 #define PVM_NATIVE(function)                                                                       \
@@ -213,8 +212,7 @@ int si_void_15_hashcode(pvm_object_t, pvm_object_t *, struct data_area_4_thread 
 /** New string from a format; C NULL when the heap is full. At most 1023 bytes. */
 pvm_object_t pvm_string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- blocking (pvm_wait.c): return what they return
- * ------------------------------------------------
+/* ---- blocking (pvm_wait.c): return what they return ---------------------------------------------
  *
  * Each of these is a restartable step: the first execution queues the calling thread and returns
  * PVM_SYSCALL_BLOCKED; the execution after the wake-up finds `wait_phase` GRANTED and returns
@@ -239,8 +237,7 @@ void pvm_sema_zero(pvm_object_t sema);
 int pvm_wait_monitor(struct data_area_4_thread *tc, pvm_object_t o);
 bool pvm_monitor_unlock(struct data_area_4_thread *tc, pvm_object_t o);
 
-/* ---- the machine
- * ------------------------------------------------------------------------------------ */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 enum {
     PVM_OBJECT_LOCKS = 16,
@@ -363,8 +360,7 @@ void pvm_remove_object_from_restart_list(pvm_object_t o);
 /** Environment of the world; 1 found, 0 not. */
 int phantom_getenv(const char *name, char *value, int value_size);
 
-/* ---- classes (pvm_class.c, pvm_class_load.c)
- * --------------------------------------------------------- */
+/* ---- classes (pvm_class.c, pvm_class_load.c) ------------------------------------------------- */
 
 /**
  * Class by name: internal table, class cache, then the host's loader. Not the userland loader: only
@@ -390,8 +386,7 @@ int pvm_get_method_ordinal(pvm_object_t class, pvm_object_t name);      /* -1 if
 /** "name" of a class as C text for messages, cut to size. */
 const char *pvm_class_name_text(pvm_object_t class, char *buffer, size_t size);
 
-/* ---- threads (pvm_thread.c)
- * -------------------------------------------------------------------------- */
+/* ---- threads (pvm_thread.c) ------------------------------------------------------------------ */
 
 /**
  * A new VM thread that will call method `ordinal` of `this_object`. In the list of live threads

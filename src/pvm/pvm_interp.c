@@ -38,8 +38,7 @@
 #define CELLS_CHECKED 0
 #endif
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static inline uint64_t get64(const uint32_t *cell)
 {
@@ -117,8 +116,7 @@ static inline int64_t remainder_long(int64_t a, int64_t b)
     return b == -1 ? 0 : a % b;
 }
 
-/* ---- what instructions do with objects: false or NULL means worker->thrown is set
- * -------------------- */
+/* ---- what instructions do with objects: false or NULL means worker->thrown is set ------------ */
 
 static bool load_field(struct pvm_worker *worker, pvm_object_t this_object, uint32_t slot,
                        pvm_object_t *out)
@@ -248,8 +246,7 @@ static int find_by_name(pvm_object_t class, pvm_object_t name)
     return ordinal;
 }
 
-/* ---- natives
- * ------------------------------------------------------------------------------------------ */
+/* ---- natives --------------------------------------------------------------------------------- */
 
 /** Native k of the object's class; user classes have those of .internal.void. */
 static syscall_func_t find_native(pvm_object_t o, uint32_t k)
@@ -311,8 +308,7 @@ static enum native_result call_native(struct pvm_worker *worker, struct data_are
     return NATIVE_THREW;
 }
 
-/* ---- classes by name
- * ------------------------------------------------------------------------------------ */
+/* ---- classes by name ------------------------------------------------------------------------- */
 
 /** Internal, cached, or from the host. NULL: worker->thrown is set, or the heap is full. */
 static pvm_object_t find_class(struct pvm_worker *worker, const char *name, uint32_t size)
@@ -349,8 +345,7 @@ static pvm_object_t loader_to_ask(struct data_area_4_thread *thread, const char 
     return loader;
 }
 
-/* ---- the interpreter
- * --------------------------------------------------------------------------------------- */
+/* ---- the interpreter ------------------------------------------------------------------------- */
 
 /* Leave the fast path; the thread is flushed where it says so. */
 #define FLUSH_AT(place)                                                                            \

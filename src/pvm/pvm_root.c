@@ -221,8 +221,7 @@ int pvm_root_attach(struct pvm *pvm, struct phantom_diag *diag)
     return attach_small_ints(pvm, diag);
 }
 
-/* ---- restart list
- * -------------------------------------------------------------------------------- */
+/* ---- restart list ---------------------------------------------------------------------------- */
 
 static bool list_contains(pvm_object_t list, pvm_object_t o)
 {
@@ -272,8 +271,7 @@ void pvm_root_restart_objects(struct pvm *pvm)
     }
 }
 
-/* ---- environment
- * ----------------------------------------------------------------------------------- */
+/* ---- environment ----------------------------------------------------------------------------- */
 
 int phantom_getenv(const char *name, char *value, int value_size)
 {

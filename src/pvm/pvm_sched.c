@@ -35,8 +35,7 @@ enum {
     IDLE_LOOK_MS = 100,
 };
 
-/* ---- poll flag
- * ------------------------------------------------------------------------------------- */
+/* ---- poll flag ------------------------------------------------------------------------------- */
 
 void pvm_set_poll(struct pvm *pvm)
 {
@@ -70,8 +69,7 @@ void pvm_request_stop(struct pvm *pvm)
     pvm_set_poll(pvm);
 }
 
-/* ---- run queue
- * ---------------------------------------------------------------------------------------- */
+/* ---- run queue ------------------------------------------------------------------------------- */
 
 int pvm_sched_reserve(struct pvm *pvm, uint64_t threads)
 {
@@ -146,8 +144,7 @@ void pvm_make_runnable(struct pvm *pvm, pvm_object_t thread)
     }
 }
 
-/* ---- clock and timers
- * ------------------------------------------------------------------------------------ */
+/* ---- clock and timers ------------------------------------------------------------------------ */
 
 uint64_t pvm_clock_now(struct pvm *pvm)
 {
@@ -266,8 +263,7 @@ static long expire_timers(struct pvm *pvm)
     return -1;
 }
 
-/* ---- one slice
- * --------------------------------------------------------------------------------------------- */
+/* ---- one slice ------------------------------------------------------------------------------- */
 
 static void wait_for_work(struct pvm *pvm)
 {
@@ -342,9 +338,7 @@ static void collect_quietly(struct pvm *pvm)
     (void)hal_cond_broadcast(&pvm->quiet_cond);
 }
 
-/* ---- workers
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void end_run(struct pvm *pvm, int result)
 {
@@ -520,9 +514,7 @@ int pvm_step(struct pvm *pvm, uint64_t instructions, struct phantom_diag *diag)
     return run(pvm, instructions < INT64_MAX ? (int64_t)instructions : INT64_MAX, diag);
 }
 
-/* ---- cuts
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- cuts ------------------------------------------------------------------------------------ */
 
 int pvm_stop_world(struct pvm *pvm, int timeout_ms)
 {

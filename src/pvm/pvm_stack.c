@@ -214,8 +214,7 @@ struct pvm_frame *pvm_frame_widen(struct pvm_worker *worker, struct data_area_4_
     return to;
 }
 
-/* ---- checked frames
- * ---------------------------------------------------------------------------------- */
+/* ---- checked frames -------------------------------------------------------------------------- */
 
 /** What one instruction needs of the cells of its frame. */
 struct need {

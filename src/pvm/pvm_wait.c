@@ -30,8 +30,7 @@ static struct data_area_4_thread *thread_of(pvm_object_t o)
     return pvm_object_da(o, thread);
 }
 
-/* ---- queues
- * ------------------------------------------------------------------------------------------ */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 static void enqueue(struct pvm *pvm, struct pvm_wait_queue *q, pvm_object_t owner,
                     struct data_area_4_thread *t)
@@ -100,8 +99,7 @@ static bool was_granted(struct pvm *pvm, struct data_area_4_thread *t)
     return true;
 }
 
-/* ---- mutex
- * --------------------------------------------------------------------------------------------- */
+/* ---- mutex ----------------------------------------------------------------------------------- */
 
 static void mutex_set(struct pvm *pvm, struct data_area_4_mutex *m,
                       struct data_area_4_thread *owner, int32_t recursion)
@@ -189,8 +187,7 @@ bool pvm_mutex_unlock(struct data_area_4_thread *tc, pvm_object_t mutex)
     return unlocked;
 }
 
-/* ---- condition
- * ------------------------------------------------------------------------------------------- */
+/* ---- condition ------------------------------------------------------------------------------- */
 
 int pvm_wait_cond(struct data_area_4_thread *tc, pvm_object_t cond, pvm_object_t mutex,
                   int64_t timeout_us, bool *timed_out, pvm_object_t *ret)
@@ -268,8 +265,7 @@ void pvm_cond_broadcast(pvm_object_t cond)
     (void)hal_mutex_unlock(&pvm->lock);
 }
 
-/* ---- semaphore
- * ------------------------------------------------------------------------------------------- */
+/* ---- semaphore ------------------------------------------------------------------------------- */
 
 int pvm_wait_sema(struct data_area_4_thread *tc, pvm_object_t sema, int64_t timeout_us,
                   bool *timed_out)
@@ -329,8 +325,7 @@ void pvm_sema_zero(pvm_object_t sema)
     (void)hal_mutex_unlock(&pvm->lock);
 }
 
-/* ---- sleep and timers
- * ------------------------------------------------------------------------------------ */
+/* ---- sleep and timers ------------------------------------------------------------------------ */
 
 int pvm_wait_sleep(struct data_area_4_thread *tc, pvm_object_t me, uint64_t microseconds)
 {
@@ -370,8 +365,7 @@ void pvm_wait_timed_out(struct pvm *pvm, pvm_object_t thread)
     grant(pvm, t);
 }
 
-/* ---- monitors: general_lock on any object
- * ------------------------------------------------------------------
+/* ---- monitors: general_lock on any object -------------------------------------------------------
  *
  * A monitor is a mutex in the list that starts in root slot MONITORS, made when an object is locked
  * and taken out when its last owner leaves and nobody waits. So objects need no lock word. */

@@ -107,8 +107,7 @@ uint64_t space_pages(void *context)
     return space_alloc_pages(space->alloc);
 }
 
-/* ---- one snapshot
- * -------------------------------------------------------------------------------- */
+/* ---- one snapshot ---------------------------------------------------------------------------- */
 
 void space_generation(const struct snap_generation *from, struct phantom_generation *to)
 {
@@ -199,8 +198,7 @@ bool space_changed(struct phantom_space *space)
     return space_gate_operations(&space->gate) != atomic_load(&space->operations_at_cut);
 }
 
-/* ---- public
- * -------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------- */
 
 /** What is checked before anybody may wait. */
 static int may_commit(const struct phantom_space *space)

@@ -13,8 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* ---- assembler
- * ----------------------------------------------------------------------------------- */
+/* ---- assembler ------------------------------------------------------------------------------- */
 
 enum {
     MAX_LABELS = 128,
@@ -203,8 +202,7 @@ uint32_t kit_assemble(const char *text, uint8_t *code, uint32_t capacity)
     return size;
 }
 
-/* ---- classes
- * ----------------------------------------------------------------------------------------- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 void kit_class_bytes(struct kit *kit, const char *name, const void *bytes, size_t size)
 {
@@ -271,8 +269,7 @@ void kit_class(struct kit *kit, const char *name, const char *parent, uint32_t s
     free(m);
 }
 
-/* ---- host
- * ---------------------------------------------------------------------------------------------- */
+/* ---- host ------------------------------------------------------------------------------------ */
 
 static void console_write(void *context, const char *bytes, size_t size)
 {
@@ -317,9 +314,7 @@ static void thread_failed(void *context, const char *text)
     pthread_mutex_unlock(&kit->lock);
 }
 
-/* ---- world
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- world ----------------------------------------------------------------------------------- */
 
 /* Free under all sanitizers; tests run one world at a time. */
 #define KIT_BASE ((void *)(uintptr_t)UINT64_C(0x7e8000000000))

@@ -167,8 +167,7 @@ static void dynamic_invoke_finds_names_in_parents_too(void **state)
     kit_close(kit);
 }
 
-/* ---- exceptions
- * ------------------------------------------------------------------------------------- */
+/* ---- exceptions ------------------------------------------------------------------------------ */
 
 static void catch_cuts_stacks_and_drops_the_handler(void **state)
 {
@@ -259,8 +258,7 @@ static void unhandled_exceptions_tell_where(void **state)
     kit_close(kit);
 }
 
-/* ---- irregular methods
- * -------------------------------------------------------------------------------- */
+/* ---- irregular methods ----------------------------------------------------------------------- */
 
 static void irregular_methods_run_checked(void **state)
 {
@@ -312,8 +310,7 @@ static void a_method_that_does_not_verify_throws_when_called(void **state)
     run_methods(methods, COUNT(methods), "refused");
 }
 
-/* ---- classes
- * --------------------------------------------------------------------------------------------- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 static void objects_have_their_parents_slots(void **state)
 {
@@ -423,9 +420,7 @@ static void userland_class_loader_is_asked_first(void **state)
     kit_close(kit);
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void garbage_is_collected_while_running(void **state)
 {

@@ -191,8 +191,7 @@ static void machine_made_again_at_any_safepoint_gives_the_same_answer(void **sta
     }
 }
 
-/* ---- sync objects one by one
- * ---------------------------------------------------------------------------- */
+/* ---- sync objects one by one ----------------------------------------------------------------- */
 
 static void run_two(const char *boot, const char *other, unsigned workers, int expected_result,
                     const char *expected)

@@ -16,8 +16,7 @@
 
 enum { MOST_THREADS = 16 };
 
-/* ---- the gate
- * ------------------------------------------------------------------------------------ */
+/* ---- the gate -------------------------------------------------------------------------------- */
 
 struct visitor {
     struct space_gate *gate;
@@ -136,8 +135,7 @@ bool scenario_no_operation_is_cut(unsigned threads, unsigned stops, bool cheap)
     return good;
 }
 
-/* ---- the group
- * ------------------------------------------------------------------------------------ */
+/* ---- the group ------------------------------------------------------------------------------- */
 
 /** A store with one number in it, whose first commit waits at a point that the scenario chooses. */
 struct ledger {
@@ -292,8 +290,7 @@ bool scenario_the_end_waits_for_who_waits(int patience_ms)
     return !early && stopped;
 }
 
-/* ---- caches
- * ---------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static void forget(void *context, void *start, uint64_t bytes)
 {

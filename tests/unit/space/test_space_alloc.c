@@ -225,8 +225,7 @@ static void no_two_live_blocks_overlap(void **state)
     audit(arena);
 }
 
-/* ---- what is cached is not stored
- * ----------------------------------------------------------------- */
+/* ---- what is cached is not stored ------------------------------------------------------------ */
 
 static void slots_in_caches_are_free_after_a_restart(void **state)
 {
@@ -295,8 +294,7 @@ static void freeing_a_thousand_blocks_touches_few_pages(void **state)
     free(before);
 }
 
-/* ---- large blocks
- * ----------------------------------------------------------------------------------- */
+/* ---- large blocks ---------------------------------------------------------------------------- */
 
 static void large_blocks_give_their_pages_back_and_read_as_zeros_again(void **state)
 {
@@ -376,8 +374,7 @@ static void alignment_up_to_megabytes_is_kept(void **state)
     assert_null(space_aligned(arena->alloc, &arena->cache, 0, 8));
 }
 
-/* ---- what must not be accepted silently
- * ---------------------------------------------------------------- */
+/* ---- what must not be accepted silently ------------------------------------------------------ */
 
 static jmp_buf after_fatal;
 static char fatal_text[256];
@@ -479,8 +476,7 @@ static void damaged_metadata_is_found(void **state)
     header->block_count--;
 }
 
-/* ---- roots
- * ------------------------------------------------------------------------------------------- */
+/* ---- roots ----------------------------------------------------------------------------------- */
 
 static int count_root(void *context, const char *name, void *value)
 {
@@ -523,8 +519,7 @@ static void roots_are_found_by_name_until_they_are_removed(void **state)
     audit(arena);
 }
 
-/* ---- threads and failures
- * ------------------------------------------------------------------------------ */
+/* ---- threads and failures -------------------------------------------------------------------- */
 
 struct worker {
     struct arena *arena;

@@ -122,8 +122,7 @@ static uint64_t check_owner(const struct owner *owner)
     return blocks;
 }
 
-/* ---- killed
- * ----------------------------------------------------------------------------------------- */
+/* ---- killed ---------------------------------------------------------------------------------- */
 
 struct ack {
     uint64_t thread, operations;
@@ -242,8 +241,7 @@ static void what_was_acknowledged_survives_every_kill(void **state)
     printf("kills=%d operations=%llu lost=0\n", rounds, (unsigned long long)sum);
 }
 
-/* ---- cut while threads allocate
- * ---------------------------------------------------------------------- */
+/* ---- cut while threads allocate -------------------------------------------------------------- */
 
 static void *churn(void *argument)
 {

@@ -132,8 +132,7 @@ static void each_failing_operation_on_the_file_loses_nothing_acknowledged(void *
     assert_true(visited >= 12);
 }
 
-/* ---- a full disk
- * --------------------------------------------------------------------------------------- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 struct waiter {
     struct phantom_space *space;
@@ -226,8 +225,7 @@ static void memory_that_is_freed_needs_no_room_on_a_full_disk(void **state)
     leave_a_full_disk_by_freeing(true, true);
 }
 
-/* ---- no memory
- * ------------------------------------------------------------------------------------------- */
+/* ---- no memory ------------------------------------------------------------------------------- */
 
 static void each_failing_allocation_is_reported(void **state)
 {

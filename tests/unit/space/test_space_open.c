@@ -231,8 +231,7 @@ static void reading_makes_no_page_dirty(void **state)
     kit_close(space);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void open_fails(const char *name, const struct phantom_space_options *options, int error,
                        const char *text)
@@ -365,8 +364,7 @@ static void an_operation_that_does_not_end_makes_a_commit_time_out(void **state)
     kit_close(space);
 }
 
-/* ---- callbacks and tickets
- * ---------------------------------------------------------------------------- */
+/* ---- callbacks and tickets ------------------------------------------------------------------- */
 
 struct log {
     int before, after, committed;
@@ -478,8 +476,7 @@ static void periodic_snapshots_are_taken_when_something_ended(void **state)
     kit_close(space);
 }
 
-/* ---- several, and none
- * --------------------------------------------------------------------------------- */
+/* ---- several, and none ----------------------------------------------------------------------- */
 
 static void several_spaces_live_in_one_process(void **state)
 {
@@ -559,8 +556,7 @@ static void a_forked_child_has_no_space(void **state)
     kit_close(space);
 }
 
-/* ---- trouble with the file
- * ------------------------------------------------------------------------------- */
+/* ---- trouble with the file ------------------------------------------------------------------- */
 
 static void a_store_that_was_deleted_is_not_acknowledged(void **state)
 {
