@@ -151,6 +151,9 @@
     X(UNDO_NOT_WAITED, "an undone timed call may still be going on")                               \
     X(DPC_FIXED_WORKERS, "a blocked DPC stops others: no worker is added")                         \
     X(CALLBACK_ENDS_THREAD, "a callback that ends its thread ends a thread of the HAL")            \
+    X(DPC_TICK_WAITS,                                                                              \
+      "the second tick, and all timers with it, waits for the end of dpc_finish()")                \
+    X(THREADS_AT_THE_END, "a callback starts a thread while its instance is destroyed")            \
     X(FAR_TIMER_FIRES, "a timed call that is too far away to be counted is made at once")          \
     X(STRANGERS_DISK, "a request of one instance is taken by the disk of another one")             \
     X(STAT_NOT_ATOMIC, "counters are changed with a load and a store")

@@ -40,6 +40,14 @@ static uint64_t deadline(struct hal_sim *sim, int64_t delay_ns)
     return delay_ns < 0 ? SIM_NEVER : sim->now_ns + (uint64_t)delay_ns;
 }
 
+/* So many units; what is too far away to be counted never comes. */
+static uint64_t deadline_in(struct hal_sim *sim, long units, int64_t unit_ns)
+{
+    int64_t delay_ns;
+    bool far = __builtin_mul_overflow(units > 0 ? units : 0, unit_ns, &delay_ns);
+    return far ? SIM_NEVER : deadline(sim, delay_ns);
+}
+
 /* ---- mutex ---------------------------------------------------------------------------------- */
 
 errno_t hal_mutex_init(hal_mutex_t *m, const char *name)
@@ -145,7 +153,7 @@ errno_t hal_cond_wait(hal_cond_t *c, hal_mutex_t *m)
 
 errno_t hal_cond_timedwait(hal_cond_t *c, hal_mutex_t *m, long msec)
 {
-    return cond_sleep(c, m, deadline(sim_here(), (msec > 0 ? msec : 0) * INT64_C(1000000)));
+    return cond_sleep(c, m, deadline_in(sim_here(), msec, 1000000));
 }
 
 errno_t hal_cond_signal(hal_cond_t *c)
@@ -206,7 +214,7 @@ int hal_sem_acquire_etc(hal_sem_t *s, int val, int flags, long uSec)
     sim_point("acquire", impl->name);
     uint64_t wake_at = SIM_NEVER;
     if ((flags & SEM_FLAG_TIMEOUT) != 0) {
-        wake_at = deadline(sim_here(), (uSec > 0 ? uSec : 0) * INT64_C(1000));
+        wake_at = deadline_in(sim_here(), uSec, 1000);
     }
     if ((flags & SEM_FLAG_ZERO) != 0) {
         impl->value = 0;

@@ -126,13 +126,18 @@ int port_disk_open(struct phantom_hal *instance, int fd, uint64_t sectors, unsig
     return rc;
 }
 
-void port_disk_close(struct port_disk *disk)
+void port_disk_drain(struct port_disk *disk)
 {
     (void)pthread_mutex_lock(&disk->lock);
     while (disk->waiting.count + disk->active.count + disk->ending.count > 0) {
         (void)pthread_cond_wait(&disk->changed, &disk->lock);
     }
     (void)pthread_mutex_unlock(&disk->lock);
+}
+
+void port_disk_close(struct port_disk *disk)
+{
+    port_disk_drain(disk);
     disk->backend->close(disk);
     while (disk->spare != NULL) {
         struct port_disk_op *op = disk->spare;

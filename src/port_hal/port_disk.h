@@ -65,7 +65,8 @@ struct port_disk {
 /** Take over the descriptor (closed on failure, too). 0, or an errno. */
 int port_disk_open(struct phantom_hal *hal, int fd, uint64_t sectors, unsigned flags,
                    struct port_disk **out);
-void port_disk_close(struct port_disk *disk); /* waits for what is queued */
+void port_disk_drain(struct port_disk *disk); /* wait until nothing is queued, callbacks too */
+void port_disk_close(struct port_disk *disk); /* the same first */
 
 errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector);
 /** Queue the request, wait until it is its turn, move the bytes in the calling thread. The request

@@ -102,18 +102,21 @@ static void init(struct port_dpc *dpc)
     (void)hal_mutex_unlock(&dpc->life);
 }
 
-static void finish(struct port_dpc *dpc)
+/* True: a request ended the calling thread, see port_call_back(). */
+static bool finish(struct port_dpc *dpc)
 {
     if (port_workers_is_one(&dpc->workers)) {
         panic("dpc_finish in a deferred call: it would wait for itself");
     }
+    bool over = false;
     (void)hal_mutex_lock(&dpc->life);
     if (*dpc->init_ok) {
         *dpc->stop_request = 1;
         __atomic_store_n(dpc->init_ok, 0, __ATOMIC_SEQ_CST);
-        port_workers_stop(&dpc->workers);
+        over = port_workers_stop(&dpc->workers);
     }
     (void)hal_mutex_unlock(&dpc->life);
+    return over;
 }
 
 bool port_dpc_halt(struct phantom_hal *instance, long milliseconds)
@@ -122,9 +125,14 @@ bool port_dpc_halt(struct phantom_hal *instance, long milliseconds)
     return port_workers_drain(&instance->dpc->workers, milliseconds);
 }
 
+void port_dpc_stop(struct phantom_hal *instance)
+{
+    __atomic_store_n(&instance->dpc->halted, true, __ATOMIC_SEQ_CST);
+    (void)finish(instance->dpc);
+}
+
 void port_dpc_close(struct phantom_hal *instance)
 {
-    finish(instance->dpc);
     port_workers_close(&instance->dpc->workers);
     (void)hal_mutex_destroy(&instance->dpc->life);
     ph_free(instance->dpc);
@@ -133,20 +141,18 @@ void port_dpc_close(struct phantom_hal *instance)
 void port_dpc_second(struct phantom_hal *instance)
 {
     struct port_dpc *dpc = instance->dpc;
-    (void)hal_mutex_lock(&dpc->life);
-    if (*dpc->init_ok) {
-        port_workers_second(&dpc->workers);
+    /* Without `life`: a dpc_finish() has it while it waits for calls, which may wait for a timer.
+     */
+    if (PH_MUTANT(DPC_TICK_WAITS)) {
+        (void)hal_mutex_lock(&dpc->life);
+        (void)hal_mutex_unlock(&dpc->life);
     }
-    (void)hal_mutex_unlock(&dpc->life);
+    port_workers_second(&dpc->workers);
 }
 
 size_t port_dpc_workers(struct phantom_hal *instance)
 {
-    struct port_dpc *dpc = instance->dpc;
-    (void)hal_mutex_lock(&dpc->life);
-    size_t count = *dpc->init_ok ? port_workers_count(&dpc->workers) : 0;
-    (void)hal_mutex_unlock(&dpc->life);
-    return count;
+    return port_workers_count(&instance->dpc->workers);
 }
 
 void dpc_init(void)
@@ -156,7 +162,9 @@ void dpc_init(void)
 
 void dpc_finish(void)
 {
-    finish(port_hal()->dpc);
+    if (finish(port_hal()->dpc)) {
+        hal_exit_kernel_thread();
+    }
 }
 
 void dpc_request_init(dpc_request *me, void (*_func)(void *))
@@ -171,6 +179,9 @@ void dpc_request_trigger(dpc_request *me, void *_arg)
         return;
     }
     if (!__atomic_load_n(dpc->init_ok, __ATOMIC_SEQ_CST)) {
+        if (__atomic_load_n(&dpc->halted, __ATOMIC_SEQ_CST)) {
+            return; /* since we looked */
+        }
         panic("dpc_request_trigger before dpc_init or after dpc_finish");
     }
     hal_spin_lock(dpc->lock);

@@ -136,7 +136,7 @@ static void answer_one(struct port_faults *faults, struct fault *fault)
 {
     struct question question = {atomic_load(&faults->handler), fault, 1};
     if (question.handler != NULL) {
-        port_call_back(call_handler, &question);
+        (void)port_call_back(call_handler, &question);
     }
     /* From here on it may be gone. */
     atomic_store(&fault->answer, question.rc == 0 ? HANDLED : REFUSED);

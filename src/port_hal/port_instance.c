@@ -24,6 +24,7 @@ void phantom_hal_options_init(struct phantom_hal_options *options)
 
 struct part {
     int (*open)(struct phantom_hal *instance);
+    void (*stop)(struct phantom_hal *instance); /* NULL: it calls nobody */
     void (*close)(struct phantom_hal *instance);
 };
 
@@ -45,21 +46,27 @@ struct port_lib_state *port_lib_state(void)
 
 /* Memory and the threads' table are needed by all others, so they are first and end last. */
 static const struct part parts[] = {
-    {port_threads_open, port_threads_close},
-    {port_memory_open, port_memory_close},
-    {lib_open, lib_close},
-    {port_stats_open, port_stats_close},
-    {port_files_open, port_files_close},
-    {port_disks_open, port_disks_close},
-    {port_softirqs_open, port_softirqs_close},
-    {port_dpc_open, port_dpc_close},
-    {port_timers_open, port_timers_close},
+    {port_threads_open, NULL, port_threads_close},
+    {port_memory_open, NULL, port_memory_close},
+    {lib_open, NULL, lib_close},
+    {port_stats_open, NULL, port_stats_close},
+    {port_files_open, NULL, port_files_close},
+    {port_disks_open, port_disks_stop, port_disks_close},
+    {port_softirqs_open, port_softirqs_stop, port_softirqs_close},
+    {port_dpc_open, port_dpc_stop, port_dpc_close},
+    {port_timers_open, port_timers_stop, port_timers_close},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 
-/* Close the first `opened` parts. The last ones have threads, which end in their close. */
+/* Close the first `opened` parts, once all of them have stopped: until then callbacks go on that
+ * may use any of them. */
 static void close_parts(struct phantom_hal *instance, size_t opened)
 {
+    for (size_t i = opened; i > 0; i--) {
+        if (parts[i - 1].stop != NULL) {
+            parts[i - 1].stop(instance);
+        }
+    }
     while (opened > 0) {
         opened--;
         parts[opened].close(instance);

@@ -76,10 +76,12 @@ struct port_thread *port_thread(void);
 /** The same without making one; NULL. */
 struct port_thread *port_thread_if_any(void);
 /**
- * Call a function of the user's on the calling thread. If that is a thread of the HAL itself, the
- * end of the thread (hal_exit_kernel_thread) is the end of the call only.
+ * Call a function of the user's on the calling thread. It comes back here even when the function
+ * ends its thread (hal_exit_kernel_thread, a kill): for a thread of the HAL itself that is the end
+ * of the call only; of another one it is true then, and the caller has to end the thread by
+ * hal_exit_kernel_thread() as soon as its own state is in order.
  */
-void port_call_back(void (*function)(void *argument), void *argument);
+bool port_call_back(void (*function)(void *argument), void *argument);
 /** End a thread's thread_block(flag), also one that it has not reached yet: it will be its next. */
 void port_thread_post(tid_t tid, int sleep_flag);
 /** The process's default instance, made if necessary. */
@@ -90,11 +92,19 @@ void port_default_end(void);
 
 /* ---- parts ---------------------------------------------------------------------------------- */
 
+/*
+ * The end of an instance has two phases. First each part that calls the user stops (port_X_stop):
+ * nothing begins any more, what goes on is waited for, and what is asked of it is refused or
+ * ignored. Only then are they freed (port_X_close): a callback may still ask any part for
+ * something.
+ */
+
 int port_threads_open(struct phantom_hal *hal);
 /** The calling thread gives its descriptors back, death handlers first, as at its end. */
 void port_threads_leave(void);
 void port_threads_close(struct phantom_hal *hal);
-/** Wait until no thread of ours is left. 0, or EBUSY: one of the host is inside. */
+/** Wait until no thread of ours is left; from then on no other one is started, but those of the HAL
+ *  itself. 0, or EBUSY: one of the host is inside. */
 int port_threads_drain(struct phantom_hal *hal);
 size_t port_threads_count(struct phantom_hal *hal);
 /** Start a thread of the HAL itself: it has a descriptor, and the drain waits for it. */
@@ -107,12 +117,14 @@ void *port_memory_at(struct phantom_hal *hal, physaddr_t pa, size_t size);
 void port_memory_usage(struct phantom_hal *hal, struct phantom_hal_usage *out);
 
 int port_disks_open(struct phantom_hal *hal);
+void port_disks_stop(struct phantom_hal *hal);
 void port_disks_close(struct phantom_hal *hal);
 size_t port_disks_requests(struct phantom_hal *hal);
 /** Fence all disks. 0, or the first error. */
 errno_t port_disks_fence(struct phantom_hal *hal);
 
 int port_timers_open(struct phantom_hal *hal);
+void port_timers_stop(struct phantom_hal *hal);
 void port_timers_close(struct phantom_hal *hal);
 /** Begin the second tick, if it has not begun. 0, or an errno. */
 int port_timers_start(struct phantom_hal *hal);
@@ -121,6 +133,7 @@ size_t port_timers_workers(struct phantom_hal *hal);
 void port_timers_halt(struct phantom_hal *hal);
 
 int port_dpc_open(struct phantom_hal *hal);
+void port_dpc_stop(struct phantom_hal *hal);
 void port_dpc_close(struct phantom_hal *hal);
 void port_dpc_second(struct phantom_hal *hal); /* the watchdog's tick */
 size_t port_dpc_workers(struct phantom_hal *hal);
@@ -136,6 +149,7 @@ void port_stats_store(struct phantom_hal *hal);
 void port_stats_add(struct phantom_hal *hal, int counter, int delta);
 
 int port_softirqs_open(struct phantom_hal *hal);
+void port_softirqs_stop(struct phantom_hal *hal);
 void port_softirqs_close(struct phantom_hal *hal);
 
 int port_files_open(struct phantom_hal *hal);

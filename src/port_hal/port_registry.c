@@ -33,6 +33,17 @@ int port_disks_open(struct phantom_hal *instance)
     return 0;
 }
 
+void port_disks_stop(struct phantom_hal *instance)
+{
+    struct port_disks *disks = instance->disks;
+    while (port_disks_requests(instance) >
+           0) { /* a callback may queue more, on another disk, too */
+        for (int i = 0; i < disks->file_count; i++) {
+            port_disk_drain(disks->files[i]);
+        }
+    }
+}
+
 void port_disks_close(struct phantom_hal *instance)
 {
     struct port_disks *disks = instance->disks;
@@ -372,8 +383,14 @@ errno_t driver_genode_disk_init(void)
     if (instance->disk_path == NULL) {
         return ENODEV;
     }
-    return open_it ? phantom_hal_add_disk(instance->disk_path, instance->options.disk_flags, NULL)
-                   : 0;
+    errno_t rc =
+        open_it ? phantom_hal_add_disk(instance->disk_path, instance->options.disk_flags, NULL) : 0;
+    if (rc != 0) { /* the next one tries again, instead of being told that all is well */
+        (void)pthread_mutex_lock(&instance->disks->lock);
+        instance->disks->own_disk_opened = false;
+        (void)pthread_mutex_unlock(&instance->disks->lock);
+    }
+    return rc;
 }
 
 void *driver_genode_disk_probe(void)

@@ -46,9 +46,10 @@ void pager_io_request_done(pager_io_request *me)
     if (!PH_MUTANT(DONE_BEFORE_FLAGS)) {
         clear_flags(me);
     }
+    bool over = false;
     if (me->pager_callback != NULL) {
         struct callback callback = {me, write};
-        port_call_back(call_back, &callback);
+        over = port_call_back(call_back, &callback);
     }
     if (PH_MUTANT(DONE_BEFORE_FLAGS)) {
         clear_flags(me);
@@ -57,5 +58,8 @@ void pager_io_request_done(pager_io_request *me)
         port_thread_post(tid, THREAD_SLEEP_IO);
     } else if (lock_held) {
         hal_spin_unlock(&me->lock);
+    }
+    if (over) { /* it ended the thread that asked for something that could not be queued */
+        hal_exit_kernel_thread();
     }
 }

@@ -55,7 +55,7 @@ int port_softirqs_open(struct phantom_hal *instance)
     return 0;
 }
 
-void port_softirqs_close(struct phantom_hal *instance)
+void port_softirqs_stop(struct phantom_hal *instance)
 {
     struct port_softirqs *irqs = instance->softirqs;
     (void)hal_mutex_lock(&irqs->lock);
@@ -66,6 +66,11 @@ void port_softirqs_close(struct phantom_hal *instance)
     if (started) {
         (void)hal_sem_acquire(&irqs->ended);
     }
+}
+
+void port_softirqs_close(struct phantom_hal *instance)
+{
+    struct port_softirqs *irqs = instance->softirqs;
     for (int i = 0; i < HAL_IRQS; i++) {
         while (irqs->irqs[i] != NULL) {
             struct irq_handler *handler = irqs->irqs[i];
@@ -177,7 +182,7 @@ static void dispatch(void *argument)
         void *arg = irqs->soft[irq].arg;
         (void)hal_mutex_unlock(&irqs->lock);
         if (func != NULL) {
-            port_call_back(func, arg);
+            (void)port_call_back(func, arg); /* a thread of the HAL: no call ends it */
         }
         (void)hal_mutex_lock(&irqs->lock);
     }
@@ -221,7 +226,7 @@ void hal_request_softirq(int irq)
     struct port_softirqs *irqs = port_hal()->softirqs;
     (void)hal_mutex_lock(&irqs->lock);
     irqs->requested |= UINT32_C(1) << irq;
-    if (!irqs->started) { /* if it cannot be started, the next request tries again */
+    if (!irqs->started && !irqs->stop) { /* if it cannot be started, the next request tries again */
         irqs->started = port_threads_start(irqs->hal, dispatch, irqs) >= 0;
     }
     (void)hal_cond_signal(&irqs->work);

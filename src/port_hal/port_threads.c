@@ -36,6 +36,7 @@ struct port_table {
     uint32_t slot_count;
     uint32_t free_first, free_last, free_count;
     size_t ours, service, guests; /* started by users; by the HAL itself; threads of the host */
+    bool closed;                  /* the instance ends: users start no thread any more */
     bool cpus_saved;
     cpu_set_t cpus; /* before t_smp_enable(0) */
 };
@@ -102,11 +103,12 @@ static size_t *counter_of(struct port_table *table, const struct port_thread *th
     return thread->service ? &table->service : &table->ours;
 }
 
-/* 0, or -EAGAIN: the table is full, or no memory. */
+/* 0, or -EAGAIN: the table is full, no memory, or the instance ends. */
 static int enlist(struct port_table *table, struct port_thread *thread)
 {
     (void)pthread_mutex_lock(&table->lock);
-    bool room = table->free_count > 0 || grow(table);
+    bool closed = table->closed && !thread->service && !PH_MUTANT(THREADS_AT_THE_END);
+    bool room = !closed && (table->free_count > 0 || grow(table));
     if (room) {
         uint32_t index = table->free_first;
         struct slot *slot = &table->slots[index];
@@ -174,6 +176,7 @@ int port_threads_drain(struct phantom_hal *instance)
         (void)pthread_cond_wait(&table->changed, &table->lock);
     }
     int rc = table->guests == 0 ? 0 : EBUSY;
+    table->closed = rc == 0;
     (void)pthread_mutex_unlock(&table->lock);
     return rc;
 }
@@ -182,7 +185,7 @@ void port_threads_close(struct phantom_hal *instance)
 {
     struct port_table *table = instance->threads;
     (void)pthread_mutex_lock(&table->lock);
-    while (table->service > 0) { /* told to end by the parts that had them */
+    while (table->service + table->ours > 0) { /* told to end by the parts that had them */
         (void)pthread_cond_wait(&table->changed, &table->lock);
     }
     (void)pthread_mutex_unlock(&table->lock);
@@ -398,20 +401,23 @@ void hal_exit_kernel_thread(void)
     port_machine_exit_thread();
 }
 
-void port_call_back(void (*function)(void *), void *argument)
+bool port_call_back(void (*function)(void *), void *argument)
 {
     struct port_thread *thread = port_thread();
-    if (!thread->service || PH_MUTANT(CALLBACK_ENDS_THREAD)) {
+    if (PH_MUTANT(CALLBACK_ENDS_THREAD)) {
         function(argument);
-        return;
+        return false;
     }
     jmp_buf place;
     jmp_buf *outer_place = thread->leave;
     thread->leave = &place;
     if (setjmp(place) == 0) {
         function(argument);
+        thread->leave = outer_place;
+        return false;
     }
     thread->leave = outer_place;
+    return !thread->service;
 }
 
 errno_t t_current_set_death_handler(void (*handler)(phantom_thread_t *))

@@ -42,6 +42,7 @@ struct port_timers {
 
     hal_mutex_t life; /* start */
     bool started;
+    bool closed; /* it is not started any more */
     hal_sem_t ended;
     struct port_workers workers;
     struct port_alarm *alarm;
@@ -224,8 +225,9 @@ static bool must_wait(const timedcall_t *entry)
            __atomic_load_n(&entry->lockp->lock, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The lock is held before and after. */
-static void make_call(struct port_timers *timers, timedcall_t *entry, long now)
+/* The lock is held before and after. True: the call ended the calling thread, see port_call_back().
+ */
+static bool make_call(struct port_timers *timers, timedcall_t *entry, long now)
 {
     timedcall_func_t f = entry->f;
     void *arg = entry->arg;
@@ -234,24 +236,27 @@ static void make_call(struct port_timers *timers, timedcall_t *entry, long now)
     timers->running = entry;
     timers->runner = pthread_self();
     (void)pthread_mutex_unlock(&timers->lock);
-    port_call_back(f, arg); /* the entry may be gone, but not one that is ours to free */
+    bool over =
+        port_call_back(f, arg); /* the entry may be gone, but not one that is ours to free */
     (void)pthread_mutex_lock(&timers->lock);
     timers->running = NULL;
     (void)pthread_cond_broadcast(&timers->call_over);
     if ((flags & TIMEDCALL_FLAG_AUTOFREE) != 0 && !is_queued(entry)) {
         ph_free(entry);
     }
+    return over;
 }
 
-static void process(struct port_timers *timers)
+/* True: a call ended the calling thread, see port_call_back(). */
+static bool process(struct port_timers *timers)
 {
     (void)pthread_mutex_lock(&timers->lock);
-    bool ours = !timers->processing;
+    bool ours = !timers->processing, over = false;
     /* What becomes due from here on is for the next time: a call that requests itself must not
      * keep the others waiting for ever. */
     long now = (long)hal_system_time();
     timers->processing = true;
-    while (ours && !timers->stop && !queue_empty(&timers->calls)) {
+    while (ours && !over && !timers->stop && !queue_empty(&timers->calls)) {
         timedcall_t *entry = (timedcall_t *)(void *)queue_first(&timers->calls);
         if (entry->msecMore > now) {
             break;
@@ -261,21 +266,25 @@ static void process(struct port_timers *timers)
             entry->msecMore = now + 1000;
             call_insert(timers, entry);
         } else {
-            make_call(timers, entry, now);
+            over = make_call(timers, entry, now);
         }
     }
     if (ours) {
         timers->processing = false;
     }
     (void)pthread_mutex_unlock(&timers->lock);
+    return over;
 }
 
 void phantom_process_timed_calls(void)
 {
     struct port_timers *timers = port_hal()->timers;
-    process(timers);
+    bool over = process(timers);
     if (__atomic_load_n(&timers->started, __ATOMIC_ACQUIRE)) {
         port_alarm_look(timers->alarm); /* it did not look at the calls meanwhile */
+    }
+    if (over) {
+        hal_exit_kernel_thread();
     }
 }
 
@@ -347,7 +356,7 @@ static uint64_t next_time(void *context)
 static void on_due(void *context)
 {
     hand_over_due(context);
-    process(context);
+    (void)process(context); /* a thread of the HAL: no call ends it */
 }
 
 static void store_counters(void *instance)
@@ -382,8 +391,8 @@ int port_timers_start(struct phantom_hal *instance)
         return 0;
     }
     (void)hal_mutex_lock(&timers->life);
-    int rc = 0;
-    if (!timers->started) {
+    int rc = timers->closed ? ESHUTDOWN : 0;
+    if (!timers->started && rc == 0) {
         rc = port_alarm_open(&alarm_calls, timers, &timers->alarm);
         if (rc == 0) {
             tid_t tid = port_threads_start(instance, run_alarm, timers);
@@ -441,17 +450,34 @@ int port_timers_open(struct phantom_hal *instance)
     return 0;
 }
 
-void port_timers_close(struct phantom_hal *instance)
+void port_timers_stop(struct phantom_hal *instance)
 {
     struct port_timers *timers = instance->timers;
     port_timers_halt(instance);
-    if (timers->started) {
+    (void)hal_mutex_lock(&timers->life);
+    timers->closed = true;
+    bool started = timers->started;
+    (void)hal_mutex_unlock(&timers->life);
+    if (started) {
         port_alarm_stop(timers->alarm);
         (void)hal_sem_acquire(&timers->ended);
     }
-    port_workers_close(&timers->workers); /* callbacks that go on may still ask for more */
+    (void)port_workers_stop(&timers->workers);
+}
+
+void port_timers_close(struct phantom_hal *instance)
+{
+    struct port_timers *timers = instance->timers;
+    port_workers_close(&timers->workers);
     if (timers->started) {
         port_alarm_close(timers->alarm);
+    }
+    while (!queue_empty(&timers->calls)) { /* never made: those that are ours to free are freed */
+        timedcall_t *entry = (timedcall_t *)(void *)queue_first(&timers->calls);
+        queue_remove(&timers->calls, entry, timedcall_t *, chain);
+        if ((entry->flags & TIMEDCALL_FLAG_AUTOFREE) != 0) {
+            ph_free(entry);
+        }
     }
     hal_sem_destroy(&timers->ended);
     (void)hal_mutex_destroy(&timers->life);

@@ -30,7 +30,7 @@ static void work(void *argument)
         workers->wanted--;
         workers->busy++;
         (void)hal_mutex_unlock(&workers->lock);
-        port_call_back(workers->run, workers->context);
+        (void)port_call_back(workers->run, workers->context);
         (void)hal_mutex_lock(&workers->lock);
         workers->busy--;
         if (workers->draining) {
@@ -98,21 +98,24 @@ void port_workers_second(struct port_workers *workers)
     (void)hal_mutex_unlock(&workers->lock);
 }
 
-void port_workers_stop(struct port_workers *workers)
+bool port_workers_stop(struct port_workers *workers)
 {
+    bool over = false;
     (void)hal_mutex_lock(&workers->lock);
     workers->stop = true;
     (void)hal_cond_broadcast(workers->sleep);
-    while (workers->total > 0) {
-        (void)hal_cond_wait(&workers->left, &workers->lock);
-    }
-    while (workers->wanted > 0) { /* no thread could be started for them */
-        workers->wanted--;
+    while (workers->total + workers->wanted > 0) {
+        if (workers->total > 0) {
+            (void)hal_cond_wait(&workers->left, &workers->lock);
+            continue;
+        }
+        workers->wanted--; /* no thread could be started for it */
         (void)hal_mutex_unlock(&workers->lock);
-        workers->run(workers->context);
+        over = port_call_back(workers->run, workers->context) || over;
         (void)hal_mutex_lock(&workers->lock);
     }
     (void)hal_mutex_unlock(&workers->lock);
+    return over;
 }
 
 void port_workers_go_on(struct port_workers *workers)
@@ -146,7 +149,7 @@ bool port_workers_drain(struct port_workers *workers, long milliseconds)
 
 void port_workers_close(struct port_workers *workers)
 {
-    port_workers_stop(workers);
+    (void)port_workers_stop(workers);
     (void)hal_cond_destroy(&workers->left);
     (void)hal_cond_destroy(workers->sleep);
     (void)hal_mutex_destroy(&workers->lock);

@@ -31,8 +31,9 @@ bool port_workers_are_missing(struct port_workers *workers);
 /** If jobs wait and nobody is free, because a thread could not be started before: try again. */
 void port_workers_second(struct port_workers *workers);
 /** No job is taken any more; what was posted is done (on the calling thread if none could be
- *  started), then the workers end. Not from a worker. */
-void port_workers_stop(struct port_workers *workers);
+ *  started), then the workers end. Not from a worker. True: a job ended the calling thread, see
+ *  port_call_back(). */
+bool port_workers_stop(struct port_workers *workers);
 /** Jobs are taken again, after a stop. */
 void port_workers_go_on(struct port_workers *workers);
 /** No job is taken any more; wait at most so long until those that were posted are done, but that

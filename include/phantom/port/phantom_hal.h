@@ -19,8 +19,8 @@
  *
  * Caveat: a child made by fork() has none of the threads: it must not call the HAL.
  *
- * @threads any, unless said otherwise. Only phantom_hal_destroy(), phantom_hal_leave(),
- *   phantom_hal_add_disk() and phantom_hal_usage() may block. The hooks of the options are called
+ * @threads any, unless said otherwise. Only phantom_hal_destroy(), phantom_hal_leave() and
+ *   phantom_hal_add_disk() may block. The hooks of the options are called
  *   on the thread that panics or shuts down; they may block, and use the HAL.
  */
 #ifndef PHANTOM_PORT_PHANTOM_HAL_H
@@ -63,13 +63,16 @@ void phantom_hal_options_init(struct phantom_hal_options *options);
 int phantom_hal_create(const struct phantom_hal_options *options, struct phantom_hal **out);
 
 /**
- * Wait for its threads to end and its disks to be idle, then free it: blocks. Disks are closed
- * without a fence. Windows that are still on its screen are taken off; their memory stays the
- * caller's. NULL is fine.
+ * Wait for its threads to end, for calls of timers, DPCs and soft interrupts that go on, and for
+ * its disks to be idle, then free it: blocks. Meanwhile callbacks may use the HAL, but what they
+ * ask for does not begin any more: threads and net timers are refused, timed calls, DPCs and soft
+ * interrupts ignored. Timed calls that wait are forgotten, those with TIMEDCALL_FLAG_AUTOFREE
+ * freed. Disks are closed without a fence. Windows that are still on its screen are taken off;
+ * their memory stays the caller's. NULL is fine.
  *
- * @pre no thread is inside it by phantom_hal_enter(), not the calling one either; no timer, DPC or
- *      request of the caller is under way that needs the instance afterwards; its snapshot thread
- *      was told to end (vm_map_finish()), if it was started
+ * @pre no thread is inside it by phantom_hal_enter(), not the calling one either; no callback waits
+ *      for what does not begin any more; its snapshot thread was told to end (vm_map_finish()), if
+ *      it was started
  * @return 0, or EBUSY: a thread is inside (phantom_hal_enter()), the calling thread is one of its
  *         own, or it is the default instance;
  *         nothing was done
@@ -118,7 +121,7 @@ struct phantom_hal_usage {
     size_t worker_threads;    /* of the DPC pool and of net timers */
 };
 /** How much the calling thread's instance uses at this moment; each number for itself is right.
- *  Never blocks, but while a dpc_finish() goes on. */
+ *  Never blocks. */
 void phantom_hal_usage(struct phantom_hal_usage *out);
 
 #endif /* PHANTOM_PORT_PHANTOM_HAL_H */

@@ -226,6 +226,67 @@ static void a_timed_wait_ends_after_its_time_with_the_mutex_held(void **state)
     shared_finish(&s);
 }
 
+static const long far_away[] = {INT_MAX,
+                                INT64_C(1) << 31,
+                                LONG_MAX / 1000000,
+                                LONG_MAX / 1000000 + 1,
+                                LONG_MAX / 1000,
+                                LONG_MAX / 1000 + 1,
+                                LONG_MAX};
+enum { FAR_TIMES = sizeof(far_away) / sizeof(far_away[0]) };
+
+static void wait_for_far_times(void *argument)
+{
+    struct shared *s = argument;
+    for (size_t i = 0; i < FAR_TIMES; i++) {
+        (void)hal_mutex_lock(&s->lock);
+        s->arrived = 2 * (int)i + 1;
+        while (s->stored <= (int)i && !atomic_load(&s->failed)) {
+            if (hal_cond_timedwait(&s->cond, &s->lock, far_away[i]) != 0) {
+                atomic_store(&s->failed, true);
+            }
+        }
+        s->arrived = 2 * (int)i + 2;
+        (void)hal_mutex_unlock(&s->lock);
+        if (hal_sem_acquire_etc(&s->tokens, 1, SEM_FLAG_TIMEOUT, far_away[i]) != 0) {
+            atomic_store(&s->failed, true);
+        }
+    }
+    hal_sem_release(&s->done);
+}
+
+static void wait_until_arrived(struct shared *s, int stage)
+{
+    for (bool there = false; !there;) {
+        hal_sleep_msec(1);
+        (void)hal_mutex_lock(&s->lock);
+        there = s->arrived >= stage || atomic_load(&s->failed);
+        (void)hal_mutex_unlock(&s->lock);
+    }
+}
+
+/* Times that overflow when they are counted in nanoseconds are not in the past. */
+static void far_times_do_not_come(void **state)
+{
+    (void)state;
+    struct shared s;
+    shared_init(&s, 0);
+    start(wait_for_far_times, &s, 1);
+    for (int i = 0; i < FAR_TIMES; i++) {
+        wait_until_arrived(&s, 2 * i + 1);
+        (void)hal_mutex_lock(&s.lock);
+        s.stored = i + 1;
+        (void)hal_cond_broadcast(&s.cond);
+        (void)hal_mutex_unlock(&s.lock);
+        wait_until_arrived(&s, 2 * i + 2);
+        hal_sleep_msec(1); /* it is asleep, or soon */
+        hal_sem_release(&s.tokens);
+    }
+    wait_for(&s, 1);
+    assert_false(atomic_load(&s.failed));
+    shared_finish(&s);
+}
+
 /* The waiter looks, finds nothing and goes to sleep; the signal comes at some moment of that. One
  * item at a time: no other signal makes up for a lost one. What is lost shows as a wait that lasts
  * as long as its patience. */
@@ -664,6 +725,7 @@ int main(void)
         machine_test(handles_are_made_whole_or_not_at_all),
         machine_test(a_broadcast_wakes_every_waiter),
         machine_test(a_timed_wait_ends_after_its_time_with_the_mutex_held),
+        machine_test(far_times_do_not_come),
         machine_test(signals_are_not_lost),
         machine_test(semaphores_count_and_take_several_at_once),
         machine_test(no_token_is_lost),

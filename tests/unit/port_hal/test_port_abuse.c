@@ -10,6 +10,8 @@
 
 #include <arch/arch_vmem_util.h>
 #include <disk.h>
+#include <genode_disk.h>
+#include <init_routines.h>
 #include <kernel/dpc.h>
 #include <kernel/init.h>
 #include <kernel/interrupts.h>
@@ -17,6 +19,7 @@
 #include <kernel/timedcall.h>
 #include <limits.h>
 #include <pc/disk_partition.h>
+#include <ph_malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -173,8 +176,151 @@ static void an_instance_is_not_destroyed_from_within(void **state)
     assert_int_equal(atomic_load(&refused), EBUSY);
 }
 
+/* ---- the end of an instance while callbacks go on ---------------------------------------------
+ */
+
+static struct {
+    atomic_int begun, over, threads;
+    int thread_rc;
+    dpc_request request, late;
+    net_timer_event event;
+    timedcall_t call;
+    int softirq;
+} busy;
+
+static void count_thread(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&busy.threads, 1);
+}
+
+/* A deferred call that is still there when everything else has ended, and asks for all of it. */
+static void ask_for_everything(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&busy.begun, 1);
+    do { /* refused once everything has stopped but us */
+        hal_sleep_msec(1);
+    } while (set_net_timer(&busy.event, 0, count_thread, NULL, 0) == 0);
+    busy.thread_rc = hal_start_thread(count_thread, NULL, 0);
+    phantom_request_timed_call(&busy.call, 0);
+    timedcall_t *freed = ph_calloc(1, sizeof(*freed));
+    *freed = (timedcall_t){count_thread, 0, 0, 0, 0, {0, 0}, 0};
+    phantom_request_timed_call(freed, TIMEDCALL_FLAG_AUTOFREE);
+    dpc_request_trigger(&busy.late, NULL);
+    hal_set_softirq_handler(busy.softirq, count_thread, NULL);
+    hal_request_softirq(busy.softirq);
+    atomic_fetch_add(&busy.over, 1);
+}
+
+/* Destroy an instance in the middle of that: nothing new begins, nothing that is used is gone. */
+static bool the_end_is_whole(void)
+{
+    struct phantom_hal *instance = NULL, *back = phantom_hal_current();
+    memset(&busy, 0, sizeof(busy));
+    busy.call = (timedcall_t){count_thread, 0, 0, 0, 0, {0, 0}, 0};
+    assert_int_equal(phantom_hal_create(NULL, &instance), 0);
+    phantom_hal_leave();
+    assert_int_equal(phantom_hal_enter(instance), 0);
+    dpc_init();
+    phantom_init_stat_counters2(); /* the timers' thread is there */
+    busy.softirq = hal_alloc_softirq();
+    dpc_request_init(&busy.request, ask_for_everything);
+    dpc_request_init(&busy.late, count_thread);
+    dpc_request_trigger(&busy.request, NULL);
+    until(&busy.begun, 1);
+    phantom_hal_leave();
+    assert_int_equal(phantom_hal_destroy(instance), 0);
+    assert_int_equal(atomic_load(&busy.over), 1);
+    assert_int_equal(phantom_hal_enter(back), 0);
+    return busy.thread_rc < 0;
+}
+
+static void callbacks_may_use_an_instance_that_ends(void **state)
+{
+    (void)state;
+    assert_true(the_end_is_whole());
+    machine_expect_defect(PH_MUTANT_THREADS_AT_THE_END, the_end_is_whole, 1);
+}
+
 /* ---- timers and deferred calls ----------------------------------------------------------------
  */
+
+static atomic_int made_by, processed;
+
+static void end_the_caller(void *arg)
+{
+    (void)arg;
+    atomic_store(&made_by, get_current_tid());
+    hal_exit_kernel_thread();
+}
+
+/* Make a call that ends its thread on a thread of the user's, not on the timers'. */
+static void process_until_the_end(void *arg)
+{
+    timedcall_t call = {end_the_caller, 0, 0, 0, 0, {0, 0}, 0};
+    (void)arg;
+    (void)t_current_set_death_handler(die_twice);
+    for (;;) {
+        phantom_request_timed_call(&call, 0);
+        phantom_process_timed_calls(); /* does not come back if it makes the call */
+        phantom_undo_timed_call(&call);
+        atomic_fetch_add(&processed, 1);
+    }
+}
+
+static void a_call_that_ends_a_thread_of_the_users_ends_no_other_call(void **state)
+{
+    (void)state;
+    timedcall_t near = {count, 0, 1, 0, 0, {0, 0}, 0};
+    atomic_store(&calls, 0);
+    atomic_store(&deaths, 0);
+    tid_t tid = hal_start_thread(process_until_the_end, NULL, 0);
+    until(&deaths, 1);
+    assert_int_equal(atomic_load(&made_by), tid);
+    phantom_request_timed_call(&near, 0);
+    until(&calls, 1);
+}
+
+static hal_sem_t go_on;
+
+static void release_it(void *arg)
+{
+    (void)arg;
+    hal_sem_release(&go_on);
+}
+
+static void wait_for_it(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&calls, 1);
+    (void)hal_sem_acquire(&go_on);
+}
+
+static bool the_tick_goes_on(void)
+{
+    dpc_request request;
+    timedcall_t later = {release_it, 0, 1300, 0, 0, {0, 0}, 0}; /* behind a second tick */
+    atomic_store(&calls, 0);
+    assert_int_equal(hal_sem_init(&go_on, "go on"), 0);
+    dpc_init();
+    dpc_request_init(&request, wait_for_it);
+    dpc_request_trigger(&request, NULL);
+    until(&calls, 1);
+    phantom_request_timed_call(&later, 0);
+    dpc_finish(); /* waits for the call, which waits for the timer */
+    hal_sem_destroy(&go_on);
+    return true;
+}
+
+static void timers_go_on_while_deferred_calls_are_waited_for(void **state)
+{
+    (void)state;
+    assert_true(the_tick_goes_on());
+#ifdef TEST_ON_SIM /* elsewhere it would wait for ever */
+    machine_expect_defect(PH_MUTANT_DPC_TICK_WAITS, the_tick_goes_on, 1);
+#endif
+}
 
 static void arm_again(void *arg)
 {
@@ -442,6 +588,33 @@ static void partition_tables_may_lie(void **state)
     make_disk(2048 * SECTOR, extended);
     assert_int_equal(phantom_hal_add_disk(path, 0, NULL), 0);
     assert_int_equal(partitions(), 8);
+    remove_disk();
+}
+
+static void the_disk_of_the_options_can_be_tried_again(void **state)
+{
+    (void)state;
+    struct phantom_hal *instance = NULL, *back = phantom_hal_current();
+    struct phantom_hal_options options;
+    make_disk(64 * 4096, NULL);
+    phantom_hal_options_init(&options);
+    options.disk_path = path;
+    assert_int_equal(phantom_hal_create(&options, &instance), 0);
+    phantom_hal_leave();
+    assert_int_equal(phantom_hal_enter(instance), 0);
+    char hidden[sizeof(path) + 2];
+    (void)snprintf(hidden, sizeof(hidden), "%s~", path);
+    assert_int_equal(rename(path, hidden), 0);
+    assert_int_equal(driver_genode_disk_init(), ENOENT);
+    assert_int_equal(driver_genode_disk_init(), ENOENT); /* and not: it is open already */
+    assert_int_equal(rename(hidden, path), 0);
+    assert_int_equal(driver_genode_disk_init(), 0);
+    assert_int_equal(driver_genode_disk_init(), 0);
+    assert_non_null(phantom_disk_partition_number(0));
+    assert_null(phantom_disk_partition_number(1)); /* once only */
+    phantom_hal_leave();
+    assert_int_equal(phantom_hal_destroy(instance), 0);
+    assert_int_equal(phantom_hal_enter(back), 0);
     remove_disk();
 }
 
@@ -744,6 +917,9 @@ int main(void)
         port_test(the_end_in_a_callback_is_the_callbacks),
         port_test(threads_of_the_hal_are_not_killed),
         port_test(an_instance_is_not_destroyed_from_within),
+        port_test(callbacks_may_use_an_instance_that_ends),
+        port_test(a_call_that_ends_a_thread_of_the_users_ends_no_other_call),
+        port_test(timers_go_on_while_deferred_calls_are_waited_for),
         port_test_posix(what_asks_for_itself_keeps_nobody, "keeps a thread busy until the end"),
         port_test(a_call_too_far_away_never_comes),
         port_test(deferred_calls_without_threads_are_made_at_the_end),
@@ -753,6 +929,7 @@ int main(void)
         port_test_posix(callbacks_of_disks_do_not_wait_for_them, files),
         port_test_posix(partition_tables_may_lie, files),
         port_test_posix(a_disk_that_is_not_taken_is_left_alone, files),
+        port_test_posix(the_disk_of_the_options_can_be_tried_again, files),
         port_test_posix(a_file_that_shrank_is_an_error, files),
         port_test_posix(handlers_are_registered_by_several_threads, "signals of the host"),
     };

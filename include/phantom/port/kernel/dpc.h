@@ -49,6 +49,7 @@ void dpc_request_init(dpc_request *me, void (*_func)(void *));
  *
  * Never blocks. @threads any, a callback's too
  * @pre between dpc_init() and dpc_finish(); fatal otherwise, but ignored after phantom_shutdown()
+ *      and during phantom_hal_destroy()
  */
 void dpc_request_trigger(dpc_request *me, void *_arg);
 /** Forget all requests that wait: for a panic. Those that go on go on. Never blocks. */

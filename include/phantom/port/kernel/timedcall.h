@@ -54,7 +54,7 @@ void phantom_request_timed_call(timedcall_t *entry, u_int32_t flags);
  */
 void phantom_undo_timed_call(timedcall_t *entry);
 /** Make the calls that are due, on the calling thread, unless another thread is at it (not waited
- *  for). Blocks as they do, which should not. */
+ *  for). Blocks as they do, which should not. A call that ends its thread ends the calling one. */
 void phantom_process_timed_calls(void);
 
 #endif /* PHANTOM_PORT_KERNEL_TIMEDCALL_H */
