@@ -299,7 +299,9 @@ struct phantom_progress {
 };
 
 enum phantom_transfer_flags {
-    PHANTOM_REPLACE = 1, /* a file of that name is replaced; else it is -EEXIST */
+    /* A file of that name is replaced; else it is -EEXIST. One that somebody has open as a store,
+     * in this process or another, writing or reading, is not: PHANTOM_EBUSY, after a second */
+    PHANTOM_REPLACE = 1,
     PHANTOM_PARTIAL = 2, /* salvage: if nothing is whole, rescue with holes */
     /* copy, clone, compact: whether the new store is compressed; default: as the old one is */
     PHANTOM_COMPRESS_LZ4 = 4,
@@ -320,8 +322,9 @@ struct phantom_copied {
  * when it is complete and durable; after an error nothing of it is left.
  * @param generation  0: the one this handle shows as current
  * @param out         NULL allowed
- * @return 0; -EEXIST; PHANTOM_EINVALID (the path is this store's own); PHANTOM_ENOTFOUND (no such
- *         generation or directory), PHANTOM_ECORRUPT, PHANTOM_ENOSPACE, -ECANCELED, -ENOMEM, -errno
+ * @return 0; -EEXIST; PHANTOM_EBUSY (PHANTOM_REPLACE says when); PHANTOM_EINVALID (the path is this
+ *         store's own); PHANTOM_ENOTFOUND (no such generation or directory), PHANTOM_ECORRUPT,
+ *         PHANTOM_ENOSPACE, -ECANCELED, -ENOMEM, -errno
  */
 PHANTOM_API int phantom_store_copy(struct phantom_store *store, uint64_t generation,
                                    const char *path, unsigned flags,

@@ -96,7 +96,8 @@
     X(SALVAGE_COUNT_BELIEVED, "salvage takes a generation that is not what its record says")       \
     X(ROLLBACK_UNTOUCHED, "a rollback that is refused leaves the old pages in the map")            \
     X(RENAME_BEFORE_SYNC, "a new file gets its name before its content is durable")                \
-    X(UNLISTED_RECORD_IGNORED, "verify looks only at generations that opening could list")         \
+    X(UNLISTED_RECORD_IGNORED, "nobody is told of generations that opening could not list")        \
+    X(REPLACED_UNDER_HOLDER, "a store that somebody has open is replaced by a copy of another")    \
     /* compression */                                                                              \
     X(PACK_LENGTHS_BELIEVED, "lengths in the head of a pack are not held against its size")        \
     X(PACKED_PAGE_UNCHECKED, "the sum of a page is not compared when it comes out of a pack")      \

@@ -321,6 +321,25 @@ static int file_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
     return errno == EACCES ? -EAGAIN : -errno;
 }
 
+int hal_file_locked(const struct snap_io *io, uint64_t *byte)
+{
+    const struct hal_file *file = (const struct hal_file *)io;
+    if (file->forked) {
+        return PHANTOM_EFORKED;
+    }
+    /* All bytes from the first on; a lock for writing would meet those for reading as well. */
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)SNAP_LOCK_BASE, .l_len = 0};
+    if (fcntl(file->fd, F_OFD_GETLK, &lock) != 0) {
+        return -errno;
+    }
+    if (lock.l_type == F_UNLCK) {
+        return 0;
+    }
+    *byte = (uint64_t)lock.l_start < SNAP_LOCK_BASE ? SNAP_LOCK_BASE : (uint64_t)lock.l_start;
+    return 1;
+}
+
 /* ---- open and close ------------------------------------------------------------------------- */
 
 static void file_in_child(struct hal_fork_entry *entry)

@@ -68,6 +68,13 @@ int hal_file_open(const char *path, unsigned flags, struct snap_io **out,
 /** Transfers bypass the page cache (io must come from hal_file_open). */
 bool hal_file_is_direct(const struct snap_io *io);
 
+/**
+ * Does anybody else, in this process or another, hold a lock of the store in this file (snap_io.h)?
+ * @param[out] byte  the lowest one that is held: SNAP_LOCK_WRITER or that of a generation
+ * @return 1, 0, PHANTOM_EFORKED or -errno
+ */
+int hal_file_locked(const struct snap_io *io, uint64_t *byte);
+
 /* ---- heap range ---------------------------------------------------------------------------- */
 
 /** Address for the heap of a new store with this identity; attempt 0, 1, ... gives other slots. */

@@ -305,6 +305,22 @@ static int io_lock(struct snap_io *io, uint64_t byte, enum snap_io_lock kind)
     return 0;
 }
 
+int hal_file_locked(const struct snap_io *io, uint64_t *byte)
+{
+    const struct sim_io *own = (const struct sim_io *)io;
+    const struct sim_file *file = own->file;
+    sim_point("file locked", NULL);
+    int found = 0;
+    for (size_t i = 0; i < file->lock_count; i++) {
+        const struct sim_lock *lock = &file->locks[i];
+        if (lock->owner != own && (found == 0 || lock->byte < *byte)) {
+            *byte = lock->byte;
+            found = 1;
+        }
+    }
+    return found;
+}
+
 static int io_random(struct snap_io *io, void *buffer, uint32_t length)
 {
     uint8_t *out = buffer;

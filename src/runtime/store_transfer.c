@@ -22,26 +22,26 @@ enum { PATH_BYTES = 4096, STREAM_BYTES = 1 << 20 };
 struct making {
     char temporary[PATH_BYTES];
     struct snap_io *io;
+    struct snap_io *replaced; /* what has the name now, held; NULL: nothing, or the caller's */
+    bool replaces;            /* something has the name */
 };
 
-static int begin_making(struct making *making, const char *path, const char *what, unsigned flags,
-                        struct phantom_diag *diag)
+static void close_making(struct making *making)
 {
-    making->io = NULL;
-    making->temporary[0] = '\0';
-    if (path == NULL || path[0] == '\0') {
-        return ph_fail(diag, PHANTOM_EINVALID, "no path given for the new store");
+    if (making->io != NULL) {
+        making->io->ops->close(making->io);
+        making->io = NULL;
     }
-    int exists = hal_file_exists(path);
-    if (exists < 0) {
-        return ph_fail(diag, exists, "%s: %s", path, phantom_strerror(exists));
+    if (making->replaced != NULL) {
+        making->replaced->ops->close(making->replaced);
+        making->replaced = NULL;
     }
-    if (exists > 0 && (flags & PHANTOM_REPLACE) == 0) {
-        return ph_fail(diag, -EEXIST, "%s: exists already", path);
-    }
-    if (exists > 0 && !hal_file_is_regular(path)) {
-        return ph_fail(diag, -EEXIST, "%s: exists and is no regular file", path);
-    }
+}
+
+/* A file beside `path`, under a name of its own. */
+static int make_beside(struct making *making, const char *path, const char *what,
+                       struct phantom_diag *diag)
+{
     int length = snprintf(making->temporary, sizeof(making->temporary), "%s.%s-%016llx", path, what,
                           (unsigned long long)hal_random());
     if (length < 0 || (size_t)length >= sizeof(making->temporary)) {
@@ -55,29 +55,61 @@ static int begin_making(struct making *making, const char *path, const char *wha
     return result;
 }
 
-static void close_making(struct making *making)
+/* For a file of the caller's choice. */
+static int begin_making(struct making *making, const char *path, const char *what, unsigned flags,
+                        struct phantom_diag *diag)
+{
+    *making = (struct making){0};
+    if (path == NULL || path[0] == '\0') {
+        return ph_fail(diag, PHANTOM_EINVALID, "no path given for the new store");
+    }
+    int exists = hal_file_exists(path);
+    if (exists < 0) {
+        return ph_fail(diag, exists, "%s: %s", path, phantom_strerror(exists));
+    }
+    if (exists > 0 && (flags & PHANTOM_REPLACE) == 0) {
+        return ph_fail(diag, -EEXIST, "%s: exists already", path);
+    }
+    if (exists > 0 && !hal_file_is_regular(path)) {
+        return ph_fail(diag, -EEXIST, "%s: exists and is no regular file", path);
+    }
+    making->replaces = exists > 0;
+    int result = exists > 0 ? store_replaced_hold(path, &making->replaced, diag) : 0;
+    result = result == 0 ? make_beside(making, path, what, diag) : result;
+    if (result != 0) {
+        close_making(making);
+    }
+    return result;
+}
+
+/* It gets its name. Where nothing was to be replaced, nothing is, whoever made such a file
+ * meanwhile. */
+static int give_name(struct making *making, const char *path, struct phantom_diag *diag)
+{
+    int result = making->replaced != NULL ? store_replaced_check(making->replaced, diag) : 0;
+    if (result == 0) {
+        result = making->replaces ? hal_file_replace(making->temporary, path, diag)
+                                  : hal_file_publish(making->temporary, path, diag);
+    }
+    return result;
+}
+
+/* The content is complete: `bytes` of it. `result` is how making it went. */
+static int end_making(struct making *making, int result, const char *path, uint64_t bytes,
+                      struct phantom_diag *diag)
 {
     if (making->io != NULL) {
         making->io->ops->close(making->io);
         making->io = NULL;
     }
-}
-
-/* The content is complete: `bytes` of it. `result` is how making it went. */
-static int end_making(struct making *making, int result, const char *path, uint64_t bytes,
-                      unsigned flags, struct phantom_diag *diag)
-{
-    close_making(making);
     if (result == 0) {
         result = hal_file_cut(making->temporary, bytes, diag);
     }
-    if (result == 0) {
-        result = (flags & PHANTOM_REPLACE) != 0 ? hal_file_replace(making->temporary, path, diag)
-                                                : hal_file_publish(making->temporary, path, diag);
-    }
+    result = result == 0 ? give_name(making, path, diag) : result;
     if (result != 0 && making->temporary[0] != '\0') {
         hal_file_discard(making->temporary);
     }
+    close_making(making);
     return result;
 }
 
@@ -134,7 +166,7 @@ static int copy_as(struct phantom_store *store, uint64_t generation, const uint8
     int result = begin_making(&making, path, what, flags, diag);
     if (result == 0) {
         result = make_copy(store, generation, uuid, flags, &making, progress, &copied, diag);
-        result = end_making(&making, result, path, copied.bytes, flags, diag);
+        result = end_making(&making, result, path, copied.bytes, diag);
     }
     if (result == 0) {
         tell_copied(&copied, uuid != NULL ? uuid : snap_store_params(store->store)->uuid, out);
@@ -191,15 +223,14 @@ int phantom_store_copy_stream(struct phantom_store *store, uint64_t generation,
                               struct phantom_copied *out, struct phantom_diag *diag)
 {
     char path[PATH_BYTES];
-    struct making making;
+    struct making making = {0};
     struct snap_copied copied = {0};
     directory = directory != NULL && directory[0] != '\0' ? directory : "/var/tmp";
     int length = snprintf(path, sizeof(path), "%s/phantom", directory);
     if (length < 0 || (size_t)length >= sizeof(path)) {
         return ph_fail(diag, -ENAMETOOLONG, "%s: the path is too long", directory);
     }
-    /* PHANTOM_REPLACE: a file of the bare name, which is never made, is no obstacle. */
-    int result = begin_making(&making, path, "stream", PHANTOM_REPLACE, diag);
+    int result = make_beside(&making, path, "stream", diag);
     if (result == 0) {
         result = make_copy(store, generation, NULL, 0, &making, progress, &copied, diag);
         hal_file_discard(making.temporary); /* its name: the open file is all that is needed now */
@@ -252,7 +283,7 @@ int phantom_store_salvage_keyed(const char *path, const struct phantom_key *key,
     if (result == 0) {
         result = snap_store_salvage(source, &secret, (flags & PHANTOM_PARTIAL) != 0, making.io,
                                     lost, context, &steps, &report, diag);
-        result = end_making(&making, result, new_path, report.copied.bytes, flags, diag);
+        result = end_making(&making, result, new_path, report.copied.bytes, diag);
     }
     source->ops->close(source);
     if (out != NULL) {
@@ -336,7 +367,7 @@ int phantom_store_compact_flags(const char *name, const struct phantom_key *key,
     struct snap_copied copied = {0};
     struct snap_store *store;
     struct snap_io *io;
-    struct making making;
+    struct making making = {0};
     if (name == NULL || name[0] == '\0') {
         return ph_fail(diag, PHANTOM_EINVALID, "no path given");
     }
@@ -352,14 +383,15 @@ int phantom_store_compact_flags(const char *name, const struct phantom_key *key,
         result =
             ph_fail(diag, PHANTOM_EFORMAT, "%s: a store without any committed generation", path);
     } else {
-        result = begin_making(&making, path, "compact", PHANTOM_REPLACE, diag);
+        result = make_beside(&making, path, "compact", diag);
     }
     if (result == 0) {
         result = rewrite(store, flags, making.io, progress, &report, &copied, diag);
         result =
             result == 0 ? look_at(making.io, &secret, &report, &report.bytes_after, diag) : result;
         /* The writer's lock on the old file is held until the new one has its name. */
-        result = end_making(&making, result, path, report.bytes_after, PHANTOM_REPLACE, diag);
+        making.replaces = true;
+        result = end_making(&making, result, path, report.bytes_after, diag);
     }
     store_close_both(io, store);
     if (result == 0 && out != NULL) {

@@ -38,6 +38,14 @@ int store_check_key(const struct phantom_key *key, struct phantom_diag *diag);
 int store_hold_both(struct phantom_store *store, uint64_t from, uint64_t to,
                     struct phantom_diag *diag);
 void store_unhold_both(struct phantom_store *store, uint64_t from, uint64_t to);
+/**
+ * Hold a file that is to be replaced, so that no writer can open it until the handle is closed.
+ * @return 0; PHANTOM_EBUSY: somebody has it open, diag says who holds which lock; or why it cannot
+ *         be opened or locked
+ */
+int store_replaced_hold(const char *path, struct snap_io **out, struct phantom_diag *diag);
+/** Just before it is replaced: still nobody reads it, and it still has its name. As above. */
+int store_replaced_check(struct snap_io *io, struct phantom_diag *diag);
 /** Close both; NULLs allowed. */
 void store_close_both(struct snap_io *io, struct snap_store *store);
 

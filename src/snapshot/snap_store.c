@@ -104,6 +104,21 @@ static int lock_writer(struct snap_store *store, struct phantom_diag *diag)
     return 0;
 }
 
+/* How long the file is now, and whether it still has a name: a writer may have made it longer, or a
+ * copy of another store have taken its place, before there was a lock. */
+static int measure(struct snap_store *store, struct phantom_diag *diag)
+{
+    uint64_t size = 0;
+    int error = store->io->ops->size(store->io, &size);
+    if (error != 0) {
+        return ph_fail(diag, error, "%s: %s", store_file_name(&store->file),
+                       error == -ESTALE ? "was deleted or replaced while it was being opened"
+                                        : phantom_strerror(error));
+    }
+    store->file.block_count = size / STORE_BLOCK_SIZE;
+    return 0;
+}
+
 /* Random if the back end can; else something that at least differs whenever the store does. */
 static int choose_incarnation(struct snap_store *store, struct phantom_diag *diag)
 {
@@ -136,6 +151,7 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
                             struct phantom_diag *diag)
 {
     int error = lock_writer(store, diag);
+    error = error == 0 ? measure(store, diag) : error;
     if (error != 0) {
         return error;
     }
@@ -180,7 +196,8 @@ static int open_for_reading(struct snap_store *store, struct snap_recovery *reco
     for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
         *recovery = (struct snap_recovery){0};
         store->show_what_is_good = attempt + 1 >= READER_ATTEMPTS / 10;
-        error = store_recover(store, recovery, diag);
+        error = measure(store, diag);
+        error = error == 0 ? store_recover(store, recovery, diag) : error;
         if (error == PHANTOM_ECORRUPT && attempt < READER_ATTEMPTS / 10) {
             continue;
         }
@@ -233,13 +250,11 @@ int snap_store_open_keyed(struct snap_io *io, const struct snap_key *key, unsign
     store->file.io = io;
     store->read_only = (flags & SNAP_OPEN_READ_ONLY) != 0 || io->read_only;
     store->block = ph_alloc_aligned(STORE_BLOCK_SIZE, STORE_BLOCK_SIZE);
-    uint64_t size = 0;
-    int error = store->block == NULL ? -ENOMEM : io->ops->size(io, &size);
+    int error = store->block != NULL ? measure(store, diag)
+                                     : ph_fail(diag, -ENOMEM, "no memory to open a store");
     if (error != 0) {
-        ph_fail(diag, error, "%s: %s", store_file_name(&store->file), phantom_strerror(error));
         goto fail;
     }
-    store->file.block_count = size / STORE_BLOCK_SIZE;
     error = store_superblock_load(store, key, diag);
     if (error == 0) {
         error = store->read_only ? open_for_reading(store, recovery, diag)

@@ -287,11 +287,20 @@ class Case:
                 for command in (("rollback", store, "newest"), ("tag", store, "name"),
                                 ("untag", store, "name"), ("compact", store)):
                     self.json(*command, expect=3)
+                for command in ("copy", "clone", "salvage"):  # in the place of a store that is held
+                    refusal = self.json(command, "--force", copy, store, expect=3)["error"]
+                    check(store in refusal["message"] and "writer's lock" in refusal["message"],
+                          f"{command} over a running world: {refusal}")
+                seen = self.json("stat", store)["current"]["generation"]
+                while self.json("stat", store)["current"]["generation"] == seen:
+                    pass  # it goes on
                 check(writer.poll() is None, "the writer has ended")
             finally:
                 writer.send_signal(signal.SIGTERM)
                 writer.wait(timeout=60)
         self.check_whole(store)
+        self.json("copy", "--force", copy, store)  # nobody holds it any more
+        check(self.json("log", store) == self.json("log", copy), "not replaced")
 
     def bisect_beside_a_writer(self, store):
         """It looks at what is retained when it begins; what the writer drops meanwhile is skipped."""
