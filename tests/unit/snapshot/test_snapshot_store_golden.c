@@ -10,12 +10,17 @@
  * Each shape has a recipe. The recipe is run in each test as well, which tells what every
  * generation must contain and what its sum must be. The bytes of the file are not compared: where
  * a writer puts things is its own business.
+ *
+ * The store "encrypted" has the key below, which is no secret and never changes.
  */
 #include "store_fixture.h"
 
 #include <stdio.h>
 
 enum { LIMIT = 32 << 20, PAGES = 2000, NUMBERS = 128 };
+
+static const struct snap_key golden_key = {"the fixed key of golden stores 1", SNAP_KEY_SIZE};
+static const struct snap_key other_key = {"the fixed key of golden stores 2", SNAP_KEY_SIZE};
 
 static const char *directory;
 
@@ -144,16 +149,44 @@ static void cook_packs(struct recipe_store *r)
     put(r, 0, 9, 5, 0x45);
 }
 
+/* All that is encrypted, in few blocks, since each of them is noise: pages, nodes, runs, a catalog
+ * with tags. */
+static void cook_encrypted(struct recipe_store *r)
+{
+    r->store->map.runs_most = 2;
+    r->store->map.entries_most = 16;
+    put(r, 0, 20, 1, 0x51);
+    put(r, 5, 4, 90, 0x52);
+    put(r, 3, 2, 1, 0x53);
+    assert_int_equal(
+        snap_store_tag(r->store, snap_store_current(r->store)->number, "kept", &r->diag), 0);
+    remember(r);
+    put(r, 2, 5, 1, 0);
+    uint64_t back = snap_store_current(r->store)->number - 2;
+    memcpy(r->now, r->at[back], PAGES);
+    assert_int_equal(snap_store_rollback(r->store, back, NULL, &r->diag), 0);
+    remember(r);
+    put(r, 7, 3, 2, 0x54);
+    assert_true(r->store->map.disk.root_block != 0 && r->store->map.chain.runs != 0);
+    assert_true(store_catalog_root(r->store).block != 0);
+    assert_true(snap_store_is_encrypted(r->store));
+}
+
 static const struct shape {
     const char *name;
     void (*cook)(struct recipe_store *r);
     unsigned tags;
     bool compressed;
-} shapes[] = {{"fresh", cook_fresh, 0, false},
-              {"chain", cook_chain, 0, false},
-              {"checkpoint", cook_checkpoint, 0, false},
-              {"aged", cook_aged, 3, false},
-              {"packs", cook_packs, 1, true}};
+    const struct snap_key *key;
+} shapes[] = {{"fresh", cook_fresh, 0, false, NULL},
+              {"chain", cook_chain, 0, false, NULL},
+              {"checkpoint", cook_checkpoint, 0, false, NULL},
+              {"aged", cook_aged, 3, false, NULL},
+              {"packs", cook_packs, 1, true, NULL},
+#if PH_SODIUM
+              {"encrypted", cook_encrypted, 2, false, &golden_key}
+#endif
+};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static struct recipe_store *cook(const struct shape *shape)
@@ -167,8 +200,9 @@ static struct recipe_store *cook(const struct shape *shape)
     params.segment_bytes = STORE_SEGMENT_BYTES_LEAST;
     params.retain_bytes = 4 << 20;
     params.compression = shape->compressed ? SNAP_COMPRESSION_LZ4 : SNAP_COMPRESSION_NONE;
+    params.key = shape->key != NULL ? *shape->key : (struct snap_key){0};
     assert_int_equal(snap_store_create(r->io, &params, &r->diag), 0);
-    assert_int_equal(snap_store_open(r->io, 0, &r->store, NULL, &r->diag), 0);
+    assert_int_equal(snap_store_open_keyed(r->io, shape->key, 0, &r->store, NULL, &r->diag), 0);
     r->varied = shape->compressed;
     shape->cook(r);
     return r;
@@ -280,6 +314,34 @@ static void check(struct snap_store *store, struct recipe_store *r, const struct
     }
 }
 
+/* Nobody without the key of a golden store opens it, and trying changes no byte of it. */
+static void refused_without_key(struct snap_io *io, const struct shape *shape)
+{
+    if (shape->key == NULL) {
+        return;
+    }
+    uint64_t size = 0, size_after = 0;
+    const uint8_t *bytes = snap_io_memory_bytes(io, &size);
+    uint8_t *before = malloc(size);
+    assert_non_null(before);
+    memcpy(before, bytes, size);
+    for (unsigned flags = 0; flags <= SNAP_OPEN_READ_ONLY; flags++) {
+        const struct snap_key *const wrong[] = {&other_key, NULL};
+        for (unsigned i = 0; i < 2; i++) {
+            struct phantom_diag diag = PHANTOM_DIAG_INIT;
+            struct snap_store *store = NULL;
+            assert_int_equal(snap_store_open_keyed(io, wrong[i], flags, &store, NULL, &diag),
+                             PHANTOM_EKEY);
+            assert_null(store);
+            assert_non_null(strstr(diag.text, "key"));
+        }
+    }
+    bytes = snap_io_memory_bytes(io, &size_after);
+    assert_int_equal(size_after, size);
+    assert_memory_equal(bytes, before, size);
+    free(before);
+}
+
 /* Opened by a reader, then by a writer that goes on from there. */
 static void golden_store_lives_for_ever(void **state)
 {
@@ -288,11 +350,13 @@ static void golden_store_lives_for_ever(void **state)
     struct snap_io *io = unpack(shape);
     struct snap_store *store = NULL;
     struct snap_recovery recovery;
-    assert_int_equal(snap_store_open(io, SNAP_OPEN_READ_ONLY, &store, &recovery, &r->diag), 0);
+    refused_without_key(io, shape);
+    assert_int_equal(
+        snap_store_open_keyed(io, shape->key, SNAP_OPEN_READ_ONLY, &store, &recovery, &r->diag), 0);
     assert_int_equal(recovery.incomplete + recovery.records_torn, 0);
     check(store, r, shape);
     snap_store_close(store);
-    assert_int_equal(snap_store_open(io, 0, &store, &recovery, &r->diag), 0);
+    assert_int_equal(snap_store_open_keyed(io, shape->key, 0, &store, &recovery, &r->diag), 0);
     assert_int_equal(recovery.incomplete + recovery.records_torn + recovery.records_retired, 0);
     assert_int_equal(recovery.opened, snap_store_current(r->store)->number);
     check(store, r, shape);
@@ -303,7 +367,7 @@ static void golden_store_lives_for_ever(void **state)
     }
     assert_int_equal(snap_store_audit(store, &r->diag), 0);
     snap_store_close(store);
-    assert_int_equal(snap_store_open(io, 0, &r->store, &recovery, &r->diag), 0);
+    assert_int_equal(snap_store_open_keyed(io, shape->key, 0, &r->store, &recovery, &r->diag), 0);
     check(r->store, r, shape);
     snap_store_close(r->store);
     r->store = reference;
