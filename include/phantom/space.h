@@ -148,7 +148,8 @@ struct phantom_space_options {
     void (*after_restore)(void *context, struct phantom_space *space,
                           const struct phantom_generation *generation);
     /** A generation is durable. Called from the thread that wrote it, before those who wait for it
-     *  are woken; keep it short. */
+     *  are woken; keep it short. For the first generation, at birth, that is the thread in
+     *  phantom_space_open(), which has not returned yet. */
     void (*committed)(void *context, const struct phantom_generation *generation);
     /** One line for a human: refused snapshots, fallbacks. From any thread of the library or of the
      *  caller. */
@@ -282,7 +283,8 @@ PHANTOM_API void phantom_space_message(struct phantom_space *space, struct phant
  * @threads any
  */
 PHANTOM_API int phantom_space_enter(struct phantom_space *space);
-/** End the operation that the last phantom_space_enter() of this thread began. */
+/** End the operation that the last phantom_space_enter() of this thread began. Without one, and
+ * where a thread ends inside an operation, the process ends with a message. */
 PHANTOM_API void phantom_space_leave(struct phantom_space *space);
 /** A cut may fall here, in the middle of an operation: the data are consistent as they are. Does
  * nothing, quickly, when no snapshot waits. @pre inside an operation */

@@ -192,13 +192,19 @@ int cli_finish_output(void)
 
 int cli_print_json(json_t *document)
 {
-    int result = CLI_IO;
     said.document = true;
-    if (document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0) {
-        putchar('\n');
-        result = cli_finish_output();
-    }
+    bool dumped = document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0;
+    int saved = errno;
     json_decref(document);
+    if (dumped) {
+        putchar('\n');
+    }
+    errno = dumped ? errno : saved;
+    int result = cli_finish_output();
+    if (result == CLI_OK && !dumped) {
+        fprintf(stderr, "phantom: cannot make the JSON document: %s\n", strerror(ENOMEM));
+        result = CLI_IO;
+    }
     return result;
 }
 

@@ -104,7 +104,9 @@ static void on_console(void *context, const char *bytes, size_t size)
 static void on_message(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "phantom: %s\n", text);
+    fprintf(stderr, "phantom: ");
+    cli_print_clean(stderr, text);
+    fprintf(stderr, "\n");
 }
 
 static void on_committed(void *context, const struct phantom_generation *generation)
@@ -281,20 +283,28 @@ static void install_signals(struct phantom_world *world)
     }
 }
 
+static void print_store(const struct run_state *state)
+{
+    fprintf(stderr, "phantom: ");
+    cli_print_clean(stderr, state->path);
+    fprintf(stderr, ": ");
+}
+
 static void report_opening(const struct run_state *state)
 {
     struct phantom_recovery recovery;
     phantom_recovered(state->world, &recovery);
     if (recovery.incomplete != 0) {
-        fprintf(stderr, "phantom: %s: generation %llu incomplete, opened %llu\n", state->path,
+        print_store(state);
+        fprintf(stderr, "generation %llu incomplete, opened %llu\n",
                 (unsigned long long)recovery.incomplete, (unsigned long long)recovery.opened);
     }
     if (state->verbose) {
+        print_store(state);
         if (recovery.opened != 0) {
-            fprintf(stderr, "phantom: %s: resuming generation %llu", state->path,
-                    (unsigned long long)recovery.opened);
+            fprintf(stderr, "resuming generation %llu", (unsigned long long)recovery.opened);
         } else {
-            fprintf(stderr, "phantom: %s: born", state->path);
+            fprintf(stderr, "born");
         }
         fprintf(stderr, " (strategy %s, %s)\n", phantom_strategy(state->world),
                 phantom_io_backend(state->world));

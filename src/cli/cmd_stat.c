@@ -20,8 +20,9 @@ static int print_text(const char *path, const struct phantom_store_info *info,
     cli_bytes_text(info->data_bytes_free, spare);
     cli_bytes_text(info->metadata_bytes, metadata);
     cli_bytes_text(g->live_pages * 4096, live);
-    printf("store          %s\n", path);
-    printf("uuid           %s%s%s\n", info->uuid, info->encrypted ? ", encrypted" : "",
+    printf("store          ");
+    cli_print_clean(stdout, path);
+    printf("\nuuid           %s%s%s\n", info->uuid, info->encrypted ? ", encrypted" : "",
            info->compressed ? ", compressed (lz4)" : "");
     if (info->heap_layout_version == PHANTOM_LAYOUT_SPACE) {
         printf("versions       store %u, the space of a C program, layout %u\n",

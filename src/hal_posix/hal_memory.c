@@ -419,7 +419,7 @@ static int map_failed(uint64_t base, uint64_t size, int error, struct phantom_di
     if (error == ENOMEM) {
         return ph_fail(diag, -ENOMEM,
                        "cannot reserve %" PRIu64 " MiB of addresses: limited by RLIMIT_AS (ulimit "
-                       "-v), by vm.overcommit_memory=2, or by vm.max_map_count",
+                       "-v), RLIMIT_DATA (-d), vm.overcommit_memory=2 or vm.max_map_count",
                        size >> 20);
     }
     return ph_fail(diag, -error, "cannot map heap range 0x%" PRIx64 "-0x%" PRIx64 ": %s", base,

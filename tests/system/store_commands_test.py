@@ -632,13 +632,15 @@ class Case:
         store, rows = self.world()
         with open("/dev/full", "wb") as full:
             for command in (["log", store], ["stat", store], ["diff", store, "1"],
-                            ["verify", store], ["copy", store, "-"], ["stat", "--json", store]):
+                            ["verify", store], ["copy", store, "-"], ["stat", "--json", store],
+                            ["doctor"], ["doctor", "--json"], ["verify", "--json", store]):
                 result = subprocess.run([self.phantom, *command], stdout=full,
                                         stderr=subprocess.PIPE, check=False, timeout=60,
                                         env=self.environment)
                 if command[0] == "diff" and result.returncode == 2:
                     continue  # generation 1 may have been dropped
-                check(result.returncode == 5, f"{command} on a full device: {result}")
+                check(result.returncode == 5 and b"No space left" in result.stderr,
+                      f"{command} on a full device: {result}")
         for command in (["copy", store, "-"], ["log", store]):
             reader, writer = os.pipe()
             os.close(reader)
@@ -662,6 +664,11 @@ class Case:
             json.loads(self.run(command, "--json", odd, expect=0).stdout)
         missing = self.run("stat", self.path("a\nb"), expect=2)
         check(missing.stderr.count(b"\n") == 1, f"a path broke the message: {missing.stderr}")
+        first = self.run("stat", odd, expect=0).stdout.split(b"\n")[0]
+        check(first.endswith(b"odd \xff\\x0a name"), f"a path broke the line: {first}")
+        going = self.run("run", "--verbose", odd, expect=0).stderr.split(b"\n")
+        check(all(line.startswith(b"phantom: ") for line in going[:-1]) and b"resuming" in going[0],
+              f"a path broke the messages of run: {going}")
         self.no_rubbish("copy", "copy2", "odd \udcff\n name")
         check(len(rows) >= 5, "no generations")
 

@@ -476,6 +476,7 @@ static void a_limit_on_addresses_is_named(void **state)
     assert_int_equal(rc, -ENOMEM);
     assert_null(memory);
     assert_non_null(strstr(diag.text, "RLIMIT_AS"));
+    assert_non_null(strstr(diag.text, "RLIMIT_DATA"));
 }
 
 static void a_forked_child_has_no_range_and_no_descriptors(void **state)
