@@ -283,8 +283,8 @@ PHANTOM_API void phantom_space_message(struct phantom_space *space, struct phant
  * @threads any
  */
 PHANTOM_API int phantom_space_enter(struct phantom_space *space);
-/** End the operation that the last phantom_space_enter() of this thread began. Without one, and
- * where a thread ends inside an operation, the process ends with a message. */
+/** End the operation that the last phantom_space_enter() of this thread began. One leave too many,
+ * and a thread that ends inside an operation, end the process with a message. */
 PHANTOM_API void phantom_space_leave(struct phantom_space *space);
 /** A cut may fall here, in the middle of an operation: the data are consistent as they are. Does
  * nothing, quickly, when no snapshot waits. @pre inside an operation */
