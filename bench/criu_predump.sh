@@ -17,8 +17,9 @@ shift
 [ $# -gt 0 ] || set -- 64 1024
 command -v criu >/dev/null || { echo "SKIP: criu is not installed"; exit 77; }
 if ! answer=$(criu check 2>&1); then
-    echo "SKIP: criu does not work on this kernel:"
-    printf '%s\n' "$answer" | grep -i error
+    # The first line often says only that a helper of criu's ended with an error.
+    cause=$(printf '%s\n' "$answer" | grep -i error | grep -v 'exited, status' | head -1)
+    echo "SKIP: criu $(criu --version | sed -n "s/^Version: //p") does not work on Linux $(uname -r | cut -d- -f1): $cause"
     exit 77
 fi
 work=$(mktemp -d "$directory/criu.XXXXXX")
