@@ -10,8 +10,9 @@ Parts (default: all but large models):
     power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
     flips       damaged stores, --flips for each seed
     spaces      SIGKILL while eight threads commit into a space, --space-kills for each seed
-    sim         worlds and spaces on the simulated machine, --seeds runs of each; and each seeded
-                defect of threads, which must be found by them
+    sim         worlds and spaces on the simulated machine, --seeds runs of each; twenty times as
+                many of the port's disks under faults and power cuts; and each seeded defect of
+                threads, which must be found by them
     models      the models with larger bounds, once
 
 Each piece prints its figures and seed; a failure prints the command that repeats it and ends the run.
@@ -121,6 +122,10 @@ class Soak:
             self.piece(part, f"seeds {seed} to {seed + count - 1}",
                        [self.exe("tests", "sim", "sim_soak"), "--seeds", str(count), "--seed-base",
                         str(seed), "--twice", "20"] + classes)
+            self.piece(part, f"disks of the port, seeds {seed} to {seed + count - 1}",
+                       [self.exe("tests", "unit", "port_hal", "test_port_disk_faults")],
+                       {"PH_SEED": str(seed), "PH_SIM_SEEDS": str(20 * count),
+                        "PH_CASE": "a_disk_holds*"})
             if seed == a.first_seed:
                 self.piece(part, "defects", [self.exe("tests", "sim", "sim_mutants"), "--mutants",
                                              "--seeds", "1000"] + classes)

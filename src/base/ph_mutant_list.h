@@ -157,6 +157,12 @@
     X(THREADS_AT_THE_END, "a callback starts a thread while its instance is destroyed")            \
     X(FAR_TIMER_FIRES, "a timed call that is too far away to be counted is made at once")          \
     X(STRANGERS_DISK, "a request of one instance is taken by the disk of another one")             \
-    X(STAT_NOT_ATOMIC, "counters are changed with a load and a store")
+    X(STAT_NOT_ATOMIC, "counters are changed with a load and a store")                             \
+    X(FENCE_BELIEVES_FLUSH, "a fence believes a flush although the file cannot be reached")        \
+    X(FAILED_FENCE_FORGOTTEN, "the fence after one that failed succeeds")                          \
+    X(SHORT_TRANSFER_DONE, "a transfer is over when a part of it was moved")                       \
+    X(DEQUEUED_WRITES, "a request that was taken out of the queue is carried out")                 \
+    X(RAISED_OVERTAKES, "a request that is raised overtakes one that it overlaps")                 \
+    X(ORPHANS_REQUEST_FAILS, "a request fails when the thread that queued it has ended")
 
 #endif /* PH_MUTANT_LIST_H */

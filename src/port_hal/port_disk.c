@@ -15,7 +15,9 @@
  * same lists, so the order is the same; it has no callback and so is never in `ending`.
  *
  * A fence waits until nothing that was queued before it waits or is active, and flushes the device.
- * It does not wait for callbacks: one may wait for a lock that the caller of the fence holds.
+ * It does not wait for callbacks: one may wait for a lock that the caller of the fence holds. Then
+ * it asks whether the file is still there: a flush that waited while the file system was shut down
+ * may say that it succeeded (XFS), but who asks for the file afterwards is told.
  */
 #include "port_disk.h"
 #include "port_machine.h"
@@ -61,7 +63,7 @@ static bool overlaps_active(const struct port_disk *disk, const struct port_disk
 static void put_in_front(struct port_disk *disk, struct port_disk_op *op)
 {
     struct port_disk_op *after = disk->waiting.last;
-    while (after != NULL && !overlap(after, op)) {
+    while (after != NULL && (!overlap(after, op) || PH_MUTANT(RAISED_OVERTAKES))) {
         after = after->previous;
     }
     put_after(&disk->waiting, op, after);
@@ -241,7 +243,7 @@ int port_disk_move(const struct port_disk *disk, struct port_disk_op *op)
         ssize_t moved = op->write ? port_file_write(disk->fd, memory, left, offset)
                                   : port_file_read(disk->fd, memory, left, offset);
         if (moved > 0) {
-            op->moved += (size_t)moved;
+            op->moved += PH_MUTANT(SHORT_TRANSFER_DONE) ? left : (size_t)moved;
         } else if (moved == 0) {
             return EIO; /* the file became shorter */
         } else if (moved != -EINTR && moved != -EAGAIN) {
@@ -323,7 +325,7 @@ errno_t port_disk_dequeue(struct port_disk *disk, pager_io_request *rq)
 {
     (void)pthread_mutex_lock(&disk->lock);
     struct port_disk_op *op = find_waiting(disk, rq);
-    if (op != NULL) {
+    if (op != NULL && !PH_MUTANT(DEQUEUED_WRITES)) {
         take_out(&disk->waiting, op);
         op->next = disk->spare;
         disk->spare = op;
@@ -385,7 +387,11 @@ errno_t port_disk_fence(struct port_disk *disk)
         return rc;
     }
     rc = port_file_flush(disk->fd);
-    if (rc != 0) { /* what it lost is not known, and the next flush would not say it again */
+    if (rc == 0 && !PH_MUTANT(FENCE_BELIEVES_FLUSH)) {
+        rc = port_file_check(disk->fd, disk->sectors);
+    }
+    if (rc != 0 && !PH_MUTANT(FAILED_FENCE_FORGOTTEN)) { /* what it lost is not known, and the next
+                                                            flush would not say it again */
         (void)pthread_mutex_lock(&disk->lock);
         disk->failed_flush = rc;
         (void)pthread_mutex_unlock(&disk->lock);

@@ -59,7 +59,8 @@ static void start(struct port_disk *disk, struct port_disk_op *op)
 static bool is_over(struct port_disk *disk, struct port_disk_op *op, int result)
 {
     bool again = result == -EINTR || result == -EAGAIN;
-    if ((result == -EFAULT || result == -ECANCELED) && !op->repeated) {
+    if ((result == -EFAULT || result == -ECANCELED) && !op->repeated &&
+        !PH_MUTANT(ORPHANS_REQUEST_FAILS)) {
         /* The kernel moves the bytes in the context of the thread that submitted, and that one has
          * ended. This thread does not end before the disk is closed. */
         op->repeated = again = true;

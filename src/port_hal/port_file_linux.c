@@ -76,6 +76,13 @@ int port_file_flush(int file)
     return 0;
 }
 
+int port_file_check(int file, uint64_t sectors)
+{
+    uint64_t now = 0;
+    int rc = file_sectors(file, &now);
+    return rc != 0 ? rc : now < sectors ? EIO : 0;
+}
+
 int port_file_trim(int file, uint64_t offset, uint64_t size)
 {
     int rc =

@@ -72,6 +72,8 @@ ssize_t port_file_read(int file, void *bytes, size_t size, uint64_t offset);
 ssize_t port_file_write(int file, const void *bytes, size_t size, uint64_t offset);
 /** All that was written is on stable storage. 0 or a positive errno. */
 int port_file_flush(int file);
+/** The file can be reached and is at least that many sectors long: 0, or a positive errno. */
+int port_file_check(int file, uint64_t sectors);
 /** That range reads as zeros afterwards and needs no space. 0 or a positive errno. */
 int port_file_trim(int file, uint64_t offset, uint64_t size);
 

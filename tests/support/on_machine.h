@@ -63,6 +63,8 @@ uint64_t machine_seed(void);
 
 /** The disk of the machine that runs. */
 struct hal_sim_disk *machine_disk(void);
+/** For tests that run machines themselves: the disk of the next one. */
+void machine_set_disk(struct hal_sim_disk *of_the_next);
 
 _Noreturn void machine_failed(const char *file, int line, const char *what);
 void machine_check_equal(uint64_t a, uint64_t b, bool equal, const char *what, const char *file,

@@ -60,6 +60,11 @@ struct hal_sim_disk *machine_disk(void)
     return disk;
 }
 
+void machine_set_disk(struct hal_sim_disk *of_the_next)
+{
+    disk = of_the_next;
+}
+
 uint64_t machine_seed(void)
 {
     return hal_random();

@@ -42,6 +42,8 @@ static hal_thread_key_t end_key;
 static void (*call_at_end)(void);
 static void (*write_hook)(uint64_t offset);
 static int (*flush_hook)(int file);
+static unsigned short_permille;        /* so many transfers move a part only */
+static uint64_t flushes, shut_down_at; /* shut down while the so many-th flush goes on; 0: never */
 
 static void thread_ends(void *value)
 {
@@ -57,6 +59,8 @@ void port_on_sim_begin(void)
     call_at_end = NULL;
     write_hook = NULL;
     flush_hook = NULL;
+    short_permille = 0;
+    flushes = shut_down_at = 0;
     errno_t rc = hal_thread_key_create(&end_key, thread_ends);
     PH_CHECK(rc == 0);
 }
@@ -277,8 +281,29 @@ static int move_pages(struct snap_io *io, uint64_t from, uint8_t *pages, uint32_
                  : io->ops->read(io, from * PAGE, pages, count * PAGE);
 }
 
+static bool is_shut_down(void)
+{
+    return shut_down_at != 0 && flushes >= shut_down_at;
+}
+
+/* Of a transfer of several sectors perhaps some; or it is interrupted before the first. */
+static ssize_t shortened(size_t size)
+{
+    if (short_permille == 0 || hal_sim_random_below(1000) >= short_permille) {
+        return (ssize_t)size;
+    }
+    size_t sectors = size / SECTOR;
+    uint64_t now = hal_sim_random_below(sectors + 1);
+    return now > 0 ? (ssize_t)(now * SECTOR) : hal_sim_random_below(2) == 0 ? -EINTR : -EAGAIN;
+}
+
 static ssize_t move(int number, uint8_t *bytes, size_t size, uint64_t offset, bool write)
 {
+    ssize_t wanted = shortened(size);
+    if (wanted < 0 || is_shut_down()) {
+        return wanted < 0 ? wanted : -EIO;
+    }
+    size = (size_t)wanted;
     struct file *file = &files[number];
     struct snap_io *io;
     uint64_t length = 0;
@@ -335,6 +360,13 @@ int port_file_flush(int number)
     struct file *file = &files[number];
     struct snap_io *io;
     int error = flush_hook != NULL ? flush_hook(number) : 0;
+    if (is_shut_down()) {
+        return EIO;
+    }
+    flushes++;
+    if (is_shut_down()) {
+        return 0; /* as XFS says it to a flush that is under way then */
+    }
     int rc = error != 0 ? error : borrow(file, &io);
     if (rc == 0) {
         rc = -io->ops->flush(io);
@@ -343,17 +375,30 @@ int port_file_flush(int number)
     return rc;
 }
 
+int port_file_check(int number, uint64_t sectors)
+{
+    const struct snap_io *lock = files[number].lock;
+    uint64_t bytes = 0;
+    int rc = is_shut_down() ? -EIO : lock->ops->size(files[number].lock, &bytes);
+    return rc != 0 && rc != -ESTALE ? -rc : rc == 0 && bytes / SECTOR < sectors ? EIO : 0;
+}
+
+/* As pages of zeros, one after the other; a short one goes on where it ended. */
 int port_file_trim(int file, uint64_t offset, uint64_t size)
 {
     static uint8_t zeros[PAGE];
     while (size > 0) {
         uint64_t now = size < PAGE ? size : PAGE;
+        now = now < PAGE - offset % PAGE ? now : PAGE - offset % PAGE;
         ssize_t moved = move(file, zeros, now, offset, true);
+        if (moved == -EINTR || moved == -EAGAIN) {
+            continue;
+        }
         if (moved <= 0) {
             return moved == 0 ? EIO : (int)-moved;
         }
-        offset += now;
-        size -= now;
+        offset += (uint64_t)moved;
+        size -= (uint64_t)moved;
     }
     return 0;
 }
@@ -404,4 +449,14 @@ void port_on_sim_fail_write(uint64_t at)
 {
     const struct hal_sim_fault fault = {HAL_SIM_FAULT_WRITE_ERROR, at, 1};
     hal_sim_disk_set_fault(machine_disk(), &fault);
+}
+
+void port_on_sim_shorten(unsigned permille)
+{
+    short_permille = permille;
+}
+
+void port_on_sim_shut_down_at_flush(uint64_t at)
+{
+    shut_down_at = flushes + at;
 }

@@ -25,5 +25,11 @@ void port_on_sim_remove(const char *path);
 
 /** The so many-th write from now on fails, 1: the next; some of its sectors may be written. */
 void port_on_sim_fail_write(uint64_t at);
+/** From now on so many of a thousand transfers move only some of their sectors, or are interrupted
+ *  before the first (-EINTR, -EAGAIN). */
+void port_on_sim_shorten(unsigned permille);
+/** During the so many-th flush from now on, 1: the next, the file system is shut down: that flush
+ *  makes nothing durable and says 0, and whatever is asked for afterwards is EIO. */
+void port_on_sim_shut_down_at_flush(uint64_t at);
 
 #endif /* PORT_ON_SIM_H */

@@ -679,6 +679,16 @@ static void a_failed_flush_is_not_believed_again(void **state)
     atomic_store(&flush_error, EIO);
 }
 
+/* A flush says nothing of it, but what is read or written there afterwards is not there. */
+static void a_fence_of_a_file_that_became_shorter_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(disk_fence(disk), 0);
+    cut_file((uint64_t)(PAGES - 1) * PAGE_SIZE);
+    assert_int_equal(disk_fence(disk), EIO);
+    assert_int_equal(disk_fence(disk), EIO);
+}
+
 /* ---- many requests -------------------------------------------------------------------------- */
 
 struct client {
@@ -1014,6 +1024,7 @@ int main(int argc, char **argv)
         disk_test(a_fence_is_a_flush_of_all_that_was_queued),
         disk_test(a_fence_waits_for_all_that_was_queued),
         disk_test(a_failed_flush_is_not_believed_again),
+        disk_test(a_fence_of_a_file_that_became_shorter_fails),
         disk_test(many_clients_see_what_they_wrote),
         disk_test(a_burst_is_longer_than_the_ring),
         disk_test(partitions_of_a_disk_are_found),
