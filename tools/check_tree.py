@@ -4,7 +4,7 @@
 
 - every C, header, script and build file names its licence;
 - file names are unique in the whole tree (build files, READMEs and port headers aside);
-- only the rooms hal_posix and hal_sim, the tool and the tests include the headers of the operating system;
+- only the rooms hal_posix, hal_sim and hal_plain, the tool and the tests include the headers of the operating system;
 - docs/hazards.md names only tests, seeded defects and cases that exist, and one test for each defect;
 - no unowned marker of unfinished work, no commented-out code by #if 0.
 """
@@ -19,7 +19,7 @@ import mutants
 SOURCE = re.compile(r"\.(c|h|py|sh|def|ph)$|^dev$|(^|/)meson\.build$|meson_options\.txt$|(^|/)run$")
 OS_HEADERS = re.compile(r'^\s*#\s*include\s*<(liburing|uv|sys/(?!types|cdefs)[\w/]+|fcntl|unistd|poll|'
                         r'signal|pthread|sched|linux/[\w/]+)(\.h)?>', re.M)
-OS_ROOMS = ("src/hal_posix/", "src/hal_sim/", "src/port_hal/", "src/cli/", "tests/", "bench/", "examples/")
+OS_ROOMS = ("src/hal_posix/", "src/hal_sim/", "src/hal_plain/", "src/port_hal/", "src/cli/", "tests/", "bench/", "examples/")
 # The snapshot room's own leaf lock and clock, the compiler's output file: see ARCHITECTURE.md.
 OS_EXCEPTIONS = {"src/snapshot/snapshot_internal.h", "src/base/ph_probe.h", "src/compiler/phc_main.c"}
 REPEATED = {"meson.build", "README.md", "run", "fuzz_corpus_main.c"}
