@@ -30,7 +30,8 @@ typedef uint64_t bigtime_t; /* microseconds */
 #define THREAD_FLAG_KERNEL 0x10
 
 /** Start a detached thread. Returns tid >= 0, or a negative errno. All asynchronous signals are
- *  blocked in it. */
+ *  blocked in it, those that a thread does to itself (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ *  SIGSYS, SIGABRT) are not; its stack has 1 MiB at least. */
 tid_t hal_start_thread(void (*thread)(void *arg), void *arg, int flags);
 /** Name the calling thread for debuggers and process listings; the kernel keeps 15 characters. */
 errno_t t_current_set_name(const char *name);

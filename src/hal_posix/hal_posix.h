@@ -26,7 +26,9 @@ struct hal_probe {
     char kernel[64];
     bool userfaultfd, wp_async, pagemap_scan, io_uring; /* tracking needs the first three */
     bool membarrier;
-    bool sigbus; /* first stores can be caught: HAL_TRACK_SIGBUS */
+    /* What may be asked for: first stores are caught (HAL_TRACK_SIGBUS, HAL_TRACK_MPROTECT), memory
+     * is frozen (snap_memory_ops.freeze). */
+    bool sigbus, mprotect, freezes;
     struct hal_probe_item items[HAL_PROBE_ITEMS];
     size_t item_count;
 };

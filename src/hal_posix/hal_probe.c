@@ -345,6 +345,8 @@ void hal_probe(const char *directory, struct hal_probe *out)
     }
     probe_tracking(out);
     probe_sigbus(out);
+    out->mprotect = true; /* neither can be denied by itself */
+    out->freezes = true;
     probe_barrier(out);
     probe_uring(out);
     answer(out, "cpus", 0, "%d usable", hal_cpu_count());

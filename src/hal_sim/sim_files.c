@@ -167,7 +167,11 @@ int64_t hal_process_id(void)
 void hal_probe(const char *directory, struct hal_probe *out)
 {
     (void)directory;
-    *out = (struct hal_probe){
-        .userfaultfd = true, .wp_async = true, .pagemap_scan = true, .membarrier = true};
+    *out = (struct hal_probe){.userfaultfd = true,
+                              .wp_async = true,
+                              .pagemap_scan = true,
+                              .membarrier = true,
+                              .mprotect = true,
+                              .freezes = true};
     snprintf(out->kernel, sizeof(out->kernel), "simulated");
 }

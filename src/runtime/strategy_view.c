@@ -19,7 +19,17 @@ enum { STRATEGIES_MOST = 16 };
 /** Usable if it is asked for, with the host's consent to a handler. */
 static bool works_on_request(const struct snap_choice *choice, const struct hal_probe *probe)
 {
-    return choice->why_not == NULL && (strcmp(choice->name, "sigbus") != 0 || probe->sigbus);
+    const struct {
+        const char *name;
+        bool works;
+    } asked_for[] = {
+        {"sigbus", probe->sigbus}, {"mprotect", probe->mprotect}, {"fork", probe->freezes}};
+    for (size_t i = 0; i < sizeof(asked_for) / sizeof(asked_for[0]); i++) {
+        if (strcmp(choice->name, asked_for[i].name) == 0 && !asked_for[i].works) {
+            return false;
+        }
+    }
+    return choice->why_not == NULL;
 }
 
 void phantom_probe_strategies(enum phantom_probed_for kind,

@@ -25,7 +25,7 @@ static bool catches(enum hal_tracking tracking)
 static int reserve_for(struct phantom_world *world, uint64_t base, uint64_t size,
                        const char *strategy, struct phantom_diag *diag)
 {
-    enum hal_tracking tracking = HAL_TRACK_ASYNC;
+    enum hal_tracking tracking = HAL_TRACK_NONE;
     for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
         if (strcmp(strategy, needs[i].strategy) != 0) {
             continue;
