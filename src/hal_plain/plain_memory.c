@@ -16,6 +16,8 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS: everywhere, in the standard since 2024; MAP_NORESERVE */
 #include "hal_posix.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
+#include "plain_frozen.h"
 #include "plain_internal.h"
 
 #include <hal.h>
@@ -41,7 +43,9 @@ struct plain_memory {
     struct plain_forkable forkable;
     struct snap_page_guard guard;
     atomic_bool guarded;
-    atomic_bool *open; /* blocks; NULL: stores are never caught here */
+    atomic_bool *open;    /* blocks; NULL: stores are never caught here */
+    atomic_bool freezing; /* `freezer` forks, and its child keeps the range */
+    pthread_t freezer;
 };
 
 static struct plain_memory *plain_of(struct snap_memory *memory)
@@ -103,6 +107,9 @@ static void announce(struct plain_memory *plain, uint64_t block)
 /** In the thread that stores. False: the system refuses. */
 static bool open_for_store(struct plain_memory *plain, uint64_t block)
 {
+    if (PH_MUTANT(UNPROTECT_BEFORE_COPY)) {
+        (void)mprotect(page_at(&plain->memory, block * BLOCK_PAGES), PAGE, PROT_READ | PROT_WRITE);
+    }
     announce(plain, block);
     if (set_open(&plain->memory, block, block + 1, true) == 0) {
         return true;
@@ -142,9 +149,12 @@ static void on_fault(int signal, siginfo_t *info, void *context)
         handler_before.sa_sigaction(signal, info, context);
     } else if (handler_before.sa_handler != SIG_DFL && handler_before.sa_handler != SIG_IGN) {
         handler_before.sa_handler(signal);
-    } else { /* the instruction runs again, and the system does what it does */
+    } else if (info->si_code > 0 || handler_before.sa_handler == SIG_DFL) {
         struct sigaction plainly = {.sa_handler = SIG_DFL};
-        (void)sigaction(signal, &plainly, NULL);
+        (void)sigaction(signal, &plainly, NULL); /* the instruction runs again */
+        if (info->si_code <= 0) {                /* there is none: somebody sent it */
+            (void)raise(signal);
+        }
     }
 }
 
@@ -306,6 +316,46 @@ static int memory_discard(struct snap_memory *memory, uint64_t first, uint64_t c
     return rc;
 }
 
+/* ---- a frozen copy -------------------------------------------------------------------------- */
+
+/** World stopped. The flag is seen by handlers of fork(), and only this thread's means it. */
+static int memory_freeze(struct snap_memory *memory, void **frozen)
+{
+    struct plain_memory *plain = plain_of(memory);
+    int rc = check(memory, 0, 0);
+    struct plain_frozen *made = rc == 0 ? ph_alloc(sizeof(*made)) : NULL;
+    if (made == NULL) {
+        return rc != 0 ? rc : -ENOMEM;
+    }
+    plain->freezer = pthread_self();
+    atomic_store(&plain->freezing, true);
+    rc = plain_frozen_make(made);
+    atomic_store(&plain->freezing, false);
+    if (rc != 0) {
+        ph_free(made);
+        return rc;
+    }
+    *frozen = made;
+    return 0;
+}
+
+static int memory_read_frozen(struct snap_memory *memory, void *frozen, uint64_t first,
+                              uint64_t count, void *out)
+{
+    int rc = check(memory, first, count);
+    return rc != 0 ? rc : plain_frozen_read(frozen, page_at(memory, first), count * PAGE, out);
+}
+
+static void memory_thaw(struct snap_memory *memory, void *frozen)
+{
+    if (check(memory, 0, 0) == 0) {
+        plain_frozen_end(frozen);
+        ph_free(frozen);
+    }
+}
+
+/* ---- the end; waiting ----------------------------------------------------------------------- */
+
 static void memory_close(struct snap_memory *memory)
 {
     struct plain_memory *plain = plain_of(memory);
@@ -335,7 +385,8 @@ static void memory_wake(struct snap_memory *memory, _Atomic uint32_t *word)
 #define PLAIN_MEMORY_OPS                                                                           \
     .name = "plain", .tracks = false, .scan = memory_scan, .resident = memory_resident,            \
     .populate = memory_populate, .protect_all = memory_protect_all, .discard = memory_discard,     \
-    .close = memory_close, .wait = memory_wait, .wake = memory_wake
+    .close = memory_close, .wait = memory_wait, .wake = memory_wake, .freeze = memory_freeze,      \
+    .read_frozen = memory_read_frozen, .thaw = memory_thaw
 
 static const struct snap_memory_ops untracked_ops = {PLAIN_MEMORY_OPS};
 static const struct snap_memory_ops catching_ops = {
@@ -347,7 +398,9 @@ static void memory_in_child(struct plain_forkable *forkable)
 {
     struct plain_memory *plain =
         (struct plain_memory *)((char *)forkable - offsetof(struct plain_memory, forkable));
-    (void)munmap(plain->memory.base, plain->memory.page_count * PAGE);
+    if (!atomic_load(&plain->freezing) || !pthread_equal(plain->freezer, pthread_self())) {
+        (void)munmap(plain->memory.base, plain->memory.page_count * PAGE);
+    }
 }
 
 struct span {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plain_probe.c - what works here: nothing that a system could add to POSIX is asked for. The items
+ * plain_probe.c - what works here; nothing that a system adds to POSIX is asked for. The items
  * keep the names and the order that `phantom doctor` shows elsewhere.
  */
 #include "hal_posix.h"
@@ -17,6 +17,8 @@ void hal_probe(const char *directory, struct hal_probe *out)
     struct utsname system;
     (void)directory;
     memset(out, 0, sizeof(*out));
+    out->mprotect = true;
+    out->freezes = true;
     if (uname(&system) >= 0) {
         (void)snprintf(out->kernel, sizeof(out->kernel), "%.30s %.30s", system.sysname,
                        system.release);

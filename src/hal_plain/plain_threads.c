@@ -19,6 +19,8 @@
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
+enum { STACK_BYTES = 8 << 20 };
+
 struct beginning {
     void (*body)(void *);
     void *argument;
@@ -52,6 +54,7 @@ static int start_detached(struct beginning *beginning)
         return rc;
     }
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
     asynchronous_signals(&blocked);
     (void)pthread_sigmask(SIG_BLOCK, &blocked, &before); /* a thread inherits this */
     rc = pthread_create(&thread, &attributes, begin, beginning);
