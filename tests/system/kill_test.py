@@ -3,7 +3,7 @@
 """Kill a persistent program at random moments and check that it goes on.
 
 usage: kill_test.py --phantom EXE --classes DIR --program NAME [--kills N] [--seed S]
-                    [--strategy NAME] [--env K=V]...
+                    [--strategy NAME] [--heap SIZE] [--env K=V]...
 
 Program NAME is examples/NAME (boot class .examples.NAME). Each run is ended with SIGKILL at a random
 moment: after a random time, or a random number of acknowledged generations, and resumed, until it
@@ -86,6 +86,8 @@ class World:
             command += ["--env", f"ledger.transfers={a.transfers}"]
         if a.strategy:
             command += ["--strategy", a.strategy]
+        if a.heap:
+            command += ["--heap", a.heap]
         return command
 
     def check_recovered(self):
@@ -208,6 +210,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=120, help="seconds until a life is a hang")
     parser.add_argument("--transfers", type=int, default=400000, help="of the ledger")
     parser.add_argument("--strategy")
+    parser.add_argument("--heap", help="address range of the heap")
     parser.add_argument("--open-directory", action="store_true",
                         help="let other users write where the stores are")
     parser.add_argument("--env", action="append", default=[])

@@ -102,7 +102,10 @@ static void a_thread_has_signals_blocked_a_large_stack_and_a_name(void **state)
     tid_t tid = hal_start_thread(look_around, &look, 0);
     assert_true(tid >= 0);
     assert_int_equal(hal_sem_acquire(&look.finished), 0);
+#ifndef TEST_PORTABLE /* POSIX has neither numbers nor names of threads */
     assert_int_equal(tid, look.tid);
+    assert_string_equal(look.name, "a name longer t");
+#endif
     for (int signal = 1; signal < 32; signal++) {
         bool synchronous = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE ||
                            signal == SIGILL || signal == SIGTRAP || signal == SIGSYS ||
@@ -112,7 +115,6 @@ static void a_thread_has_signals_blocked_a_large_stack_and_a_name(void **state)
         }
     }
     assert_true(look.stack >= 1024 * 1024);
-    assert_string_equal(look.name, "a name longer t");
     /* The starter's own mask is as before. */
     assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
     for (int signal = 1; signal < 32; signal++) {
