@@ -294,6 +294,14 @@ int hal_file_open(const char *path, unsigned flags, struct snap_io **out, struct
     return 0;
 }
 
+int hal_file_locked(const struct snap_io *io, uint64_t *byte)
+{
+    struct plain_file *file = (struct plain_file *)(uintptr_t)io;
+    return atomic_load(&file->forkable.forked)
+               ? PHANTOM_EFORKED
+               : plain_descriptor_locked(file->descriptor, SNAP_LOCK_BASE, byte);
+}
+
 bool hal_file_is_direct(const struct snap_io *io)
 {
     (void)io;

@@ -45,6 +45,9 @@ void plain_descriptor_drop(struct plain_descriptor *descriptor);
 /** 0, -EAGAIN (another descriptor or process has it), -ENOMEM or -errno. */
 int plain_descriptor_lock(struct plain_descriptor *descriptor, uint64_t byte,
                           enum snap_io_lock kind);
+/** 1: somebody else, here or in another process, has a lock from this byte on; *byte: the lowest.
+ * 0, or -errno. */
+int plain_descriptor_locked(struct plain_descriptor *descriptor, uint64_t from, uint64_t *byte);
 
 /** Make the directory entry of this path durable. 0 or -errno. */
 int plain_sync_directory(const char *path);

@@ -185,6 +185,31 @@ int plain_descriptor_lock(struct plain_descriptor *descriptor, uint64_t byte,
     return rc;
 }
 
+int plain_descriptor_locked(struct plain_descriptor *descriptor, uint64_t from, uint64_t *byte)
+{
+    /* As a writer would ask; what this process has itself, the system does not say. */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)from};
+    int rc = 0;
+    (void)pthread_mutex_lock(&table_lock);
+    uint64_t lowest = UINT64_MAX;
+    for (const struct holding *h = descriptor->file->holdings; h != NULL; h = h->next) {
+        if (h->holder != descriptor && h->byte >= from && h->byte < lowest) {
+            lowest = h->byte;
+        }
+    }
+    if (fcntl(descriptor->fd, F_GETLK, &lock) != 0) {
+        rc = -errno;
+    } else if (lock.l_type != F_UNLCK && (uint64_t)lock.l_start < lowest) {
+        lowest = (uint64_t)lock.l_start;
+    }
+    if (rc == 0 && lowest != UINT64_MAX) {
+        *byte = lowest;
+        rc = 1;
+    }
+    (void)pthread_mutex_unlock(&table_lock);
+    return rc;
+}
+
 /** Descriptors without owner can be closed, as no lock is left to be lost. */
 static void close_dropped(struct open_file *file)
 {
