@@ -432,6 +432,13 @@ static int refuse_address(uint64_t base, uint64_t size, struct phantom_diag *dia
                    base, base + size);
 }
 
+static bool is_limited(void)
+{
+    struct rlimit addresses, data;
+    return (getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY) ||
+           (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY);
+}
+
 static int map_at(uint64_t base, uint64_t size, struct phantom_diag *diag)
 {
     void *wanted = (void *)(uintptr_t)base; /* a wish, which replaces nothing */
@@ -439,10 +446,9 @@ static int map_at(uint64_t base, uint64_t size, struct phantom_diag *diag)
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED) {
         int error = errno;
-        struct rlimit limit;
-        bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
         return ph_fail(diag, -error, "reserving %" PRIu64 " bytes for the heap: %s%s", size,
-                       strerror(error), limited ? "; a limit is set (RLIMIT_AS)" : "");
+                       strerror(error),
+                       is_limited() ? "; a limit is set (RLIMIT_AS, RLIMIT_DATA)" : "");
     }
     if (got != wanted) {
         (void)munmap(got, size);
