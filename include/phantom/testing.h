@@ -108,7 +108,8 @@ struct phantom_testing_run {
     enum phantom_testing_end end;
     uint64_t steps, operations, flushes, threads; /* of the machine; operations: of the disk */
     uint64_t happened;                            /* times that the event did */
-    uint64_t leaked; /* blocks that the library has not freed; given back anyway */
+    uint64_t leaked; /* blocks that the library has not freed, those of phantom_testing_alloc()
+                        not counted; given back anyway */
     char text[1024]; /* "" when all is well; else what failed, or which thread waits for what, and
                         the seed of the bench */
 };
@@ -162,7 +163,8 @@ struct phantom_testing_report {
     size_t size; /* sizeof(struct phantom_testing_report), set by the caller */
     uint64_t points, runs;
     uint64_t seed, point; /* of the first violation */
-    char text[1200];      /* "", or its sentence, with "REPRO: seed=... point=..." at the end */
+    char text[1200];      /* "", or its sentence, and at the end "REPRO: seed=... point=...
+                             event=PHANTOM_TESTING_..." */
 };
 
 /**

@@ -153,7 +153,8 @@ struct hal_sim_outcome {
     uint64_t points;   /* steps that were none of the HAL's calls */
     uint64_t schedule; /* equal: the same threads had the baton in the same order and places */
     uint64_t clock_ns; /* how long it ran, by its own clock */
-    uint64_t leftover_blocks; /* of ph_memory.h, not freed by the program; given back anyway */
+    uint64_t leftover_blocks; /* of ph_memory.h, neither freed nor the program's own
+                                 (hal_sim_own_block); given back anyway */
     char text[1200];          /* DEADLOCK: who waits for what; FAILED: the sentence */
 };
 
@@ -194,6 +195,8 @@ void hal_sim_lock(const void *address);
 void hal_sim_unlock(const void *address);
 /** A random number below `bound` from the machine's stream. */
 uint64_t hal_sim_random_below(uint64_t bound);
+/** This block of ph_memory.h is the program's own from now on, which need not free it. */
+void hal_sim_own_block(const void *block);
 /** From now on a broken invariant (ph_check.h) on a machine ends that machine as FAILED instead of
  *  the process. */
 void hal_sim_catch_checks(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sim_blocks.c - what the program of a machine has allocated and not freed (ph_memory.h), so that a
- * machine that is killed leaks nothing. Owns an open hash table of addresses. The thread with the
+ * machine that is killed leaks nothing. Owns an open hash table of addresses, the lowest bit of
+ * which says that the block is the program's own, which may leave it behind. The thread with the
  * baton. True between calls: count < capacity / 2; capacity is a power of two.
  */
 #include "sim_internal.h"
@@ -11,7 +12,8 @@
 
 #include <stdlib.h>
 
-#define GONE ((void *)1)
+#define GONE ((void *)2)
+#define OWN  ((uintptr_t)1)
 
 struct sim_blocks {
     void **slots;
@@ -24,9 +26,14 @@ static size_t slot_of(const struct sim_blocks *blocks, const void *block)
     return (size_t)(hash >> 20) & (blocks->capacity - 1);
 }
 
+static void *block_in(const void *entry)
+{
+    return (void *)((uintptr_t)entry & ~OWN); // NOLINT
+}
+
 static void put(struct sim_blocks *blocks, void *block)
 {
-    size_t slot = slot_of(blocks, block);
+    size_t slot = slot_of(blocks, block_in(block));
     while (blocks->slots[slot] != NULL) {
         slot = (slot + 1) & (blocks->capacity - 1);
     }
@@ -62,20 +69,37 @@ static void block_made(void *block)
     }
 }
 
-static void block_gone(void *block)
+/** Where it is in the table of the calling thread's machine; NULL: it is not. */
+static void **find(const void *block)
 {
     struct sim_thread *thread = sim_self();
     struct sim_blocks *blocks = thread != NULL ? thread->sim->blocks : NULL;
-    if (blocks == NULL) {
-        return;
+    if (blocks == NULL || block == NULL) {
+        return NULL;
     }
     for (size_t slot = slot_of(blocks, block); blocks->slots[slot] != NULL;
          slot = (slot + 1) & (blocks->capacity - 1)) {
-        if (blocks->slots[slot] == block) {
-            blocks->slots[slot] = GONE;
-            blocks->count--;
-            return;
+        if (block_in(blocks->slots[slot]) == block) {
+            return &blocks->slots[slot];
         }
+    }
+    return NULL;
+}
+
+static void block_gone(void *block)
+{
+    void **entry = find(block);
+    if (entry != NULL) {
+        *entry = GONE;
+        sim_self()->sim->blocks->count--;
+    }
+}
+
+void hal_sim_own_block(const void *block)
+{
+    void **entry = find(block);
+    if (entry != NULL) {
+        *entry = (void *)((uintptr_t)block | OWN); // NOLINT
     }
 }
 
@@ -101,10 +125,11 @@ uint64_t sim_blocks_finish(struct sim_blocks *blocks)
     if (blocks == NULL) {
         return 0;
     }
-    uint64_t left = blocks->count;
+    uint64_t left = 0;
     for (size_t i = 0; i < blocks->capacity; i++) {
         if (blocks->slots[i] != NULL && blocks->slots[i] != GONE) {
-            ph_free(blocks->slots[i]);
+            left += ((uintptr_t)blocks->slots[i] & OWN) == 0;
+            ph_free(block_in(blocks->slots[i]));
         }
     }
     free(blocks->slots);

@@ -122,7 +122,7 @@ _Noreturn void sim_end(struct hal_sim *sim, enum hal_sim_end end);
 /* ---- memory of the program (sim_blocks.c) ---------------------------------------------------- */
 
 struct sim_blocks *sim_blocks_create(void);
-/** Free what the program has not freed; how many blocks. */
+/** Free what the program has not freed; how many blocks that are not its own. */
 uint64_t sim_blocks_finish(struct sim_blocks *blocks);
 
 /* ---- what a machine leaves behind ------------------------------------------------------------ */

@@ -229,7 +229,9 @@ void phantom_testing_sleep(uint32_t milliseconds)
 
 void *phantom_testing_alloc(size_t size)
 {
-    return ph_alloc(size);
+    void *block = ph_alloc(size);
+    hal_sim_own_block(block);
+    return block;
 }
 
 void phantom_testing_free(void *block)

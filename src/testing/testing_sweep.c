@@ -22,15 +22,32 @@ void phantom_testing_sweep_init(struct phantom_testing_sweep *sweep)
     sweep->last = UINT64_MAX;
 }
 
-/** "" or what is wrong with how a run ended. */
+/** "" or what is wrong with how a run ended. Without the seed of the bench, which is made of that
+ * of the sweep and the point: a sweep is repeated by its own. */
 static void judge(const struct phantom_testing_run *run, const char *which, char *why, size_t size)
 {
     static const char *const ends[] = {"", "crashed", "deadlock", "too long", "failed"};
     if (run->end > PHANTOM_TESTING_CRASHED) {
-        snprintf(why, size, "%s: %s: %.900s", which, ends[run->end], run->text);
+        const char *seed = NULL;
+        for (const char *at = run->text; (at = strstr(at, " [seed ")) != NULL; at++) {
+            seed = at;
+        }
+        int length = seed != NULL ? (int)(seed - run->text) : (int)strlen(run->text);
+        snprintf(why, size, "%s: %s: %.*s", which, ends[run->end], length < 900 ? length : 900,
+                 run->text);
     } else if (run->leaked != 0) {
-        snprintf(why, size, "%s: %" PRIu64 " blocks of the library are left", which, run->leaked);
+        snprintf(why, size,
+                 "%s: %" PRIu64 " blocks of the library are left: is something not closed?", which,
+                 run->leaked);
     }
+}
+
+static const char *event_name(enum phantom_testing_event event)
+{
+    static const char *const names[] = {"NOTHING",     "KILL",        "POWER_CUT",  "COMMIT_CUT",
+                                        "WRITE_ERROR", "FLUSH_ERROR", "READ_ERROR", "SHORT_WRITE",
+                                        "DISK_FULL",   "NO_MEMORY"};
+    return names[event];
 }
 
 /** One point with one seed: the program, the event, the look at it. */
@@ -116,8 +133,9 @@ int phantom_testing_sweep(const struct phantom_testing_sweep *sweep,
             if (why[0] != '\0') {
                 own.seed = sweep->seed + i;
                 own.point = point;
-                snprintf(own.text, sizeof(own.text), "%s\nREPRO: seed=%" PRIu64 " point=%" PRIu64,
-                         why, own.seed, point);
+                snprintf(own.text, sizeof(own.text),
+                         "%s\nREPRO: seed=%" PRIu64 " point=%" PRIu64 " event=PHANTOM_TESTING_%s",
+                         why, own.seed, point, event_name(sweep->event));
                 break;
             }
         }
