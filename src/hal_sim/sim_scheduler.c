@@ -469,15 +469,33 @@ static void leave(struct hal_sim *sim)
     post(&sim->driver);
 }
 
+/** The program has left by pthread_exit() or pthread_cancel(), past our frame: nobody could join
+ * it, or hand the baton on. */
+static void left_by_itself(void *argument)
+{
+    struct sim_thread *thread = argument;
+    if (!thread->sim->over) {
+        snprintf(thread->sim->outcome->text, sizeof(thread->sim->outcome->text),
+                 "t%u (%s) left by pthread_exit(): a thread of a machine returns from its function",
+                 thread->number, thread->name);
+        thread->sim->outcome->end = HAL_SIM_FAILED;
+        thread->sim->over = true;
+        sim_log_event(thread->sim, "end", hal_sim_end_name(HAL_SIM_FAILED), thread->sim->now_ns);
+    }
+    leave(thread->sim);
+}
+
 static void *thread_main(void *argument)
 {
     struct sim_thread *thread = argument;
     self = thread;
     await(&thread->go);
+    pthread_cleanup_push(left_by_itself, thread);
     if (setjmp(thread->end) == 0 && !thread->sim->over) {
         thread->run(thread->argument);
         end_keys(thread);
     }
+    pthread_cleanup_pop(0);
     leave(thread->sim);
     return NULL;
 }

@@ -139,13 +139,23 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *cond)
 
 void hal_sim_lock(const void *address)
 {
-    (void)sim_here();
+    if (sim_holder(sim_here(), address) == sim_self()) {
+        hal_sim_fail("t%u (%s) locks what it has locked already: locks are not recursive",
+                     sim_self()->number, sim_self()->name);
+    }
     (void)__wrap_pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)address);
 }
 
 void hal_sim_unlock(const void *address)
 {
-    (void)sim_here();
+    const struct sim_thread *holder = sim_holder(sim_here(), address);
+    if (holder == NULL) {
+        hal_sim_fail("t%u (%s) unlocks what nobody has locked", sim_self()->number,
+                     sim_self()->name);
+    } else if (holder != sim_self()) {
+        hal_sim_fail("t%u (%s) unlocks what t%u (%s) has locked", sim_self()->number,
+                     sim_self()->name, holder->number, holder->name);
+    }
     (void)__wrap_pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)address);
 }
 

@@ -311,7 +311,8 @@ static int copy_chunks(struct async_state *async, struct snap_txn *txn, struct p
 {
     struct snap_engine *engine = async->book.engine;
     uint64_t pages = engine->memory->page_count;
-    uint64_t chunk = PH_CHOICE("live chunk", LIVE_CHUNK_PAGES, 64);
+    /* Each chunk takes steps of a simulated machine: not many thousands, however large the heap. */
+    uint64_t chunk = PH_CHOICE("live chunk", LIVE_CHUNK_PAGES, pages >> 10 > 64 ? pages >> 10 : 64);
     int rc = 0;
     for (uint64_t first = 0; rc == 0 && first < pages; first += chunk) {
         uint64_t end = first + chunk < pages ? first + chunk : pages;

@@ -9,6 +9,7 @@
 #include <phantom/phantom.h>
 #include <phantom/testing.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,6 +350,91 @@ static void hoarder(void *context)
     phantom_testing_note("noted");
 }
 
+static void locks_twice(void *context)
+{
+    phantom_testing_lock(context);
+    phantom_testing_lock(context);
+}
+
+static void unlocks_nothing(void *context)
+{
+    phantom_testing_unlock(context);
+}
+
+static void holds_for_a_while(void *context)
+{
+    phantom_testing_name("holder");
+    phantom_testing_lock(context);
+    phantom_testing_sleep(1000);
+    phantom_testing_unlock(context);
+}
+
+static void unlocks_for_another(void *context)
+{
+    PHANTOM_TESTING_EXPECT(phantom_testing_thread(holds_for_a_while, context) > 0);
+    phantom_testing_sleep(100);
+    phantom_testing_unlock(context);
+}
+
+static void leaves_by_itself(void *context)
+{
+    (void)context;
+    phantom_testing_name("quitter");
+    pthread_exit(NULL);
+}
+
+static void mistakes_with_locks_and_threads_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*program)(void *context);
+        const char *text;
+    } cases[] = {
+        {locks_twice, "t0 (thread 0) locks what it has locked already"},
+        {unlocks_nothing, "t0 (thread 0) unlocks what nobody has locked"},
+        {unlocks_for_another, "t0 (thread 0) unlocks what t1 (holder) has locked"},
+        {leaves_by_itself, "t0 (quitter) left by pthread_exit()"},
+    };
+    struct phantom_testing_bench *bench = bench_of(3);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int lock = 0;
+        struct phantom_testing_run run = run_on(bench, cases[i].program, &lock);
+        assert_int_equal(run.end, PHANTOM_TESTING_FAILED);
+        assert_non_null(strstr(run.text, cases[i].text));
+    }
+    phantom_testing_close(bench);
+}
+
+static void commits_often(void *context)
+{
+    (void)context;
+    struct phantom_space *space = NULL; /* with the default size, the largest */
+    PHANTOM_TESTING_EXPECT(phantom_space_open("large.phantom", NULL, &space, NULL) == 0);
+    for (int i = 0; i < 6; i++) {
+        PHANTOM_TESTING_EXPECT(phantom_space_enter(space) == 0);
+        void *block = phantom_space_calloc(space, 1, 200);
+        PHANTOM_TESTING_EXPECT(phantom_space_set_root(space, "last", block) == 0);
+        phantom_space_leave(space);
+        PHANTOM_TESTING_EXPECT(phantom_space_commit(space) == 0);
+    }
+    phantom_space_close(space);
+}
+
+/* Some seeds choose small pieces: not a hundred thousand of them for each commit. */
+static void a_large_heap_takes_no_more_steps(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        struct phantom_testing_bench *bench = bench_of(seed);
+        struct phantom_testing_run run;
+        phantom_testing_run_init(&run);
+        run.steps_most = 100000;
+        assert_int_equal(phantom_testing_run(bench, &run, commits_often, NULL), 0);
+        assert_int_equal(run.end, PHANTOM_TESTING_ENDED);
+        phantom_testing_close(bench);
+    }
+}
+
 static void keeper(void *context)
 {
     PHANTOM_TESTING_EXPECT(phantom_testing_alloc(100) != NULL);
@@ -486,6 +572,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(locks_exclude_and_a_deadlock_is_found),
         cmocka_unit_test(a_program_that_never_ends_is_ended),
         cmocka_unit_test(what_is_left_is_counted_and_calls_are_checked),
+        cmocka_unit_test(mistakes_with_locks_and_threads_are_named),
+        cmocka_unit_test(a_large_heap_takes_no_more_steps),
         cmocka_unit_test(a_leak_is_what_is_not_closed_and_the_line_says_how_to_see_it),
         cmocka_unit_test(a_world_ends_rightly_after_a_power_cut),
     };
