@@ -78,6 +78,8 @@
     X(FRAME_UNTOLD, "a frame is left for a called one without a mark")                             \
     X(THREAD_UNTOLD, "the thread object is not announced at the begin of a slice")                 \
     X(BITS_UNTOLD, "allocation bits are stored without a word")                                    \
+    X(BODY_CLEARED_UNTOLD, "old bytes that a huge object swallows are cleared without a word")     \
+    X(TABLES_CLEARED_UNTOLD, "the place of a chunk's tables is cleared without a word")            \
     /* copy on write */                                                                            \
     X(IMAGE_AFTER_STORE, "the before-image is copied when the store was let through")              \
     X(CLAIM_IGNORED, "the writer reads a live page that a storing thread has claimed")             \

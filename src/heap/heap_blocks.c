@@ -9,6 +9,7 @@
 #include "heap_internal.h"
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <string.h>
 
@@ -312,9 +313,10 @@ static void make_body(struct heap *heap, uint32_t index)
         for (uint32_t b = HEAP_META_BLOCKS; b < end; b++) {
             if (chunk->table[b].kind == HEAP_BLOCK_FREE_DIRTY) {
                 uint8_t *block = heap_block_at(heap, index * HEAP_CHUNK_BLOCKS + b);
-                heap_before(heap, block, HEAP_BLOCK_BYTES);
+                uint64_t told = PH_MUTANT(BODY_CLEARED_UNTOLD) ? 0 : HEAP_BLOCK_BYTES;
+                heap_before(heap, block, told);
                 memset(block, 0, HEAP_BLOCK_BYTES);
-                heap_after(heap, block, HEAP_BLOCK_BYTES);
+                heap_after(heap, block, told);
                 heap_before(heap, &chunk->table[b], sizeof chunk->table[b]);
                 chunk->table[b] = (struct heap_block){0};
                 heap_after(heap, &chunk->table[b], sizeof chunk->table[b]);

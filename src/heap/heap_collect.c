@@ -14,6 +14,7 @@
 #include "heap_internal.h"
 #include "ph_check.h"
 #include "ph_memory.h"
+#include "ph_mutant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -287,12 +288,13 @@ static void release_body(struct collector *collector, uint32_t index)
         discard(collector, chunk, bytes);
     } else {
         uint64_t tables = bytes < sizeof *chunk ? bytes : sizeof *chunk;
-        heap_before(heap, chunk, tables);
+        uint64_t told = PH_MUTANT(TABLES_CLEARED_UNTOLD) ? 0 : tables;
+        heap_before(heap, chunk, told);
         memset(chunk, 0, tables);
         for (uint32_t b = HEAP_META_BLOCKS; b < blocks; b++) {
             chunk->table[b].kind = HEAP_BLOCK_FREE_DIRTY;
         }
-        heap_after(heap, chunk, tables);
+        heap_after(heap, chunk, told);
     }
     heap_lock(heap);
     heap_chunk_start(heap, index);

@@ -4,6 +4,7 @@
  */
 #include "heap_fixture.h"
 #include "ph_memory.h"
+#include "ph_sanitizer.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@ static void discard(void *context, void *start, uint64_t bytes)
     assert_int_equal(bytes % PAGE, 0);
     assert_true((uint8_t *)start >= f->base && (uint8_t *)start + bytes <= f->base + f->size);
     assert_int_equal(madvise(start, bytes, MADV_DONTNEED), 0);
+    store_watch_discarded(f->watch, start, bytes);
     f->discard_calls++;
     f->discarded_bytes += bytes;
 }
@@ -33,14 +35,20 @@ void fixture_map(struct fixture *f, uint64_t size, bool discards)
     uintptr_t start = ((uintptr_t)f->mapping + HEAP_CHUNK_BYTES - 1) & ~(HEAP_CHUNK_BYTES - 1);
     f->base = (uint8_t *)start;
     assert_int_equal(madvise(f->base, size, MADV_NOHUGEPAGE), 0);
+    f->watch = store_watch_open(f->base, size - size % PAGE, STORE_WATCH_BYTES);
+    f->unwatched = PH_UNDER_TSAN; /* it would look for minutes */
     f->params = (struct heap_params){.base = f->base,
                                      .size_limit = size,
                                      .native_class_version = 7,
-                                     .os = {.context = f, .discard = discards ? discard : NULL}};
+                                     .os = {.context = f,
+                                            .discard = discards ? discard : NULL,
+                                            .stores = store_watch_stores(f->watch)}};
 }
 
 void fixture_unmap(struct fixture *f)
 {
+    store_watch_close(f->watch);
+    f->watch = NULL;
     assert_int_equal(munmap(f->mapping, f->mapping_bytes), 0);
 }
 
@@ -52,8 +60,8 @@ void fixture_populate(struct fixture *f)
     heap_set_root(f->heap, f->root);
     f->class = heap_alloc(f->allocator, NULL, PHANTOM_OBJECT_STORAGE_FLAG_IS_CHILDFREE, 0);
     assert_non_null(f->class);
-    f->class->_class = f->class;
-    fixture_slots(f->root)[FIXTURE_ROOT_SLOTS - 1] = f->class;
+    fixture_put(f, &f->class->_class, f->class);
+    fixture_put(f, &fixture_slots(f->root)[FIXTURE_ROOT_SLOTS - 1], f->class);
 }
 
 void fixture_open(struct fixture *f, uint64_t size, bool discards)
@@ -70,6 +78,7 @@ void fixture_close(struct fixture *f)
 {
     heap_allocator_destroy(f->allocator);
     heap_detach(f->heap);
+    fixture_look(f);
     fixture_unmap(f);
 }
 
@@ -78,6 +87,7 @@ void fixture_reattach(struct fixture *f)
     heap_allocator_destroy(f->allocator);
     heap_detach(f->heap);
     f->heap = NULL;
+    fixture_look(f);
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     if (heap_attach(&f->params, &f->heap, &diag) != 0) {
         fail_msg("%s", diag.text);
@@ -101,6 +111,29 @@ pvm_object_t *fixture_slots(pvm_object_t o)
     return (pvm_object_t *)o->da;
 }
 
+void fixture_put(struct fixture *f, pvm_object_t *slot, pvm_object_t value)
+{
+    const struct heap_stores *stores = store_watch_stores(f->watch);
+    heap_before_store(stores, slot, sizeof(*slot));
+    heap_store_ref(slot, value);
+    heap_after_store(stores, slot, sizeof(*slot));
+}
+
+void fixture_fill(struct fixture *f, void *start, int byte, uint64_t bytes)
+{
+    const struct heap_stores *stores = store_watch_stores(f->watch);
+    heap_before_store(stores, start, bytes);
+    memset(start, byte, bytes);
+    heap_after_store(stores, start, bytes);
+}
+
+void fixture_look(struct fixture *f)
+{
+    if (!f->unwatched) {
+        store_watch_look(f->watch);
+    }
+}
+
 void fixture_trace(void *context, pvm_object_t o, struct heap_visitor *visitor)
 {
     (void)context;
@@ -114,6 +147,7 @@ struct heap_collect_report fixture_collect(struct fixture *f)
 {
     struct heap_collect_report report;
     assert_int_equal(heap_collect(f->heap, fixture_trace, NULL, NULL, &report), 0);
+    fixture_look(f);
     return report;
 }
 

@@ -4,12 +4,17 @@
  *
  * Test objects: the data area is an array of references, unless the object is CHILDFREE. There is
  * one class object, its own class, referenced by the root object, whose slots are free for tests.
+ *
+ * Each heap is under the watch (store_watch.h), which looks after each collection, before the
+ * volatile part is thrown away and at the end. So tests store into the heap with fixture_put() and
+ * fixture_fill() only.
  */
 #ifndef HEAP_FIXTURE_H
 #define HEAP_FIXTURE_H
 
 #include "heap.h"
 #include "ph_test.h"
+#include "store_watch.h"
 
 enum { FIXTURE_ROOT_SLOTS = 64 };
 
@@ -24,6 +29,8 @@ struct fixture {
     struct heap_allocator *allocator;
     pvm_object_t root, class;
     uint64_t discard_calls, discarded_bytes;
+    struct store_watch *watch;
+    bool unwatched; /* the watch does not look */
 };
 
 /** A fresh heap of `size` bytes with root and class. */
@@ -41,6 +48,11 @@ void fixture_populate(struct fixture *f);
 pvm_object_t fixture_node(struct fixture *f, uint64_t slots);
 pvm_object_t fixture_leaf(struct fixture *f, uint64_t bytes);
 pvm_object_t *fixture_slots(pvm_object_t o);
+/** The test's own stores, told. */
+void fixture_put(struct fixture *f, pvm_object_t *slot, pvm_object_t value);
+void fixture_fill(struct fixture *f, void *start, int byte, uint64_t bytes);
+/** Fails the test if the heap stored what it did not tell. */
+void fixture_look(struct fixture *f);
 
 void fixture_trace(void *context, pvm_object_t o, struct heap_visitor *visitor);
 struct heap_collect_report fixture_collect(struct fixture *f);

@@ -63,7 +63,7 @@ static void a_new_object_has_its_header_and_a_zeroed_data_area(void **state)
         assert_int_equal(o->_da_size, sizes[i]);
         assert_true(fixture_is_zero(o->da, o->_da_size));
         assert_true(heap_is_object(f.heap, o));
-        memset(o->da, 0xAB, o->_da_size);
+        fixture_fill(&f, o->da, 0xAB, o->_da_size);
     }
     fixture_audit(&f);
     fixture_close(&f);
@@ -81,9 +81,9 @@ static void recycled_memory_is_zeroed_again(void **state)
                     pvm_object_t o = fixture_leaf(&f, bytes);
                     assert_non_null(o);
                     assert_true(fixture_is_zero(o->da, bytes));
-                    memset(o->da, 0xFF, bytes);
+                    fixture_fill(&f, o->da, 0xFF, bytes);
                     /* Survivors keep blocks half used. */
-                    fixture_slots(f.root)[i % 8] = o;
+                    fixture_put(&f, &fixture_slots(f.root)[i % 8], o);
                 }
             }
             fixture_collect(&f);
@@ -142,14 +142,15 @@ static void objects_of_gigabytes_span_chunks(void **state)
         pvm_object_t big = fixture_leaf(&f, 3 * GIB - 12345);
         assert_non_null(big);
         assert_true(fixture_is_zero(big->da + GIB, 4096));
-        big->da[0] = 1;
-        big->da[70 * MIB] = 2;
-        memset(big->da + 60 * MIB, 0xEE, 70 * MIB); /* over the places of two chunks' metadata */
-        big->da[big->_da_size - 1] = 3;
+        fixture_fill(&f, &big->da[0], 1, 1);
+        fixture_fill(&f, &big->da[70 * MIB], 2, 1);
+        fixture_fill(&f, big->da + 60 * MIB, 0xEE,
+                     70 * MIB); /* over the places of two chunks' metadata */
+        fixture_fill(&f, &big->da[big->_da_size - 1], 3, 1);
         assert_null(fixture_leaf(&f, 2 * GIB));
         assert_false(heap_is_object(f.heap, big->da + 70 * MIB));
-        fixture_slots(f.root)[0] = big;
-        fixture_slots(f.root)[1] = small;
+        fixture_put(&f, &fixture_slots(f.root)[0], big);
+        fixture_put(&f, &fixture_slots(f.root)[1], small);
         fixture_audit(&f);
         fixture_reattach(&f);
         fixture_audit(&f);
@@ -161,7 +162,7 @@ static void objects_of_gigabytes_span_chunks(void **state)
         pvm_object_t after = fixture_leaf(&f, 40 * MIB);
         assert_non_null(after);
 
-        fixture_slots(f.root)[0] = NULL;
+        fixture_put(&f, &fixture_slots(f.root)[0], NULL);
         struct heap_collect_report report = fixture_collect(&f);
         assert_true(report.freed_bytes >= 3 * GIB);
         assert_true(discards ? report.discarded_bytes >= 3 * GIB : report.discarded_bytes == 0);
@@ -211,8 +212,8 @@ static void a_full_heap_says_so_and_works_again_after_a_collection(void **state)
         uint64_t born = 0;
         pvm_object_t o;
         while ((o = fixture_node(&f, 1)) != NULL) {
-            fixture_slots(o)[0] = fixture_slots(f.root)[0];
-            fixture_slots(f.root)[0] = o;
+            fixture_put(&f, &fixture_slots(o)[0], fixture_slots(f.root)[0]);
+            fixture_put(&f, &fixture_slots(f.root)[0], o);
             born++;
         }
         assert_null(fixture_node(&f, 1));
@@ -220,7 +221,7 @@ static void a_full_heap_says_so_and_works_again_after_a_collection(void **state)
         fixture_audit(&f);
         fixture_collect(&f);
         assert_null(fixture_node(&f, 1));
-        fixture_slots(f.root)[0] = NULL;
+        fixture_put(&f, &fixture_slots(f.root)[0], NULL);
         struct heap_collect_report report = fixture_collect(&f);
         assert_int_equal(report.freed_objects, born);
         uint64_t again = 0;
@@ -267,17 +268,17 @@ static void runs_fit_again_where_runs_were_freed(void **state)
     for (int i = 0; i < 60; i++) {
         pvm_object_t o = fixture_leaf(&f, MIB - 24);
         assert_non_null(o);
-        fixture_slots(f.root)[i] = o;
+        fixture_put(&f, &fixture_slots(f.root)[i], o);
     }
     /* Too few blocks are left for this; later enough, but not one after the other. */
     assert_null(fixture_leaf(&f, 5 * MIB));
     for (int i = 20; i < 30; i += 2) {
-        fixture_slots(f.root)[i] = NULL;
+        fixture_put(&f, &fixture_slots(f.root)[i], NULL);
     }
     fixture_collect(&f);
     assert_null(fixture_leaf(&f, 5 * MIB - 24)); /* five holes, none large enough */
-    fixture_slots(f.root)[21] = NULL;
-    fixture_slots(f.root)[23] = NULL;
+    fixture_put(&f, &fixture_slots(f.root)[21], NULL);
+    fixture_put(&f, &fixture_slots(f.root)[23], NULL);
     fixture_collect(&f);
     pvm_object_t o = fixture_leaf(&f, 5 * MIB - 24);
     assert_non_null(o);

@@ -68,10 +68,10 @@ static void make_detached(struct fixture *f)
 {
     fixture_open(f, 512 * MIB, true);
     for (int i = 0; i < 100; i++) {
-        fixture_slots(f->root)[i % 20] = fixture_leaf(f, 1000 * (uint64_t)i);
+        fixture_put(f, &fixture_slots(f->root)[i % 20], fixture_leaf(f, 1000 * (uint64_t)i));
     }
-    fixture_slots(f->root)[20] = fixture_leaf(f, 100 * MIB);
-    fixture_slots(f->root)[21] = fixture_leaf(f, 63 * MIB);
+    fixture_put(f, &fixture_slots(f->root)[20], fixture_leaf(f, 100 * MIB));
+    fixture_put(f, &fixture_slots(f->root)[21], fixture_leaf(f, 63 * MIB));
     heap_allocator_destroy(f->allocator);
     heap_detach(f->heap);
     f->allocator = NULL;
@@ -190,8 +190,8 @@ static void the_audit_finds_every_kind_of_damage(void **state)
     struct fixture f;
     fixture_open(&f, 256 * MIB, true);
     pvm_object_t o = fixture_node(&f, 5), large = fixture_leaf(&f, 100000);
-    fixture_slots(f.root)[0] = o;
-    fixture_slots(f.root)[1] = large;
+    fixture_put(&f, &fixture_slots(f.root)[0], o);
+    fixture_put(&f, &fixture_slots(f.root)[1], large);
     fixture_audit(&f);
     struct heap_chunk *chunk = chunk_of(&f, 0);
     uint64_t *bitmap = &chunk->bitmap[(size_t)block_of(&f, o) * HEAP_BITMAP_WORDS];

@@ -97,7 +97,7 @@ static void open_scene(struct scene *s, uint64_t seed)
     s->other_class =
         heap_alloc(s->f.allocator, s->f.class, PHANTOM_OBJECT_STORAGE_FLAG_IS_CHILDFREE, 0);
     assert_non_null(s->other_class);
-    fixture_slots(s->f.root)[FIXTURE_ROOT_SLOTS - 2] = s->other_class;
+    fixture_put(&s->f, &fixture_slots(s->f.root)[FIXTURE_ROOT_SLOTS - 2], s->other_class);
     for (int i = 0; i < 2; i++) {
         s->state[i].bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -133,9 +133,10 @@ static void make_leaf(struct scene *s, uint64_t bytes)
         heap_alloc(s->f.allocator, class, PHANTOM_OBJECT_STORAGE_FLAG_IS_CHILDFREE, bytes);
     if (leaf != NULL) { /* else the heap is full until the next collection */
         if (bytes > 0) {
-            leaf->da[ph_rng_below(&s->rng, bytes)] = (uint8_t)ph_rng_next(&s->rng);
+            fixture_fill(&s->f, &leaf->da[ph_rng_below(&s->rng, bytes)],
+                         (uint8_t)ph_rng_next(&s->rng), 1);
         }
-        fixture_slots(s->f.root)[ph_rng_below(&s->rng, ROOTS)] = leaf;
+        fixture_put(&s->f, &fixture_slots(s->f.root)[ph_rng_below(&s->rng, ROOTS)], leaf);
     }
 }
 
@@ -145,10 +146,11 @@ static void live_a_while(struct scene *s, unsigned round)
     for (uint64_t i = 0; i < steps; i++) {
         pvm_object_t *slot = &fixture_slots(s->f.root)[ph_rng_below(&s->rng, ROOTS)];
         switch (ph_rng_below(&s->rng, 4)) {
-        case 0: *slot = NULL; break;
+        case 0: fixture_put(&s->f, slot, NULL); break;
         case 1:
             if (*slot != NULL && (*slot)->_da_size > 0) {
-                (*slot)->da[ph_rng_below(&s->rng, (*slot)->_da_size)] ^= 0x5A;
+                uint8_t *byte = &(*slot)->da[ph_rng_below(&s->rng, (*slot)->_da_size)];
+                fixture_fill(&s->f, byte, *byte ^ 0x5A, 1);
             }
             break;
         default: make_leaf(s, random_size(s)); break;
@@ -161,7 +163,7 @@ static void live_a_while(struct scene *s, unsigned round)
         (void)fixture_collect(&s->f);
     }
     if (round % 10 == 8) {
-        memset(fixture_slots(s->f.root), 0, ROOTS * sizeof(pvm_object_t));
+        fixture_fill(&s->f, fixture_slots(s->f.root), 0, ROOTS * sizeof(pvm_object_t));
         (void)fixture_collect(&s->f);
     }
 }

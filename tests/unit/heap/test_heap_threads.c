@@ -41,9 +41,9 @@ static void *allocate(void *argument)
             w->bad = true;
             return NULL;
         }
-        memset(o->da + 8, pattern(w, bytes), bytes - 8);
+        fixture_fill(w->f, o->da + 8, pattern(w, bytes), bytes - 8);
         if (i % 2 == 0) {
-            fixture_slots(o)[0] = w->list;
+            fixture_put(w->f, &fixture_slots(o)[0], w->list);
             w->list = o;
             w->kept++;
         }
@@ -104,6 +104,7 @@ static void threads_get_distinct_objects(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f, UINT64_C(1) << 30, true);
+    store_watch_only_pages(f.watch);
     struct worker *workers = ph_zalloc(THREADS, sizeof *workers);
     assert_non_null(workers);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -127,12 +128,13 @@ static void threads_get_distinct_objects(void **state)
         for (unsigned i = 0; i < THREADS; i++) {
             assert_false(workers[i].bad);
             check_kept(&workers[i]);
-            fixture_slots(f.root)[i] = workers[i].list;
+            fixture_put(&f, &fixture_slots(f.root)[i], workers[i].list);
             kept += workers[i].kept;
             atomic_store(&workers[i].newest, NULL);
         }
         struct heap_collect_report report;
         assert_int_equal(heap_collect(f.heap, trace_link, NULL, &f, &report), 0);
+        fixture_look(&f);
         assert_int_equal(report.live_objects, kept + 2);
         assert_int_equal(report.freed_objects, THREADS * OBJECTS / 2);
         struct phantom_diag diag = PHANTOM_DIAG_INIT;

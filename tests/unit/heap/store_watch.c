@@ -9,6 +9,7 @@
 
 #include <ph_test.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -71,19 +72,29 @@ static uint8_t *image(uint64_t bytes)
     return memory;
 }
 
-/** All is as it is now. */
+/** The page is as it is now. */
+static void accept_page(struct store_watch *watch, uint64_t page)
+{
+    watch->announced[page] = 0;
+    watch->followed[page] = 0;
+    memcpy(watch->before + page * PAGE, watch->base + page * PAGE, PAGE);
+    memcpy(watch->told + page * PAGE, watch->base + page * PAGE, PAGE);
+}
+
+static bool is_as_before(const struct store_watch *watch, uint64_t page)
+{
+    return memcmp(watch->base + page * PAGE, watch->before + page * PAGE, PAGE) == 0;
+}
+
+/** All is as it is now. Pages that always were as they are, zeros above all, take no memory. */
 static void accept(struct store_watch *watch)
 {
     assert_int_equal(mincore(watch->base, watch->bytes, watch->resident), 0);
     for (uint64_t page = 0; page < watch->bytes / PAGE; page++) {
-        watch->announced[page] = 0;
-        watch->followed[page] = 0;
-        if (watch->resident[page] & 1) {
-            memcpy(watch->before + page * PAGE, watch->base + page * PAGE, PAGE);
-            memcpy(watch->told + page * PAGE, watch->base + page * PAGE, PAGE);
+        if ((watch->resident[page] & 1) != 0 && !is_as_before(watch, page)) {
+            accept_page(watch, page);
         }
     }
-    watch->too_late = 0;
 }
 
 struct store_watch *store_watch_open(void *base, uint64_t bytes, enum store_watch_detail detail)
@@ -106,6 +117,11 @@ struct store_watch *store_watch_open(void *base, uint64_t bytes, enum store_watc
     return watch;
 }
 
+void store_watch_only_pages(struct store_watch *watch)
+{
+    watch->detail = STORE_WATCH_PAGES;
+}
+
 void store_watch_close(struct store_watch *watch)
 {
     if (watch == NULL) {
@@ -125,12 +141,24 @@ const struct heap_stores *store_watch_stores(struct store_watch *watch)
     return &watch->stores;
 }
 
+void store_watch_discarded(struct store_watch *watch, const void *start, uint64_t bytes)
+{
+    uint64_t at = (uint64_t)((const uint8_t *)start - watch->base);
+    pthread_mutex_lock(&watch->lock);
+    assert_true(at % PAGE == 0 && bytes % PAGE == 0 && at + bytes <= watch->bytes);
+    assert_int_equal(madvise(watch->before + at, bytes, MADV_DONTNEED), 0);
+    assert_int_equal(madvise(watch->told + at, bytes, MADV_DONTNEED), 0);
+    for (uint64_t page = at / PAGE; page < (at + bytes) / PAGE; page++) {
+        watch->announced[page] = 0;
+        watch->followed[page] = 0;
+    }
+    pthread_mutex_unlock(&watch->lock);
+}
+
+/** A page that is not as before. */
 static void check_page(const struct store_watch *watch, uint64_t page)
 {
     const uint8_t *now = watch->base + page * PAGE;
-    if (memcmp(now, watch->before + page * PAGE, PAGE) == 0) {
-        return;
-    }
     if (!watch->announced[page] || !watch->followed[page]) {
         fail_msg("page %llu of the heap changed and was not told of%s", (unsigned long long)page,
                  watch->announced[page] ? " afterwards" : "");
@@ -152,9 +180,13 @@ void store_watch_look(struct store_watch *watch)
     }
     assert_int_equal(mincore(watch->base, watch->bytes, watch->resident), 0);
     for (uint64_t page = 0; page < watch->bytes / PAGE; page++) {
-        if (watch->resident[page] & 1) { /* else it was never stored into */
+        bool changed = (watch->resident[page] & 1) != 0 && /* else it was never stored into */
+                       !is_as_before(watch, page);
+        if (changed) {
             check_page(watch, page);
         }
+        if (changed || watch->announced[page] || watch->followed[page]) {
+            accept_page(watch, page);
+        }
     }
-    accept(watch);
 }
