@@ -10,6 +10,12 @@
  * The cells of a frame are stored by nearly every instruction: pvm_exec() tells before it enters a
  * frame and after it has left it. A cut finds every worker outside of pvm_exec(), and so finds
  * every frame told.
+ *
+ * The whole frame is told, not only the cells that were stored. What a verified method needs at
+ * most is known, and is all that its frame has; only frames that had to be widened are larger. The
+ * word before a store must come before the depth is known. *Not taken*: a high-water mark of the
+ * depth, which each push would have to keep, for the sake of pages that a widened frame has and
+ * does not use.
  */
 #ifndef PVM_STORES_H
 #define PVM_STORES_H
