@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rooms call which groups of the HAL, from the relocations of the built objects.
 
-usage: callgraph.py [--svg FILE] [--allowed ROOMS:FILE]... [--expect ROOM:NAME] ROOM=LIBRARY.a...
-  --svg      write the picture
+usage: callgraph.py [--svg FILE] [--picture FILE] [--allowed ROOMS:FILE]... [--expect ROOM:NAME] ROOM=LIBRARY.a...
+  --svg      write the picture (callgraph_picture.py)
+  --picture  this picture must have the same arrows as the code
+  --expect-stale  what must be said of it, and why the exit status is 0 then: proof that a stale one is seen
   --allowed  ROOMS (comma-separated) may need from outside, apart from base, only names of FILE
   --expect   this crossing, and no other, must be found: proof that one is. Then the exit status is 0
 ROOM=LIBRARY.a:PART takes of a library only the objects whose names have PART in them; !PART: the others.
@@ -16,6 +18,8 @@ import collections
 import re
 import subprocess
 import sys
+
+from callgraph_picture import draw, stale_arrows
 
 # Room -> rooms whose functions it may name. "hal" stands for what src/hal declares.
 BORDERS = {
@@ -176,57 +180,12 @@ class Graph:
         return found
 
 
-def box(x, y, width, label, colour):
-    return (f'<rect x="{x}" y="{y}" width="{width}" height="26" rx="4" fill="{colour}" stroke="#444"/>\n'
-            f'<text x="{x + width / 2}" y="{y + 18}" text-anchor="middle">{label}</text>\n')
-
-
-COLOURS = {"hal": ("#4a78b5", "#dcebdc"), "hal_posix": ("#b57a3a", "#f5e6d3"),
-           "port_hal": ("#7a5aa8", "#e9e0f3"), "hal_sim": ("#3f8f7f", "#d8efe9")}
-
-
-def draw(calls):
-    rooms = [room for room in BORDERS if any(key[0] == room and key[1] in COLOURS for key in calls)]
-    groups = ([("hal", name) for name, _ in HAL_GROUPS] + [("hal_posix", name) for name, _ in DOORS]
-              + [("hal_sim", name) for name, _ in SIM_GROUPS]
-              + [("port_hal", name) for name, _ in PORT_GROUPS])
-    groups = [group for group in groups if any(key[1:] == group for key in calls)]
-    step, left, right, width = 46, 30, 470, 150
-    height = max(len(rooms), len(groups)) * step + 90
-    left_y = {room: 60 + i * step * max(1, len(groups)) // max(1, len(rooms)) for i, room in enumerate(rooms)}
-    right_y = {group: 60 + i * step for i, group in enumerate(groups)}
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="650" height="{height}" '
-           f'viewBox="0 0 650 {height}" font-family="sans-serif" font-size="13">\n'
-           f'<rect width="650" height="{height}" fill="white"/>\n'
-           f'<text x="{left}" y="30" font-size="15">rooms</text>\n'
-           f'<text x="{right}" y="30" font-size="15">groups of the HAL</text>\n']
-    for (room, target, group), places in sorted(calls.items(), key=lambda item: -item[1]):
-        if (target, group) in right_y and room in left_y:
-            y1, y2 = left_y[room] + 13, right_y[(target, group)] + 13
-            thick = 1 + min(7, places ** 0.5 / 2)
-            colour = COLOURS[target][0]
-            out.append(f'<path d="M{left + width},{y1} C{left + 260},{y1} {right - 110},{y2} {right},{y2}" '
-                       f'fill="none" stroke="{colour}" stroke-width="{thick:.1f}" stroke-opacity="0.6">'
-                       f'<title>{room} to {group}: {places} places</title></path>\n')
-    for room in rooms:
-        total = sum(places for key, places in calls.items() if key[0] == room and key[1] in COLOURS)
-        out.append(box(left, left_y[room], width, f"{room} ({total})", "#e8eef7"))
-    for target, group in groups:
-        total = sum(places for key, places in calls.items() if key[1:] == (target, group))
-        out.append(box(right, right_y[(target, group)], width, f"{group} ({total})",
-                       COLOURS[target][1]))
-    legend = ["Blue: what src/hal declares. Brown: doors of hal_posix, for space and runtime, and what",
-              "port_hal compiles again. Green: the simulated machine. Violet: the port's HAL. Numbers: places."]
-    for i, line in enumerate(legend):
-        out.append(f'<text x="{left}" y="{height - 26 + 15 * i}" font-size="11">{line}</text>\n')
-    out.append("</svg>\n")
-    return "".join(out)
-
-
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage:")[1], description=__doc__.split("usage:")[0])
     parser.add_argument("--svg")
+    parser.add_argument("--picture")
     parser.add_argument("--expect")
+    parser.add_argument("--expect-stale")
     parser.add_argument("--allowed", action="append", default=[])
     parser.add_argument("libraries", nargs="+")
     arguments = parser.parse_args()
@@ -242,7 +201,15 @@ def main():
         print(f"{room:10} -> {target}{': ' + group if group else '':24} {places:5}")
     if arguments.svg:
         with open(arguments.svg, "w", encoding="utf-8") as file:
-            file.write(draw(calls))
+            file.write(draw(calls, [name for name, _ in HAL_GROUPS + DOORS + PORT_GROUPS]))
+    stale = []
+    if arguments.picture:
+        with open(arguments.picture, encoding="utf-8") as file:
+            stale = stale_arrows(file.read(), calls)
+        for finding in stale:
+            print(f"{arguments.picture}: {finding} (make it anew with --svg)")
+    if arguments.expect_stale:
+        return 0 if arguments.expect_stale in stale else 1
     crossings = graph.crossings(allowed)
     for crossing in crossings:
         print(crossing)
@@ -250,7 +217,7 @@ def main():
     if arguments.expect:
         room, name = arguments.expect.split(":")
         return 0 if len(crossings) == 1 and crossings[0].startswith(f"{room} names {name} of ") else 1
-    return 1 if crossings or not calls else 0
+    return 1 if crossings or stale or not calls else 0
 
 
 if __name__ == "__main__":
