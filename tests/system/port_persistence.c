@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * port_persistence.c - a program of the port's that is killed and started again, by
+ * port_persistence.py: a long sum, and objects that are changed and checked, in the bound space. It
+ * takes snapshots until it is killed. In each snapshot: objects[i] is made from the steps that were
+ * done, and the sum is that of 1..steps; a life that finds anything else panics.
+ * Prints "begins STEPS" when it has found and checked what there was, "snapshot STEPS" after each
+ * snapshot.
+ */
+#include <hal.h>
+
+#include <init_routines.h>
+#include <kernel/snap_sync.h>
+#include <kernel/vm.h>
+#include <ph_io.h>
+#include <phantom/space.h>
+#include <phantom_assert.h>
+#include <phantom_persistence.h>
+#include <snap_internal.h>
+#include <threads.h>
+#include <vm_map.h>
+
+enum { OBJECTS = 64 };
+
+struct state {
+    u_int64_t steps, sum;
+    u_int64_t *objects[OBJECTS]; /* each in a block of its own */
+};
+
+static struct phantom_space *space;
+static struct state *state;
+static hal_sem_t stepped;
+
+static u_int64_t value_of(u_int64_t steps, int object)
+{
+    return steps * 2654435761u + (u_int64_t)object;
+}
+
+static void check(void)
+{
+    if (state->sum != state->steps * (state->steps + 1) / 2) {
+        panic("the sum is wrong after %ld steps", (long)state->steps);
+    }
+    for (int i = 0; i < OBJECTS; i++) {
+        if (*state->objects[i] != value_of(state->steps, i)) {
+            panic("object %d is wrong after %ld steps", i, (long)state->steps);
+        }
+    }
+}
+
+static void birth(void)
+{
+    state = phantom_space_calloc(space, 1, sizeof(*state));
+    for (int i = 0; i < OBJECTS; i++) {
+        state->objects[i] = phantom_space_malloc(space, 5000);
+        *state->objects[i] = value_of(0, i);
+    }
+    if (phantom_space_set_root(space, "state", state) != 0) {
+        panic("no root");
+    }
+}
+
+/* A step is one operation: a snapshot has all of it or nothing. */
+static void work(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        vm_lock_persistent_memory();
+        state->steps++;
+        state->sum += state->steps;
+        for (int i = 0; i < OBJECTS; i++) {
+            *state->objects[i] = value_of(state->steps, i);
+        }
+        vm_unlock_persistent_memory();
+        hal_sem_release(&stepped);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct phantom_space_options options;
+    phantom_space_options_init(&options);
+    options.heap_size = 8u << 20;
+    options.interval_ms = PHANTOM_SPACE_NO_INTERVAL;
+    options.strategy = argc > 2 ? argv[2] : NULL;
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
+    if (argc < 2 || phantom_space_open(argv[1], &options, &space, &diag) != 0) {
+        panic("no space: %s", diag.text);
+    }
+    phantom_port_bind_space(space);
+    vm_map_pre_init();
+    vm_lock_persistent_memory();
+    state = phantom_space_root(space, "state");
+    if (state == NULL) {
+        birth();
+    }
+    check();
+    ph_printf("begins %ld\n", (long)state->steps);
+    vm_unlock_persistent_memory();
+    if (hal_sem_init(&stepped, "stepped") != 0 || hal_start_kernel_thread_arg(work, NULL) < 0) {
+        panic("no thread");
+    }
+    for (;;) {
+        (void)hal_sem_acquire(&stepped);
+        hal_sem_zero(&stepped);
+        vm_lock_persistent_memory();
+        long before = (long)state->steps; /* the snapshot has these at least */
+        vm_unlock_persistent_memory();
+        do_snapshot();
+        if (phantom_port_snapshot_result() != 0) {
+            panic("a snapshot failed");
+        }
+        ph_printf("snapshot %ld\n", before);
+    }
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Two of the port's own tests, on libphantom-port: a program that is killed and started again.
+
+usage: port_persistence.py PROGRAM ci-snaptest|persistence_test PASSES [--expect-lost]
+ci-snaptest       each pass runs until the console says "Snapshot done", then kills; in turn with
+                  several strategies (in the place of the port's kinds of disk) on one store
+persistence_test  each pass runs on for a number of snapshots that differs, then kills; the sum and the
+                  objects must continue from no earlier than the last snapshot that was reported
+  --expect-lost   the store is put back by one pass before the last one: the loss must be seen
+A pass fails when the console says "Panic" or the program ends by itself.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+STRATEGIES = ["full", "fork", None]  # None: what the kernel allows
+
+
+def one_life(program, store, strategy, snapshots):
+    """(step it began with, step of the last snapshot it reported, findings)"""
+    began, reported, done, said = None, None, 0, []
+    with subprocess.Popen([program, store] + ([strategy] if strategy else []), text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in process.stdout:
+            said.append(line.rstrip("\n"))
+            if match := re.search(r"begins (\d+)", line):
+                began = int(match.group(1))
+            elif match := re.search(r"snapshot (\d+)", line):
+                reported = int(match.group(1))
+            done += "snapshot done" in line.lower()
+            if done >= snapshots and reported is not None or "Panic" in line:
+                break
+        process.kill()
+    panicked = [line for line in said if "Panic" in line]
+    if panicked or began is None or reported is None or done < snapshots:
+        return began, reported, panicked or [f"ended by itself after {done} snapshots: {said[-3:]}"]
+    return began, reported, []
+
+
+def main(program, case, passes, expect_lost):
+    with tempfile.TemporaryDirectory(prefix="phantom-port-") as folder:
+        store, old = os.path.join(folder, "s.phantom"), os.path.join(folder, "old")
+        last, findings, steps = 0, [], []
+        for number in range(passes):
+            if expect_lost and number == passes - 2:
+                shutil.copy(store, old)
+            if expect_lost and number == passes - 1:
+                os.replace(old, store)
+            strategy = STRATEGIES[number % len(STRATEGIES)] if case == "ci-snaptest" else None
+            snapshots = 1 if case == "ci-snaptest" else 1 + number * 7 % 11
+            began, reported, wrong = one_life(program, store, strategy, snapshots)
+            findings += [f"pass {number}: {text}" for text in wrong]
+            if not wrong and began < last:
+                findings.append(f"pass {number}: begins with step {began}, but {last} were in a snapshot")
+            if findings:
+                break
+            last = reported
+            steps.append(began)
+        print("\n".join(findings) or f"{passes} passes, begun with steps {steps}")
+        if expect_lost:
+            return 0 if len(findings) == 1 and "were in a snapshot" in findings[0] else 1
+        return 1 if findings or last == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), "--expect-lost" in sys.argv[4:]))
