@@ -4,6 +4,7 @@
  * port_persistence.py: a long sum, and objects that are changed and checked, in the bound space. It
  * takes snapshots until it is killed. In each snapshot: objects[i] is made from the steps that were
  * done, and the sum is that of 1..steps; a life that finds anything else panics.
+ * One thread changes it; the other reads the number of steps only.
  * Prints "begins STEPS" when it has found and checked what there was, "snapshot STEPS" after each
  * snapshot.
  */
@@ -66,7 +67,7 @@ static void work(void *argument)
     (void)argument;
     for (;;) {
         vm_lock_persistent_memory();
-        state->steps++;
+        __atomic_store_n(&state->steps, state->steps + 1, __ATOMIC_RELAXED);
         state->sum += state->steps;
         for (int i = 0; i < OBJECTS; i++) {
             *state->objects[i] = value_of(state->steps, i);
@@ -103,8 +104,8 @@ int main(int argc, char **argv)
     for (;;) {
         (void)hal_sem_acquire(&stepped);
         hal_sem_zero(&stepped);
-        vm_lock_persistent_memory();
-        long before = (long)state->steps; /* the snapshot has these at least */
+        vm_lock_persistent_memory(); /* keeps snapshots out, not the other thread */
+        long before = (long)__atomic_load_n(&state->steps, __ATOMIC_RELAXED);
         vm_unlock_persistent_memory();
         do_snapshot();
         if (phantom_port_snapshot_result() != 0) {
