@@ -7,10 +7,15 @@
  * One thread changes it; the other reads the number of steps only.
  * Prints "begins STEPS" when it has found and checked what there was, "snapshot STEPS" after each
  * snapshot.
+ *
+ * usage: port_persistence STORE [STRATEGY|-] [shutdown|nosync]. With the third the thread ends
+ * after a number of steps, nothing is saved meanwhile, and the program shuts down: "shutdown
+ * STEPS".
  */
 #include <hal.h>
 
 #include <init_routines.h>
+#include <kernel/init.h>
 #include <kernel/snap_sync.h>
 #include <kernel/vm.h>
 #include <ph_io.h>
@@ -18,10 +23,11 @@
 #include <phantom_assert.h>
 #include <phantom_persistence.h>
 #include <snap_internal.h>
+#include <string.h>
 #include <threads.h>
 #include <vm_map.h>
 
-enum { OBJECTS = 64 };
+enum { OBJECTS = 64, STEPS_BEFORE_SHUTDOWN = 300 };
 
 struct state {
     u_int64_t steps, sum;
@@ -31,6 +37,7 @@ struct state {
 static struct phantom_space *space;
 static struct state *state;
 static hal_sem_t stepped;
+static bool ends; /* the thread that works */
 
 static u_int64_t value_of(u_int64_t steps, int object)
 {
@@ -65,7 +72,7 @@ static void birth(void)
 static void work(void *argument)
 {
     (void)argument;
-    for (;;) {
+    for (int done = 0; !ends || done < STEPS_BEFORE_SHUTDOWN; done++) {
         vm_lock_persistent_memory();
         __atomic_store_n(&state->steps, state->steps + 1, __ATOMIC_RELAXED);
         state->sum += state->steps;
@@ -73,8 +80,19 @@ static void work(void *argument)
             *state->objects[i] = value_of(state->steps, i);
         }
         vm_unlock_persistent_memory();
-        hal_sem_release(&stepped);
+        if (!ends) {
+            hal_sem_release(&stepped);
+        }
     }
+    hal_sem_release(&stepped);
+}
+
+/* What was done and never saved must be there in the next life, unless the caller wants no sync. */
+static void shut_down(int flags)
+{
+    (void)hal_sem_acquire(&stepped);
+    ph_printf("shutdown %ld\n", (long)__atomic_load_n(&state->steps, __ATOMIC_RELAXED));
+    phantom_shutdown(flags);
 }
 
 int main(int argc, char **argv)
@@ -83,7 +101,8 @@ int main(int argc, char **argv)
     phantom_space_options_init(&options);
     options.heap_size = 8u << 20;
     options.interval_ms = PHANTOM_SPACE_NO_INTERVAL;
-    options.strategy = argc > 2 ? argv[2] : NULL;
+    options.strategy = argc > 2 && strcmp(argv[2], "-") != 0 ? argv[2] : NULL;
+    ends = argc > 3;
     struct phantom_diag diag = PHANTOM_DIAG_INIT;
     if (argc < 2 || phantom_space_open(argv[1], &options, &space, &diag) != 0) {
         panic("no space: %s", diag.text);
@@ -100,6 +119,9 @@ int main(int argc, char **argv)
     vm_unlock_persistent_memory();
     if (hal_sem_init(&stepped, "stepped") != 0 || hal_start_kernel_thread_arg(work, NULL) < 0) {
         panic("no thread");
+    }
+    if (ends) {
+        shut_down(strcmp(argv[3], "nosync") == 0 ? PHANTOM_SHUTDOWN_FLAG_NOSYNC : 0);
     }
     for (;;) {
         (void)hal_sem_acquire(&stepped);

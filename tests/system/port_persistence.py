@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two of the port's own tests, on libphantom-port: a program that is killed and started again.
 
-usage: port_persistence.py PROGRAM ci-snaptest|persistence_test PASSES [--expect-lost]
+usage: port_persistence.py PROGRAM ci-snaptest|persistence_test|shutdown PASSES [--expect-lost]
 ci-snaptest       each pass runs until the console says "Snapshot done", then kills; in turn with
                   several strategies (in the place of the port's kinds of disk) on one store
 persistence_test  each pass runs on for a number of snapshots that differs, then kills; the sum and the
                   objects must continue from no earlier than the last snapshot that was reported
-  --expect-lost   the store is put back by one pass before the last one: the loss must be seen
+shutdown          each pass does steps that nothing saves, and shuts down: the next one must begin with
+                  exactly the last of them
+  --expect-lost   the store is put back by one pass before the last one (shutdown: the pass before it
+                  shuts down without a sync): the loss must be seen
 A pass fails when the console says "Panic" or the program ends by itself.
 """
 import os
@@ -41,7 +44,36 @@ def one_life(program, store, strategy, snapshots):
     return began, reported, []
 
 
+def shut_down(program, store, mode):
+    """(step it began with, step it shut down at, findings)"""
+    result = subprocess.run([program, store, "-", mode], text=True, errors="replace", check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    began, ended = (re.search(word + r" (\d+)", result.stdout) for word in ("begins", "shutdown"))
+    if result.returncode != 0 or not began or not ended or "Panic" in result.stdout:
+        return None, None, [f"status {result.returncode}: {result.stdout[-300:]}"]
+    return int(began.group(1)), int(ended.group(1)), []
+
+
+def shutdowns(program, passes, expect_lost):
+    with tempfile.TemporaryDirectory(prefix="phantom-port-") as folder:
+        store, last = os.path.join(folder, "s.phantom"), 0
+        for number in range(passes):
+            without = expect_lost and number == passes - 2
+            began, ended, findings = shut_down(program, store, "nosync" if without else "shutdown")
+            if findings:
+                print("\n".join(findings))
+                return 1
+            if began != last or ended <= began:
+                print(f"pass {number}: begins with step {began} and ends with {ended}; {last} were done before")
+                return 0 if expect_lost and number == passes - 1 and began < last else 1
+            last = ended
+        print(f"{passes} passes, {last} steps")
+        return 1 if expect_lost else 0
+
+
 def main(program, case, passes, expect_lost):
+    if case == "shutdown":
+        return shutdowns(program, passes, expect_lost)
     with tempfile.TemporaryDirectory(prefix="phantom-port-") as folder:
         store, old = os.path.join(folder, "s.phantom"), os.path.join(folder, "old")
         last, findings, steps = 0, [], []

@@ -29,10 +29,11 @@ extern volatile int phantom_virtual_machine_stop_request;
 /** Once, before threads use the heap; may be repeated, and left out. Never blocks. */
 void phantom_snap_threads_interlock_init(void);
 
-/** Enter and leave the heap; enter as often as left. To enter blocks while there is a stop (also
- *  one's own) or the instant of a snapshot, unless the thread is inside already; to leave never
- *  blocks. Fatal: to leave without having entered; to enter when the space refuses (no memory for
- *  the thread's first time, a forked child). */
+/** Enter and leave the heap; enter as often as left. Threads inside are kept apart from snapshots
+ * and stops, not from each other: that needs a lock of their own. To enter blocks while there is a
+ * stop (also one's own) or the instant of a snapshot, unless the thread is inside already; to leave
+ * never blocks. Fatal: to leave without having entered; to enter when the space refuses (no memory
+ * for the thread's first time, a forked child). */
 void vm_lock_persistent_memory(void);
 void vm_unlock_persistent_memory(void);
 /** A place where the thread's data are consistent: leave, wait while there is a stop, enter again
