@@ -54,7 +54,7 @@ static void keep_both_ends(char *text, size_t size, const char *all, size_t leng
     text[size - 1] = '\0';
 }
 
-int ph_fail(struct phantom_diag *diag, int error, const char *format, ...)
+int(ph_fail)(struct phantom_diag *diag, int error, const char *format, ...)
 {
     if (diag != NULL && diag->size >= sizeof(*diag)) {
         char all[LONGEST]; /* the arguments may be in diag->text */

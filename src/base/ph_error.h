@@ -11,5 +11,8 @@
  */
 int ph_fail(struct phantom_diag *diag, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* which sees no other file: that it returns `error` */
+#define ph_fail(diag, error, ...) (ph_fail(diag, error, __VA_ARGS__), (error))
+#endif
 
 #endif /* PH_ERROR_H */

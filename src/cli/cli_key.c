@@ -77,6 +77,7 @@ int cli_take_key_file(const struct cli_command *command, const char *path)
     int result = CLI_OK, size = 0;
     if (error != 0) {
         result = cli_usage(command, "--key-file: %s: %s", path, strerror(error));
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): that much was read */
     } else if (S_ISREG(status.st_mode) && (status.st_mode & 077) != 0) {
         result = cli_usage(command, "--key-file: %s: others may use it (mode %03o); chmod 600 it",
                            path, (unsigned)status.st_mode & 0777);

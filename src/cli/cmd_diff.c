@@ -56,7 +56,7 @@ static void end_run(struct byte_run *run)
         json_array_append_new(run->rows, json_pack("{s:I, s:I}", "offset", (json_int_t)run->first,
                                                    "bytes", (json_int_t)run->count));
     } else {
-        printf("  bytes 0x%llx + %llu\n", (unsigned long long)(run->diff->heap_base + run->first),
+        printf("  bytes 0x%llx + %llu\n", (unsigned long long)run->diff->heap_base + run->first,
                (unsigned long long)run->count);
     }
     run->total += run->count;

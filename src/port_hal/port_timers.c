@@ -176,6 +176,7 @@ static void call_insert(struct port_timers *timers, timedcall_t *entry)
     queue_head_t later;
     queue_init(&later);
     while (!queue_empty(&timers->calls) &&
+           /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): not empty */
            ((timedcall_t *)(void *)queue_last(&timers->calls))->msecMore > entry->msecMore) {
         timedcall_t *last = (timedcall_t *)(void *)queue_last(&timers->calls);
         queue_remove(&timers->calls, last, timedcall_t *, chain);
@@ -474,6 +475,7 @@ void port_timers_close(struct phantom_hal *instance)
     }
     while (!queue_empty(&timers->calls)) { /* never made: those that are ours to free are freed */
         timedcall_t *entry = (timedcall_t *)(void *)queue_first(&timers->calls);
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the queue is not empty */
         queue_remove(&timers->calls, entry, timedcall_t *, chain);
         if ((entry->flags & TIMEDCALL_FLAG_AUTOFREE) != 0) {
             ph_free(entry);

@@ -71,8 +71,7 @@ void w_draw_line(window_handle_t w, int x1, int y1, int x2, int y2, rgba_t c)
     int64_t start = flat ? x1 : y1;
     int64_t direction = (flat ? dx : dy) < 0 ? -1 : 1;
     int64_t limit = flat ? w->xsize : w->ysize;
-    int64_t first = 0;
-    int64_t last = steps;
+    int64_t first, last;
     if (direction > 0) {
         first = start < 0 ? -start : 0;
         last = limit - 1 - start < steps ? limit - 1 - start : steps;

@@ -91,6 +91,7 @@ int pvm_sched_reserve(struct pvm *pvm, uint64_t threads)
         return -ENOMEM;
     }
     for (uint64_t i = 0; i < pvm->run_count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): then nobody is in the queue */
         queue[i] = pvm->run_queue[(pvm->run_head + i) % pvm->run_capacity];
     }
     ph_free(pvm->run_queue);
@@ -277,7 +278,7 @@ static void run_slice(struct pvm *pvm, struct pvm_worker *worker, pvm_object_t t
     int64_t slice = pvm->step_budget < most ? pvm->step_budget : most;
     int64_t budget = slice;
     pvm->step_budget -= pvm->step_budget == INT64_MAX ? 0 : slice;
-    uint32_t running = pvm->n_running++;
+    uint32_t running = pvm->n_running++; /* NOLINT(clang-analyzer-deadcode.DeadStores) */
     (void)hal_mutex_unlock(&pvm->lock);
     if (PH_MUTANT(COUNTER_NOT_ATOMIC)) { /* counted now, from what was read then */
         pvm->n_running = running + 1;

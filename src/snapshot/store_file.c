@@ -342,6 +342,7 @@ static void send_run(struct store_output *output)
     }
     if (output->error == 0) {
         struct snap_io_request *request = output->idle;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): idle, or lost and an error */
         output->idle = request->next;
         *request = (struct snap_io_request){.offset = output->block * STORE_BLOCK_SIZE,
                                             .buffer = output->buffer,

@@ -48,7 +48,7 @@ static int protect_restored(struct snap_engine *engine)
     int rc = 0;
     while (rc == 0 && page != PAGE_SET_END) {
         uint64_t first = page;
-        uint64_t last = page;
+        uint64_t last;
         do {
             last = page;
             page = page_set_next(restored, page + 1, end);
@@ -96,7 +96,7 @@ static int protect_frozen(struct cow_snapshot *cow)
     int rc = 0;
     while (rc == 0 && page != UINT64_MAX) {
         uint64_t first = page;
-        uint64_t last = page;
+        uint64_t last;
         do {
             last = page;
             page = atomic_page_set_next(frozen, page + 1);
