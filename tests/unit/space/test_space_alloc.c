@@ -408,7 +408,7 @@ static void a_damaged_header_is_fatal_at_the_cut(void **state)
     struct arena *arena = *state;
     struct space_header *header = (struct space_header *)(void *)arena->base;
     uint64_t *const fields[] = {&header->top, &header->blocks_at};
-    for (int i = 0; i < 2; i++) {
+    for (volatile int i = 0; i < 2; i++) { /* survives the longjmp */
         uint64_t good = *fields[i];
         *fields[i] = UINT64_MAX - i;
         ph_fatal_hook old = ph_set_fatal_hook(caught);
