@@ -119,7 +119,7 @@ int phantom_store_rollback_keyed(const char *path, const struct phantom_key *key
     struct snap_tag *tags = result == 0 && out != NULL ? store_tags(store, &count) : NULL;
     if (result == 0 && out != NULL) {
         *out = (struct phantom_rollback){.undo = before};
-        world_generation(&made, &out->made);
+        snap_generation_view(&made, &out->made);
         for (size_t i = 0; tags != NULL && i < count; i++) {
             if (tags[i].generation == before && out->undo_tag[0] == '\0') {
                 memcpy(out->undo_tag, tags[i].name, sizeof(out->undo_tag));

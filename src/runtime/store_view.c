@@ -113,7 +113,7 @@ void phantom_store_info(const struct phantom_store *store, struct phantom_store_
     out->encrypted = snap_store_is_encrypted(store->store);
     out->compressed = params->compression != SNAP_COMPRESSION_NONE;
     out->unreadable = snap_store_lost(store->store, NULL, 0);
-    world_generation(current, &out->current);
+    snap_generation_view(current, &out->current);
 }
 
 struct snap_generation *store_generations(const struct snap_store *store, size_t *count)
@@ -150,7 +150,7 @@ int phantom_store_log(const struct phantom_store *store,
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
         struct phantom_generation generation;
-        world_generation(&list[i], &generation);
+        snap_generation_view(&list[i], &generation);
         result = visit(context, &generation);
     }
     ph_free(list);

@@ -61,9 +61,6 @@ struct phantom_world {
     atomic_int damaged; /* the error for which lazy restore gave the world up, or 0 */
 };
 
-/** Fill a public generation from the store's. */
-void world_generation(const struct snap_generation *from, struct phantom_generation *to);
-
 /** Reserve the heap's range with the tracking that the strategy asked for needs; without such a
  *  wish, the best that this machine allows. */
 int world_reserve_memory(struct phantom_world *world, uint64_t base, uint64_t size,

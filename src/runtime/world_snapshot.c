@@ -10,21 +10,6 @@
 #include "hal_files.h"
 
 #include <stdio.h>
-#include <string.h>
-
-void world_generation(const struct snap_generation *from, struct phantom_generation *to)
-{
-    *to = (struct phantom_generation){.number = from->number,
-                                      .parent = from->parent,
-                                      .time_ns = from->time_ns,
-                                      .pause_ns = from->pause_ns,
-                                      .heap_pages = from->heap_pages,
-                                      .live_pages = from->live_pages,
-                                      .pages_written = from->pages_written,
-                                      .bytes_written = from->bytes_written,
-                                      .sealed = from->sealed};
-    memcpy(to->hash, &from->root_sum, sizeof(to->hash));
-}
 
 static uint64_t instructions_so_far(struct phantom_world *world)
 {
@@ -68,7 +53,7 @@ static int take(struct phantom_world *world, struct phantom_generation *generati
     struct snap_report report;
     int result = snap_engine_snapshot(world->engine, &report, diag);
     if (result == 0) {
-        world_generation(&report.generation, generation);
+        snap_generation_view(&report.generation, generation);
         if (world->options.committed != NULL) {
             world->options.committed(world->options.context, generation);
         }

@@ -95,6 +95,10 @@ struct snap_generation {
     bool sealed;
 };
 
+struct phantom_generation;
+/** One of them as the public interface shows it; *to is written as a whole. */
+void snap_generation_view(const struct snap_generation *from, struct phantom_generation *to);
+
 /** What open found and did. */
 struct snap_recovery {
     uint64_t opened;          /* generation that is now current; 0: the store is still empty */

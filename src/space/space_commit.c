@@ -109,24 +109,10 @@ uint64_t space_pages(void *context)
 
 /* ---- one snapshot ---------------------------------------------------------------------------- */
 
-void space_generation(const struct snap_generation *from, struct phantom_generation *to)
-{
-    *to = (struct phantom_generation){.number = from->number,
-                                      .parent = from->parent,
-                                      .time_ns = from->time_ns,
-                                      .pause_ns = from->pause_ns,
-                                      .heap_pages = from->heap_pages,
-                                      .live_pages = from->live_pages,
-                                      .pages_written = from->pages_written,
-                                      .bytes_written = from->bytes_written,
-                                      .sealed = from->sealed};
-    memcpy(to->hash, &from->root_sum, sizeof(to->hash));
-}
-
 static void note_success(struct phantom_space *space, const struct snap_report *report,
                          struct phantom_generation *generation)
 {
-    space_generation(&report->generation, generation);
+    snap_generation_view(&report->generation, generation);
     struct phantom_space_counters *counters = &space->counters;
     hal_mutex_lock(&space->lock);
     space->last_generation = *generation;

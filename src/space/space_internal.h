@@ -110,9 +110,6 @@ void space_threads_free(struct phantom_space *space);
 void space_announce(void *context, const void *start, size_t bytes);
 void space_announce_before(void *context, const void *start, size_t bytes);
 
-/** Fill a public generation from the store's. */
-void space_generation(const struct snap_generation *from, struct phantom_generation *to);
-
 /** The group's commit(): take a snapshot in this thread. */
 int space_take_snapshot(void *context);
 /** The engine's way to stop and resume, and how many pages are in use. */

@@ -448,7 +448,7 @@ static int finish_opening(struct phantom_space *space, bool restored, struct pha
 {
     if (restored) {
         struct snap_generation current = *snap_store_current(space->store);
-        space_generation(&current, &space->last_generation);
+        snap_generation_view(&current, &space->last_generation);
     }
     int rc = space_helper_start(space, diag);
     if (rc == 0 && restored && space->options.after_restore != NULL) {

@@ -6,6 +6,8 @@
 #include "ph_killed.h"
 #include "store_fixture.h"
 
+#include <phantom/snapshot.h>
+
 enum { LIMIT = 64 << 20 };
 
 static void new_store_is_empty_and_stays_so(void **state)
@@ -21,6 +23,33 @@ static void new_store_is_empty_and_stays_so(void **state)
     assert_int_equal(snap_store_list(f->store, NULL, 0), 0);
     fixture_check(f);
     fixture_free(f);
+}
+
+static void the_public_view_of_a_generation_has_every_member(void **state)
+{
+    (void)state;
+    const struct snap_generation from = {.number = 1,
+                                         .parent = 2,
+                                         .heap_pages = 3,
+                                         .live_pages = 4,
+                                         .pages_written = 5,
+                                         .bytes_written = 6,
+                                         .time_ns = 7,
+                                         .pause_ns = 8,
+                                         .root_sum = {UINT64_C(9) << 40, UINT64_C(10) << 40},
+                                         .sealed = true};
+    struct phantom_generation to = {.hash = {0xFF, 0xFF}};
+    snap_generation_view(&from, &to);
+    assert_int_equal(to.number, 1);
+    assert_int_equal(to.parent, 2);
+    assert_int_equal(to.heap_pages, 3);
+    assert_int_equal(to.live_pages, 4);
+    assert_int_equal(to.pages_written, 5);
+    assert_int_equal(to.bytes_written, 6);
+    assert_int_equal(to.time_ns, 7);
+    assert_int_equal(to.pause_ns, 8);
+    assert_memory_equal(to.hash, &from.root_sum, sizeof(to.hash));
+    assert_true(to.sealed);
 }
 
 static void committed_pages_are_read_back_after_reopen(void **state)
@@ -519,6 +548,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_store_is_empty_and_stays_so),
+        cmocka_unit_test(the_public_view_of_a_generation_has_every_member),
         cmocka_unit_test(committed_pages_are_read_back_after_reopen),
         cmocka_unit_test(zero_pages_and_holes_take_no_room),
         cmocka_unit_test(last_word_on_a_page_wins),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * counters_view.c - the engine's counters as the public interface shows them, of a world and of a
- * space. Owns nothing.
+ * public_view.c - generations and the engine's counters as the public interface shows them, of a
+ * world and of a space. Owns nothing.
  */
 #include "snap_counters.h"
+#include "snap_store.h"
 
 #include <phantom/runtime.h>
 
@@ -42,4 +43,19 @@ void snap_counters_view(const struct snap_counters *from, struct phantom_counter
     };
     memcpy(to->phase_ns, from->phase_ns, sizeof(to->phase_ns));
     memcpy(to->pause_histogram, from->pause_histogram, sizeof(to->pause_histogram));
+}
+
+void snap_generation_view(const struct snap_generation *from, struct phantom_generation *to)
+{
+    _Static_assert(sizeof(to->hash) == sizeof(from->root_sum), "all of the sum is shown");
+    *to = (struct phantom_generation){.number = from->number,
+                                      .parent = from->parent,
+                                      .time_ns = from->time_ns,
+                                      .pause_ns = from->pause_ns,
+                                      .heap_pages = from->heap_pages,
+                                      .live_pages = from->live_pages,
+                                      .pages_written = from->pages_written,
+                                      .bytes_written = from->bytes_written,
+                                      .sealed = from->sealed};
+    memcpy(to->hash, &from->root_sum, sizeof(to->hash));
 }
