@@ -4,7 +4,8 @@
 
 Parts (default: all but large models):
     states      crash states, --states distinct ones for each of --seeds seeds
-    strategies  every strategy against the heap at the cut, --runs for each seed
+    strategies  every strategy against the heap at the cut, --runs for each seed; and SIGKILL where
+                each opening of a store has another strategy and other options, --draws for each
     whole       the same over real memory and a real file, everything at random, --wholes for each
     kills       SIGKILL at random moments, --kills per example and seed
     power       power cuts: each case of power_test.py, --cycles for each seed (needs root)
@@ -89,6 +90,11 @@ class Soak:
             self.piece(part, f"seed {seed} x {a.runs}",
                        [self.exe(*crash, "strategy_explorer"), "--seed", str(seed), "--runs",
                         str(a.runs)])
+            self.piece(part, f"draws seed {seed} x {a.draws}",
+                       [sys.executable, "tests/system/strategy_kills.py", "--phantom",
+                        self.exe("src/cli/phantom"), "--classes", self.exe("examples"), "--writer",
+                        self.exe(*system, "space_writer"), "--kills", str(a.draws), "--seed",
+                        str(seed)])
         elif part == "whole":
             self.piece(part, f"seed {seed} x {a.wholes}",
                        [self.exe(*crash, "whole_system"), "--seed", str(seed), "--runs",
@@ -149,6 +155,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--states", type=int, default=1000000)
     parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--wholes", type=int, default=400)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--space-kills", type=int, default=400)
