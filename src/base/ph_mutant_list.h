@@ -148,6 +148,7 @@
     X(FENCE_NOT_WAITED, "a fence of a disk does not wait for requests that are queued")            \
     X(TURN_NOT_AWAITED, "a synchronous transfer overtakes a queued one that it overlaps")          \
     X(OVERLAP_UNORDERED, "requests that overlap are under way together")                           \
+    X(QUEUED_TWICE, "a request that is queued or under way is queued a second time")               \
     X(DONE_BEFORE_FLAGS, "a request's callback is called before its flags are clear")              \
     X(IO_ERROR_LOST, "a transfer that failed is reported as done")                                 \
     X(CANCELLED_FIRES, "a net timer that was cancelled when it was due fires")                     \

@@ -14,6 +14,10 @@
  * (port_disk_transfer): nothing is handed to another thread and back. Such an operation is in the
  * same lists, so the order is the same; it has no callback and so is never in `ending`.
  *
+ * A request has one operation at most: which it is stands in `known`, from when it was queued until
+ * its callback is about to be called, which may queue it again, or free it. So a second enqueue is
+ * refused before it touches anything.
+ *
  * A fence waits until nothing that was queued before it waits or is active, and flushes the device.
  * It does not wait for callbacks: one may wait for a lock that the caller of the fence holds. Then
  * it asks whether the file is still there: a flush that waited while the file system was shut down
@@ -84,6 +88,40 @@ static void start_what_can(struct port_disk *disk)
             disk->backend->start(disk, op);
         }
     }
+}
+
+/* ---- which requests there are; the lock is held -----------------------------------------------
+ */
+
+static struct port_disk_op **bucket_of(struct port_disk *disk, const pager_io_request *rq)
+{
+    uint64_t spread = (uint64_t)(uintptr_t)rq * UINT64_C(0x9E3779B97F4A7C15);
+    return &disk->known[(spread >> 32) % PORT_DISK_BUCKETS];
+}
+
+static bool is_known(struct port_disk *disk, const pager_io_request *rq)
+{
+    const struct port_disk_op *op = *bucket_of(disk, rq);
+    while (op != NULL && op->rq != rq) {
+        op = op->next_known;
+    }
+    return op != NULL && !PH_MUTANT(QUEUED_TWICE);
+}
+
+static void know(struct port_disk *disk, struct port_disk_op *op)
+{
+    struct port_disk_op **bucket = bucket_of(disk, op->rq);
+    op->next_known = *bucket;
+    *bucket = op;
+}
+
+static void forget(struct port_disk *disk, const struct port_disk_op *op)
+{
+    struct port_disk_op **at = bucket_of(disk, op->rq);
+    while (*at != op) {
+        at = &(*at)->next_known;
+    }
+    *at = op->next_known;
 }
 
 /* ---- open and close ------------------------------------------------------------------------- */
@@ -196,15 +234,19 @@ static errno_t examine(const struct port_disk *disk, const pager_io_request *rq,
     return rq->flag_pageout != 0 && disk->read_only ? EROFS : 0;
 }
 
-/* Queue the request; the lock is held. Own: the caller moves the bytes. NULL: no memory. */
-static struct port_disk_op *queue(struct port_disk *disk, pager_io_request *rq, uint64_t sector,
-                                  uint8_t *memory, size_t bytes, bool own)
+/* Queue the request; the lock is held. Own: the caller moves the bytes. */
+static errno_t queue(struct port_disk *disk, pager_io_request *rq, uint64_t sector, uint8_t *memory,
+                     size_t bytes, bool own, struct port_disk_op **out)
 {
+    if (is_known(disk, rq)) {
+        return EALREADY;
+    }
     struct port_disk_op *op = new_op(disk);
     if (op == NULL) {
-        return NULL;
+        return ENOMEM;
     }
     op->rq = rq;
+    know(disk, op);
     op->memory = memory;
     op->number = ++disk->last_number;
     op->offset = sector * PORT_SECTOR;
@@ -217,7 +259,8 @@ static struct port_disk_op *queue(struct port_disk *disk, pager_io_request *rq, 
         put_after(&disk->waiting, op, disk->waiting.last);
     }
     start_what_can(disk);
-    return op;
+    *out = op;
+    return 0;
 }
 
 errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector)
@@ -230,9 +273,10 @@ errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t 
     }
     port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
-    struct port_disk_op *op = queue(disk, rq, sector, memory, bytes, false);
+    struct port_disk_op *op;
+    rc = queue(disk, rq, sector, memory, bytes, false, &op);
     (void)pthread_mutex_unlock(&disk->lock);
-    return op != NULL ? 0 : ENOMEM;
+    return rc;
 }
 
 int port_disk_move(const struct port_disk *disk, struct port_disk_op *op)
@@ -264,17 +308,19 @@ errno_t port_disk_transfer(struct port_disk *disk, pager_io_request *rq, uint64_
     }
     port_stats_add(disk->hal, STAT_CNT_DISK_Q_SIZE, 1);
     (void)pthread_mutex_lock(&disk->lock);
-    struct port_disk_op *op = queue(disk, rq, sector, memory, bytes, true);
-    while (op != NULL && !op->begun && !PH_MUTANT(TURN_NOT_AWAITED)) {
+    struct port_disk_op *op;
+    rc = queue(disk, rq, sector, memory, bytes, true, &op);
+    while (rc == 0 && !op->begun && !PH_MUTANT(TURN_NOT_AWAITED)) {
         (void)pthread_cond_wait(&disk->changed, &disk->lock);
     }
     (void)pthread_mutex_unlock(&disk->lock);
-    if (op == NULL) {
-        return ENOMEM;
+    if (rc != 0) {
+        return rc;
     }
     rc = port_disk_move(disk, op);
     (void)pthread_mutex_lock(&disk->lock);
     take_out(op->begun ? &disk->active : &disk->waiting, op);
+    forget(disk, op);
     op->next = disk->spare;
     disk->spare = op;
     start_what_can(disk);
@@ -298,6 +344,9 @@ void port_disk_ended(struct port_disk *disk, struct port_disk_op *first)
     (void)pthread_mutex_unlock(&disk->lock);
 
     for (struct port_disk_op *op = first; op != NULL; op = op->queue_next) {
+        (void)pthread_mutex_lock(&disk->lock);
+        forget(disk, op);
+        (void)pthread_mutex_unlock(&disk->lock);
         op->rq->rc = PH_MUTANT(IO_ERROR_LOST) ? 0 : op->error;
         pager_io_request_done(op->rq); /* it may be gone, or queued again */
     }
@@ -328,6 +377,7 @@ errno_t port_disk_dequeue(struct port_disk *disk, pager_io_request *rq)
     struct port_disk_op *op = find_waiting(disk, rq);
     if (op != NULL && !PH_MUTANT(DEQUEUED_WRITES)) {
         take_out(&disk->waiting, op);
+        forget(disk, op);
         op->next = disk->spare;
         disk->spare = op;
         rq->flag_pagein = 0;

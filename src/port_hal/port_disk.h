@@ -9,11 +9,12 @@
 
 #include <pthread.h>
 
-enum { PORT_SECTOR = 512, PORT_DISK_ACTIVE = 64 };
+enum { PORT_SECTOR = 512, PORT_DISK_ACTIVE = 64, PORT_DISK_BUCKETS = 256 };
 
 /** One request while the disk has it. In one list at a time: waiting, active, or ending. */
 struct port_disk_op {
     struct port_disk_op *next, *previous;
+    struct port_disk_op *next_known; /* in its bucket */
     pager_io_request *rq;
     uint8_t *memory;
     uint64_t offset; /* bytes, in the file */
@@ -57,7 +58,8 @@ struct port_disk {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* an operation left a list */
     struct port_disk_list waiting, active, ending;
-    struct port_disk_op *spare; /* linked by next */
+    struct port_disk_op *known[PORT_DISK_BUCKETS]; /* by request: that may not be queued again */
+    struct port_disk_op *spare;                    /* linked by next */
     uint64_t last_number;
     errno_t failed_flush; /* for ever */
 };
@@ -68,6 +70,8 @@ int port_disk_open(struct phantom_hal *hal, int fd, uint64_t sectors, unsigned f
 void port_disk_drain(struct port_disk *disk); /* wait until nothing is queued, callbacks too */
 void port_disk_close(struct port_disk *disk); /* the same first */
 
+/** 0: queued. EALREADY: the request is queued or under way, and stays so. EINVAL, EROFS, EXDEV,
+ *  ENOMEM. */
 errno_t port_disk_submit(struct port_disk *disk, pager_io_request *rq, uint64_t sector);
 /** Queue the request, wait until it is its turn, move the bytes in the calling thread. The request
  *  stays as it is, nobody is told. 0, what submit() returns, or the error of the transfer. */

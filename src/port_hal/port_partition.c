@@ -10,6 +10,7 @@
 
 #include <genode_disk.h>
 #include <kernel/stats.h>
+#include <ph_io.h>
 #include <string.h>
 
 enum { SECTORS_PER_BLOCK = PAGE_SIZE / PORT_SECTOR, SYNC_PAGES = 16 };
@@ -135,7 +136,10 @@ void disk_enqueue(phantom_disk_partition_t *p, pager_io_request *rq)
     rq->nSect = SECTORS_PER_BLOCK;
     STAT_INC_CNT(STAT_CNT_BLOCK_IO);
     errno_t rc = p->asyncIo != NULL ? p->asyncIo(p, rq) : ENODEV;
-    if (rc != 0) {
+    if (rc == EALREADY) { /* the request is the disk's: not even rc is ours */
+        ph_printf("disk_enqueue: %s: block %lu is queued already: refused\n", p->name,
+                  (unsigned long)rq->disk_page);
+    } else if (rc != 0) {
         rq->rc = rc;
         pager_io_request_done(rq);
     }

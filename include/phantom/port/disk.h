@@ -40,7 +40,9 @@ typedef struct phantom_disk_partition phantom_disk_partition_t;
  * asyncIo  queue a request (blockNo, nSect, phys_page, one direction). 0: queued,
  *          pager_io_request_done() will be called, perhaps before this returns. Otherwise an errno,
  *          and it will not be called. Requests that overlap are done in the order in which they
- *          were queued; others in any order. EXDEV: the calling thread acts on another HAL
+ *          were queued; others in any order. EALREADY: this request is queued or under way, which
+ *          goes on as if nothing had been asked; it may be queued again when it was taken out, and
+ *          from its callback on. EXDEV: the calling thread acts on another HAL
  *          instance than the disk's, so the frames would be other ones.
  * dequeue  0: the request was taken out before it started; its flags are clear, its callback is
  *          not called. EBUSY: it is under way or done.
@@ -78,8 +80,9 @@ struct phantom_disk_partition {
 _Static_assert(sizeof(struct phantom_disk_partition) == 232, "the port's layout");
 
 /** Queue a request for block rq->disk_page; sets blockNo and nSect. A request that cannot be queued
- *  is done at once, with the reason in rc: its callback is called here, on the calling thread.
- *  Never blocks otherwise.
+ *  is done at once, with the reason in rc: its callback is called here, on the calling thread. One
+ *  that is queued or under way (EALREADY of the method) stays so, nobody is called, and a line on
+ *  the console says that it was asked for twice. Never blocks otherwise.
  *  @pre rq->rc is 0 and one direction flag is set; fatal otherwise
  *  @post the request and its frames are the disk's until the callback, or a dequeue */
 void disk_enqueue(phantom_disk_partition_t *p, pager_io_request *rq);

@@ -14,7 +14,8 @@
 
 /**
  * Memory of the caller; the request and the frames stay untouched from when it was queued until it
- * is done. Exactly one of flag_pagein (from disk) and flag_pageout is set when it is queued.
+ * is done; to queue it again meanwhile is refused (EALREADY). Exactly one of flag_pagein (from
+ * disk) and flag_pageout is set when it is queued.
  */
 struct pager_io_request {
     physaddr_t phys_page;     /* the memory */

@@ -458,6 +458,66 @@ static void wrong_requests_are_refused(void **state)
     request_finish(&r);
 }
 
+/* ---- a request that is queued twice --------------------------------------------------------- */
+
+/* How often the disk took it once more. */
+static int taken_again(struct request *r)
+{
+    errno_t rc = disk->asyncIo(disk, &r->rq);
+    assert_true(rc == 0 || rc == EALREADY);
+    if (rc == 0) {
+        return 1;
+    }
+    disk_enqueue(disk, &r->rq); /* by who is not told */
+    return 0;
+}
+
+/* The fact: one that is under way, and one that waits for it, are not queued again; both are done
+ * once, and can be queued again afterwards. */
+static bool no_request_is_queued_twice(void)
+{
+    struct request first, second;
+    request_init(&first, 1);
+    request_init(&second, 2);
+    atomic_store(&gate_closed, true);
+    atomic_store(&gate_for_one, true);
+    queue_block(&first, GATED, true);
+    while (atomic_load(&waiting_at_gate) == 0) {
+        phantom_scheduler_yield();
+    }
+    queue_block(&second, GATED, true);
+    int again[] = {taken_again(&first), taken_again(&second)};
+    bool right = again[0] + again[1] == 0 && first.rq.flag_pageout == 1 && first.rq.rc == 0;
+    atomic_store(&gate_closed, false);
+    assert_int_equal(wait_for(&first), 0);
+    assert_int_equal(wait_for(&second), 0);
+    for (int i = 0; i < 2; i++) { /* what a defect let in */
+        for (; again[i] > 0; again[i]--) {
+            (void)hal_sem_acquire(i == 0 ? &first.done : &second.done);
+        }
+    }
+    if (right) {
+        assert_int_equal(first.calls + second.calls, 2);
+        assert_int_equal(first.written + second.written, 2);
+        queue_block(&second, GATED, false);
+        assert_int_equal(wait_for(&second), 0);
+        assert_int_equal(first_word(&second), 2);
+    }
+    request_finish(&first);
+    request_finish(&second);
+    return right;
+}
+
+static void a_request_cannot_be_queued_twice(void **state)
+{
+    (void)state;
+    if (backend_flag == 0) {
+        return; /* its transfers cannot be held up from here; the queue is the same */
+    }
+    assert_true(no_request_is_queued_twice());
+    machine_expect_defect(PH_MUTANT_QUEUED_TWICE, no_request_is_queued_twice, 1);
+}
+
 /* ---- order, removal, priority --------------------------------------------------------------- */
 
 /* The fact: of writes to one block the last one stays. */
@@ -1019,6 +1079,7 @@ int main(int argc, char **argv)
         disk_test(one_write_that_fails_spoils_no_other),
         disk_test(requests_outlive_the_thread_that_queued_them),
         disk_test(wrong_requests_are_refused),
+        disk_test(a_request_cannot_be_queued_twice),
         disk_test(overlapping_requests_keep_their_order),
         disk_test(waiting_requests_can_be_taken_out_and_raised),
         disk_test(a_fence_is_a_flush_of_all_that_was_queued),
