@@ -4,7 +4,8 @@
 
 Rows come from interface.tsv, cases from the sources of the tests, which case is about which group
 from suites.tsv, the port's own tests from own_tests.tsv. Fails if the page says anything else, if
-a group has no case, or a named case does not exist. --write brings the page up to date.
+a group has no case, or a named case does not exist. --write brings the page up to date, unless
+there is something else to find fault with: then it writes nothing.
 """
 import argparse
 import collections
@@ -128,7 +129,9 @@ def main():
     if begin < 0 or end < begin:
         findings.append("docs/hal.md has no place for the table")
     elif text[begin + len(BEGIN):end] != made:
-        if arguments.write:
+        if arguments.write and findings:
+            findings.append("docs/hal.md: nothing was written")
+        elif arguments.write:
             with open(page, "w", encoding="utf-8") as file:
                 file.write(text[:begin + len(BEGIN)] + made + text[end:])
         else:
