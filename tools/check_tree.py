@@ -6,6 +6,7 @@
 - file names are unique in the whole tree (build files, READMEs and port headers aside);
 - only the rooms hal_posix, hal_sim and hal_plain, the tool and the tests include the headers of the operating system;
 - docs/hazards.md names only tests, seeded defects and cases that exist, and one test for each defect;
+- no message of an error is thrown away: a struct phantom_diag that was only zeroed has no room for one;
 - no unowned marker of unfinished work, no commented-out code by #if 0.
 """
 import collections
@@ -23,6 +24,7 @@ OS_ROOMS = ("src/hal_posix/", "src/hal_sim/", "src/hal_plain/", "src/port_hal/",
 # The snapshot room's own leaf lock and clock, the compiler's output file: see ARCHITECTURE.md.
 OS_EXCEPTIONS = {"src/snapshot/snapshot_internal.h", "src/base/ph_probe.h", "src/compiler/phc_main.c"}
 REPEATED = {"meson.build", "README.md", "run", "fuzz_corpus_main.c"}
+NO_ROOM = re.compile(r"struct phantom_diag \w+ = \{0\}")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^\s*#\s*if\s+0\b", re.M)
 
 
@@ -94,6 +96,8 @@ def main():
             findings.append(f"{path}: no SPDX line")
         if path != "tools/check_tree.py" and UNFINISHED.search(text):
             findings.append(f"{path}: unfinished work ({UNFINISHED.search(text).group(0).strip()})")
+        if path.endswith((".c", ".h")) and NO_ROOM.search(text):
+            findings.append(f"{path}: {NO_ROOM.search(text).group(0)} has no room: PHANTOM_DIAG_INIT")
         if (path.endswith((".c", ".h")) and not path.startswith(OS_ROOMS)
                 and path not in OS_EXCEPTIONS):
             match = OS_HEADERS.search(text)

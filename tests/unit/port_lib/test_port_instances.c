@@ -69,7 +69,7 @@ static void listen(void *context, const char *text, size_t length)
 static void open_space(struct side *side)
 {
     struct phantom_space_options options;
-    struct phantom_diag diag = {0};
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
     phantom_space_options_init(&options);
     options.heap_size = 4u << 20;
     options.interval_ms = PHANTOM_SPACE_NO_INTERVAL;

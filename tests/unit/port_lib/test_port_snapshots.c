@@ -40,7 +40,7 @@ static _Atomic int snapshots_said;
 static void open_space(void)
 {
     struct phantom_space_options options;
-    struct phantom_diag diag = {0};
+    struct phantom_diag diag = PHANTOM_DIAG_INIT;
     phantom_space_options_init(&options);
     options.heap_size = 16u << 20;
     options.interval_ms = PHANTOM_SPACE_NO_INTERVAL;
