@@ -2,11 +2,12 @@
  *
  * port_format.c - ph_vsnprintf: formats as <ph_io.h> describes them. No state, no allocation; the
  * time is bounded by the length of format and arguments and by the size of the buffer, whatever
- * width and precision say.
+ * width and precision say. Numbers look the same whatever locale the host has set.
  */
 #include "ph_io.h"
 
 #include <limits.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,6 +140,26 @@ static int64_t signed_argument(const struct conversion *c, va_list *ap)
     }
 }
 
+/* This thread's locale, until plain_end(): numbers have a point. The C library has this object
+ * already, so that nothing is allocated and nothing can fail. */
+struct plain {
+    locale_t c, before;
+};
+
+static struct plain plain_begin(void)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return (struct plain){c, uselocale(c)};
+}
+
+static void plain_end(struct plain plain)
+{
+    (void)uselocale(plain.before);
+    if (plain.c != (locale_t)0) {
+        freelocale(plain.c);
+    }
+}
+
 static void put_float(struct output *out, struct conversion *c, double value)
 {
     char text[FLOAT_TEXT];
@@ -151,6 +172,7 @@ static void put_float(struct output *out, struct conversion *c, double value)
     bool special = isnan(value) || isinf(value);
     double size = fabs(value);
     int length = 0;
+    struct plain plain = plain_begin();
     switch (c->letter) {
     case 'f':
     case 'F':
@@ -169,6 +191,7 @@ static void put_float(struct output *out, struct conversion *c, double value)
                                 : snprintf(text, sizeof(text), "%.*g", precision, size);
         break;
     }
+    plain_end(plain);
     for (int i = 0; (c->letter == 'E' || c->letter == 'F' || c->letter == 'G') && i < length; i++) {
         if (text[i] >= 'a' && text[i] <= 'z') {
             text[i] = (char)(text[i] - 'a' + 'A');
@@ -418,7 +441,9 @@ int ph_sscanf(const char *str, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
+    struct plain plain = plain_begin();
     int count = vsscanf(str, format, ap);
+    plain_end(plain);
     va_end(ap);
     return count;
 }

@@ -12,7 +12,7 @@
  *        (16 if there is none). ph_printf("%6D", address, ":") prints a hardware address.
  *
  * A conversion that is none is printed as it stands and takes no argument. %s of NULL prints
- * (null).
+ * (null). Numbers have a point, whatever locale the process has set, in both directions.
  *
  * @threads any. What prints blocks as the console's sink does, on the calling thread (console.h);
  *   the rest never blocks.
