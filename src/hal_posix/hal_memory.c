@@ -304,19 +304,17 @@ static const struct snap_memory_ops tracked_ops = {
     .prepare_staging = hal_prepare_staging,
 };
 
+/* What the memories have in common that nobody tracks: each differs in how it protects. */
+#define UNTRACKED_OPS                                                                              \
+    .tracks = false, .scan = untracked_scan, .resident = memory_resident,                          \
+    .populate = untracked_populate, .discard = memory_discard, .wait = word_wait,                  \
+    .wake = word_wake, .close = memory_close, .barrier = hal_barrier,                              \
+    .prepare_staging = hal_prepare_staging
+
 static const struct snap_memory_ops untracked_ops = {
     .name = "untracked",
-    .tracks = false,
-    .scan = untracked_scan,
-    .resident = memory_resident,
-    .populate = untracked_populate,
+    UNTRACKED_OPS,
     .protect_all = untracked_protect_all,
-    .discard = memory_discard,
-    .wait = word_wait,
-    .wake = word_wake,
-    .close = memory_close,
-    .barrier = hal_barrier,
-    .prepare_staging = hal_prepare_staging,
     .freeze = memory_freeze,
     .read_frozen = memory_read_frozen,
     .thaw = memory_thaw,
@@ -324,17 +322,8 @@ static const struct snap_memory_ops untracked_ops = {
 
 static const struct snap_memory_ops sigbus_ops = {
     .name = "userfaultfd with SIGBUS",
-    .tracks = false,
-    .scan = untracked_scan,
-    .resident = memory_resident,
-    .populate = untracked_populate,
+    UNTRACKED_OPS,
     .protect_all = trapped_protect_all,
-    .discard = memory_discard,
-    .close = memory_close,
-    .barrier = hal_barrier,
-    .prepare_staging = hal_prepare_staging,
-    .wait = word_wait,
-    .wake = word_wake,
     .trap = "sigbus",
     .trap_pages = 1,
     .guard = trapped_guard,
@@ -342,17 +331,8 @@ static const struct snap_memory_ops sigbus_ops = {
 
 static const struct snap_memory_ops mprotect_ops = {
     .name = "mprotect",
-    .tracks = false,
-    .scan = untracked_scan,
-    .resident = memory_resident,
-    .populate = untracked_populate,
+    UNTRACKED_OPS,
     .protect_all = trapped_protect_all,
-    .discard = memory_discard,
-    .close = memory_close,
-    .barrier = hal_barrier,
-    .prepare_staging = hal_prepare_staging,
-    .wait = word_wait,
-    .wake = word_wake,
     .trap = "mprotect",
     .trap_pages = PAGE_TRAP_BLOCK,
     .guard = trapped_guard,

@@ -120,54 +120,42 @@ static int trap_cut(void *state, struct snap_txn *txn, struct snap_report *repor
     return rc;
 }
 
-static bool caught_as(const struct snap_conditions *conditions, const char *name)
+static const char *why_not_caught(const struct snap_conditions *conditions, const char *name)
 {
-    return conditions->trap != NULL && conditions->waits &&
-           (strcmp(conditions->trap, name) == 0 || strcmp(conditions->trap, "any") == 0);
+    bool caught = conditions->trap != NULL && conditions->waits &&
+                  (strcmp(conditions->trap, name) == 0 || strcmp(conditions->trap, "any") == 0);
+    return caught ? NULL
+                  : "its memory does not catch stores; it has to be asked for, as it installs a "
+                    "signal handler";
 }
 
 static const char *sigbus_why_not(const struct snap_conditions *conditions)
 {
-    return caught_as(conditions, "sigbus") ? NULL
-                                           : "its memory does not catch stores; it has to be asked "
-                                             "for, as it installs a signal handler";
+    return why_not_caught(conditions, "sigbus");
 }
 
 static const char *mprotect_why_not(const struct snap_conditions *conditions)
 {
-    return caught_as(conditions, "mprotect") ? NULL
-                                             : "its memory does not catch stores; it has to be "
-                                               "asked for, as it installs a signal handler";
+    return why_not_caught(conditions, "mprotect");
 }
+
+/* All that this file does, whichever way the memory catches. */
+#define TRAP_PHASES                                                                                \
+    .open = trap_open, .close = trap_close, .estimate = cow_snapshot_estimate,                     \
+    .precopy = cow_snapshot_nothing, .cut = trap_cut, .capture = cow_snapshot_nothing,             \
+    .drain = cow_snapshot_drain, .retire = cow_snapshot_retire,                                    \
+    .before_discard = cow_snapshot_before_discard, .before_store = cow_snapshot_before_store
 
 const struct snap_strategy snap_strategy_sigbus = {
     .name = "sigbus",
     .why_not = sigbus_why_not,
     .needs = "Linux 5.11, a handler of SIGBUS",
-    .open = trap_open,
-    .close = trap_close,
-    .estimate = cow_snapshot_estimate,
-    .precopy = cow_snapshot_nothing,
-    .cut = trap_cut,
-    .capture = cow_snapshot_nothing,
-    .drain = cow_snapshot_drain,
-    .retire = cow_snapshot_retire,
-    .before_discard = cow_snapshot_before_discard,
-    .before_store = cow_snapshot_before_store,
+    TRAP_PHASES,
 };
 
 const struct snap_strategy snap_strategy_mprotect = {
     .name = "mprotect",
     .why_not = mprotect_why_not,
     .needs = "a handler of SIGSEGV; any kernel",
-    .open = trap_open,
-    .close = trap_close,
-    .estimate = cow_snapshot_estimate,
-    .precopy = cow_snapshot_nothing,
-    .cut = trap_cut,
-    .capture = cow_snapshot_nothing,
-    .drain = cow_snapshot_drain,
-    .retire = cow_snapshot_retire,
-    .before_discard = cow_snapshot_before_discard,
-    .before_store = cow_snapshot_before_store,
+    TRAP_PHASES,
 };
