@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kill programs whose every opening of a store has another strategy and other options.
 
-usage: strategy_kills.py --phantom EXE --classes DIR --writer EXE [--kills N] [--seed S]
+usage: strategy_kills.py --phantom EXE --classes DIR --writer EXE [--kills N] [--seed S] [--expect-lost]
 
 Half of the stores are spaces of a C program (space_writer.c, one to six committing threads), half are worlds
 (examples/ledger, counter, queens). Each store lives for some openings; each opening draws its strategy from
@@ -16,6 +16,9 @@ What must hold after each life:
     and exactly what so many of its operations make (space_writer.c does them again);
   - worlds: what kill_test.py asks for.
 
+With --expect-lost a store is put back to what it was before its last life, in which something was
+acknowledged: that must be seen.
+
 The draws are a function of the seed and the number of the opening alone: a run with more kills begins with the
 same ones. The last line counts, by strategy, too. A failure prints the command that repeats it; when a life is
 killed is up to the machine, so a failure may need more than one try.
@@ -26,6 +29,7 @@ import os
 import random
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +65,10 @@ def draw(rng, strategies):
         by_time=rng.random() < 0.5, after_s=rng.uniform(0.004, 0.35), after_acks=rng.choice((1, 5, 30, 200)))
 
 
+class Lost(Failure):
+    pass
+
+
 class Space:
     """A store of space_writer, over all of its lives."""
 
@@ -84,7 +92,7 @@ class Space:
         what, number, operations = line.split()
         number, operations = int(number), int(operations)
         if operations < self.durable[number]:
-            raise Failure(f"owner {number}: {operations} operations ({what}), {self.durable[number]} were durable")
+            raise Lost(f"owner {number}: {operations} operations ({what}), {self.durable[number]} were durable")
         self.durable[number] = operations
 
     def live(self, d, threads):
@@ -203,6 +211,26 @@ class Campaign:
         self.counts["operations"] += sum(space.durable)
         space.remove()
 
+    def lose(self):
+        """The defect that all of this is for, made by hand."""
+        path = os.path.join(self.directories[0], "lost.phantom")
+        space = Space(self.arguments, path, self.arguments.seed, "none")
+        for life in range(2):
+            d = self.next()
+            d.by_time, d.after_acks, d.closes = False, 30, False
+            space.live(d, 1 + life)
+            space.ended()
+            if life == 0:
+                shutil.copyfile(path, path + ".before")
+        os.replace(path + ".before", path)
+        space.ended()  # it is a good store
+        try:
+            space.last(self.next())
+        except Lost as lost:
+            print(f"seen: {lost}")
+            return
+        raise Failure("a store without what was acknowledged last was not found")
+
     def world(self, path, program, compression, lives):
         world = Drawn(self.arguments, path, program, compression)
         self.counts["worlds"] += 1
@@ -238,6 +266,7 @@ def main():
     parser.add_argument("--lives", type=int, default=14, help="most of one store")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("PH_SEED", "1")))
     parser.add_argument("--timeout", type=float, default=120, help="seconds until a life is a hang")
+    parser.add_argument("--expect-lost", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print each draw")
     arguments = parser.parse_args()
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -246,7 +275,10 @@ def main():
         campaign = None
         try:
             campaign = Campaign(arguments, (disk, other))
-            campaign.run()
+            if arguments.expect_lost:
+                campaign.lose()
+            else:
+                campaign.run()
         except (Failure, subprocess.TimeoutExpired) as failure:
             print(f"FAILED: opening {campaign.opening if campaign else 0}: {failure}")
             print("REPRO: strategy_kills.py " + " ".join(sys.argv[1:]) + f" --seed {arguments.seed}")
