@@ -2,8 +2,7 @@
  *
  * test_port_heap.c - the port's lock of the heap, its stops and its snapshots, on a space of ours,
  * with threads of the port: on the real machine and on the simulated one, where the engine below
- * runs as well and a seed chooses who goes on. (More of it, on Linux only, with the seeded defect:
- * test_port_snapshots.c.)
+ * runs as well and a seed chooses who goes on. (More of it, on Linux only: test_port_snapshots.c.)
  */
 #include "port_fixture.h"
 #ifdef TEST_ON_SIM
@@ -203,10 +202,40 @@ static bool nobody_is_inside_during_a_stop(void)
     return right;
 }
 
+static void enter_once(void *argument)
+{
+    (void)argument;
+    vm_lock_persistent_memory();
+    atomic_fetch_add(&operations, 1);
+    vm_unlock_persistent_memory();
+    phantom_space_unregister_thread(space);
+    hal_sem_release(&ended);
+}
+
+/* Who comes while the heap is stopped, and does not come again: so that a stop that lets in ends.
+ */
+static bool who_comes_during_a_stop_waits(void)
+{
+    atomic_store(&operations, 0);
+    phantom_snapper_wait_4_threads();
+    for (int i = 0; i < WRITERS; i++) {
+        assert_true(hal_start_kernel_thread_arg(enter_once, NULL) >= 0);
+    }
+    hal_sleep_msec(5); /* of the simulated machine: what can go on, does */
+    bool right = atomic_load(&operations) == 0;
+    phantom_snapper_reenable_threads();
+    assert_int_equal(hal_sem_acquire_etc(&ended, WRITERS, 0, 0), 0);
+    return right && atomic_load(&operations) == WRITERS;
+}
+
 static void nobody_is_in_a_heap_that_is_stopped(void **state)
 {
     (void)state;
     assert_true(nobody_is_inside_during_a_stop());
+    assert_true(who_comes_during_a_stop_waits());
+    if (ON_MACHINE(false, true)) { /* on Linux: port_snapshots_finds_STOP_LETS_IN */
+        machine_expect_defect(PH_MUTANT_STOP_LETS_IN, who_comes_during_a_stop_waits, 1);
+    }
 }
 
 #define heap_test(test, count)                                                                     \
