@@ -10,45 +10,12 @@
 
 #include <hal.h>
 
+#include "sync_crew.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
-
-struct shared {
-    hal_mutex_t lock;
-    hal_cond_t cond, back;
-    hal_sem_t tokens, done;
-    _Atomic uint32_t word;
-    int rounds, stored, arrived, generation;
-    long plain;
-    atomic_int inside;
-    atomic_bool failed;
-};
-
-static void shared_init(struct shared *s, int rounds)
-{
-    memset(s, 0, sizeof(*s));
-    s->rounds = rounds;
-    assert_int_equal(hal_mutex_init(&s->lock, "lock"), 0);
-    assert_int_equal(hal_cond_init(&s->cond, "cond"), 0);
-    assert_int_equal(hal_cond_init(&s->back, "back"), 0);
-    assert_int_equal(hal_sem_init(&s->tokens, "tokens"), 0);
-    assert_int_equal(hal_sem_init(&s->done, "done"), 0);
-}
-
-static void shared_finish(struct shared *s)
-{
-    assert_false(atomic_load(&s->failed));
-    hal_sem_destroy(&s->tokens);
-    hal_sem_destroy(&s->done);
-    assert_int_equal(hal_cond_destroy(&s->cond), 0);
-    assert_int_equal(hal_cond_destroy(&s->back), 0);
-    assert_int_equal(hal_mutex_destroy(&s->lock), 0);
-    assert_null(s->lock.impl);
-    assert_null(s->cond.impl);
-    assert_null(s->done.impl);
-}
 
 static void start(void (*body)(void *), struct shared *s, int count)
 {
@@ -161,47 +128,14 @@ static void handles_are_made_whole_or_not_at_all(void **state)
 
 /* ---- condition ------------------------------------------------------------------------------ */
 
-static void wait_for_each_generation(void *argument)
-{
-    struct shared *s = argument;
-    (void)hal_mutex_lock(&s->lock);
-    for (int seen = 0; seen < s->rounds;) {
-        while (s->generation == seen) { /* timed waits take part: the time is never up */
-            (void)(seen % 2 == 0 ? hal_cond_wait(&s->cond, &s->lock)
-                                 : hal_cond_timedwait(&s->cond, &s->lock, 3600 * 1000));
-        }
-        seen = s->generation;
-        if (++s->arrived == 6) {
-            (void)hal_cond_signal(&s->back);
-        }
-    }
-    (void)hal_mutex_unlock(&s->lock);
-    hal_sem_release(&s->done);
-}
-
 static void a_broadcast_wakes_every_waiter(void **state)
 {
     (void)state;
     struct shared s;
     shared_init(&s, ON_MACHINE(1000, 12));
-    start(wait_for_each_generation, &s, 6);
-    for (int i = 0; i < s.rounds; i++) {
-        (void)hal_mutex_lock(&s.lock);
-        s.arrived = 0;
-        s.generation++;
-        if (i % 2 == 0) { /* with the mutex held, and without */
-            (void)hal_cond_broadcast(&s.cond);
-        }
-        (void)hal_mutex_unlock(&s.lock);
-        if (i % 2 != 0) {
-            (void)hal_cond_broadcast(&s.cond);
-        }
-        (void)hal_mutex_lock(&s.lock);
-        while (s.arrived < 6) {
-            (void)hal_cond_wait(&s.back, &s.lock);
-        }
-        (void)hal_mutex_unlock(&s.lock);
-    }
+    s.members = 6;
+    start(wait_for_each_generation, &s, s.members);
+    crew_broadcast(&s);
     wait_for(&s, 6);
     shared_finish(&s);
 }
@@ -400,15 +334,6 @@ static void take_tokens(void *argument)
         while (hal_sem_acquire_etc(&s->tokens, 1, SEM_FLAG_TIMEOUT, 50) != 0) {
         }
         (void)hal_sem_acquire_etc(&s->tokens, 1, 0, 0);
-    }
-    hal_sem_release(&s->done);
-}
-
-static void take_three_at_once(void *argument)
-{
-    struct shared *s = argument;
-    for (int i = 0; i < s->rounds; i += 3) {
-        (void)hal_sem_acquire_etc(&s->tokens, 3, 0, 0);
     }
     hal_sem_release(&s->done);
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <threads.h>
 
+#include "sync_crew.h"
+
 /* ---- mutex ---------------------------------------------------------------------------------- */
 
 static void test_hal_mutex_state(void **state)
@@ -29,57 +31,28 @@ static void test_hal_mutex_state(void **state)
 
 enum { CREW = 8 };
 
-struct shared {
-    hal_mutex_t mutex;
-    hal_cond_t cond, replied;
-    hal_sem_t done, tokens;
-    hal_spinlock_t spin;
-    int rounds;
-    long plain;          /* protected by what is under test */
-    volatile int atomic; /* changed with atomic_add() */
-    int generation;      /* of the broadcast test */
-    int arrived, stored;
-    atomic_bool failed;
-};
-
-static void run_crew(struct shared *s, void (*body)(void *), int count)
+static void start_crew(void (*body)(void *), void *argument, int count)
 {
     for (int i = 0; i < count; i++) {
-        assert_true(hal_start_kernel_thread_arg(body, s) >= 0);
+        assert_true(hal_start_kernel_thread_arg(body, argument) >= 0);
     }
 }
 
-static void shared_init(struct shared *s, int rounds)
+static void run_crew(struct shared *s, void (*body)(void *), int count)
 {
-    *s = (struct shared){.rounds = rounds};
-    hal_spin_init(&s->spin);
-    assert_int_equal(hal_mutex_init(&s->mutex, "shared"), 0);
-    assert_int_equal(hal_cond_init(&s->cond, "shared"), 0);
-    assert_int_equal(hal_cond_init(&s->replied, "shared"), 0);
-    assert_int_equal(hal_sem_init(&s->done, "shared"), 0);
-    assert_int_equal(hal_sem_init(&s->tokens, "shared"), 0);
-}
-
-static void shared_finish(struct shared *s)
-{
-    assert_false(atomic_load(&s->failed));
-    hal_sem_destroy(&s->tokens);
-    hal_sem_destroy(&s->done);
-    assert_int_equal(hal_cond_destroy(&s->replied), 0);
-    assert_int_equal(hal_cond_destroy(&s->cond), 0);
-    assert_int_equal(hal_mutex_destroy(&s->mutex), 0);
+    start_crew(body, s, count);
 }
 
 static void count_under_mutex(void *argument)
 {
     struct shared *s = argument;
     for (int i = 0; i < s->rounds; i++) {
-        (void)hal_mutex_lock(&s->mutex);
+        (void)hal_mutex_lock(&s->lock);
         s->plain++;
-        if (!hal_mutex_is_locked(&s->mutex)) { /* in the port: perhaps, after another's unlock */
+        if (!hal_mutex_is_locked(&s->lock)) { /* in the port: perhaps, after another's unlock */
             atomic_store(&s->failed, true);
         }
-        (void)hal_mutex_unlock(&s->mutex);
+        (void)hal_mutex_unlock(&s->lock);
     }
     hal_sem_release(&s->done);
 }
@@ -97,21 +70,28 @@ static void a_mutex_excludes_and_never_looks_free_to_its_holder(void **state)
 
 /* ---- spin lock and atomics ------------------------------------------------------------------ */
 
+struct spun {
+    struct shared shared; /* plain: protected by spin */
+    hal_spinlock_t spin;
+    volatile int atomic; /* changed with atomic_add() */
+};
+
 static void count_under_spin(void *argument)
 {
-    struct shared *s = argument;
+    struct spun *spun = argument;
+    struct shared *s = &spun->shared;
     for (int i = 0; i < s->rounds; i++) {
         if (i % 2 == 0) {
-            hal_spin_lock(&s->spin);
+            hal_spin_lock(&spun->spin);
             s->plain++;
-            hal_spin_unlock(&s->spin);
+            hal_spin_unlock(&spun->spin);
         } else {
-            hal_wired_spin_lock(&s->spin);
+            hal_wired_spin_lock(&spun->spin);
             s->plain++;
-            hal_wired_spin_unlock(&s->spin);
+            hal_wired_spin_unlock(&spun->spin);
         }
-        (void)atomic_add(&s->atomic, 3);
-        (void)atomic_add(&s->atomic, -2);
+        (void)atomic_add(&spun->atomic, 3);
+        (void)atomic_add(&spun->atomic, -2);
     }
     if (hal_is_sti() != 1) {
         atomic_store(&s->failed, true);
@@ -122,18 +102,19 @@ static void count_under_spin(void *argument)
 static void spin_locks_exclude_and_atomics_are_atomic(void **state)
 {
     (void)state;
-    struct shared s;
-    shared_init(&s, ON_MACHINE(4000, 30));
-    run_crew(&s, count_under_spin, CREW);
-    assert_int_equal(hal_sem_acquire_etc(&s.done, CREW, 0, 0), 0);
-    assert_int_equal(s.plain, CREW * s.rounds);
-    assert_int_equal(s.atomic, CREW * s.rounds);
+    struct spun spun = {.atomic = 0};
+    hal_spin_init(&spun.spin);
+    shared_init(&spun.shared, ON_MACHINE(4000, 30));
+    start_crew(count_under_spin, &spun, CREW);
+    assert_int_equal(hal_sem_acquire_etc(&spun.shared.done, CREW, 0, 0), 0);
+    assert_int_equal(spun.shared.plain, CREW * spun.shared.rounds);
+    assert_int_equal(spun.atomic, CREW * spun.shared.rounds);
     int v = 5;
     assert_int_equal(atomic_add(&v, -7), -2);
     v = 8;
     assert_int_equal(atomic_or(&v, 3), 11);
     assert_int_equal(v, 11);
-    shared_finish(&s);
+    shared_finish(&spun.shared);
 }
 
 static void interrupt_flags_pair_up(void **state)
@@ -168,47 +149,14 @@ static void interrupt_flags_pair_up(void **state)
 
 /* ---- condition ------------------------------------------------------------------------------ */
 
-static void wait_for_each_generation(void *argument)
-{
-    struct shared *s = argument;
-    (void)hal_mutex_lock(&s->mutex);
-    for (int seen = 0; seen < s->rounds;) {
-        while (s->generation == seen) {
-            (void)hal_cond_wait(&s->cond, &s->mutex);
-        }
-        seen = s->generation;
-        s->arrived++;
-        if (s->arrived == CREW) {
-            (void)hal_cond_signal(&s->replied);
-        }
-    }
-    (void)hal_mutex_unlock(&s->mutex);
-    hal_sem_release(&s->done);
-}
-
 static void a_broadcast_wakes_all(void **state)
 {
     (void)state;
     struct shared s;
     shared_init(&s, ON_MACHINE(1000, 15));
+    s.members = CREW;
     run_crew(&s, wait_for_each_generation, CREW);
-    for (int i = 0; i < s.rounds; i++) {
-        (void)hal_mutex_lock(&s.mutex);
-        s.arrived = 0;
-        s.generation++;
-        if (i % 2 == 0) { /* with the mutex held, and without it as the port's callers do */
-            (void)hal_cond_broadcast(&s.cond);
-            (void)hal_mutex_unlock(&s.mutex);
-        } else {
-            (void)hal_mutex_unlock(&s.mutex);
-            (void)hal_cond_broadcast(&s.cond);
-        }
-        (void)hal_mutex_lock(&s.mutex);
-        while (s.arrived < CREW) {
-            (void)hal_cond_wait(&s.replied, &s.mutex); /* for ever, if one was lost */
-        }
-        (void)hal_mutex_unlock(&s.mutex);
-    }
+    crew_broadcast(&s);
     assert_int_equal(hal_sem_acquire_etc(&s.done, CREW, 0, 0), 0);
     shared_finish(&s);
 }
@@ -217,9 +165,9 @@ static void put_items(void *argument)
 {
     struct shared *s = argument;
     for (int i = 0; i < s->rounds; i++) {
-        (void)hal_mutex_lock(&s->mutex);
+        (void)hal_mutex_lock(&s->lock);
         s->stored++;
-        (void)hal_mutex_unlock(&s->mutex);
+        (void)hal_mutex_unlock(&s->lock);
         (void)hal_cond_signal(&s->cond);
     }
     hal_sem_release(&s->done);
@@ -229,12 +177,12 @@ static void take_items(void *argument)
 {
     struct shared *s = argument;
     for (int i = 0; i < s->rounds; i++) {
-        (void)hal_mutex_lock(&s->mutex);
+        (void)hal_mutex_lock(&s->lock);
         while (s->stored == 0) {
-            (void)hal_cond_wait(&s->cond, &s->mutex);
+            (void)hal_cond_wait(&s->cond, &s->lock);
         }
         s->stored--;
-        (void)hal_mutex_unlock(&s->mutex);
+        (void)hal_mutex_unlock(&s->lock);
     }
     hal_sem_release(&s->done);
 }
@@ -256,16 +204,16 @@ static void a_condition_times_out_and_keeps_the_mutex(void **state)
     (void)state;
     struct shared s;
     shared_init(&s, 0);
-    (void)hal_mutex_lock(&s.mutex);
+    (void)hal_mutex_lock(&s.lock);
     bigtime_t begin = hal_system_time();
-    while (hal_cond_timedwait(&s.cond, &s.mutex, 20) != ETIMEDOUT) {
+    while (hal_cond_timedwait(&s.cond, &s.lock, 20) != ETIMEDOUT) {
         begin = hal_system_time(); /* woken for no reason, which is allowed */
     }
     assert_true(hal_system_time() - begin >= 20000);
-    assert_int_equal(hal_mutex_is_locked(&s.mutex), 1);
-    while (hal_cond_timedwait(&s.cond, &s.mutex, -5) != ETIMEDOUT) {
+    assert_int_equal(hal_mutex_is_locked(&s.lock), 1);
+    while (hal_cond_timedwait(&s.cond, &s.lock, -5) != ETIMEDOUT) {
     }
-    (void)hal_mutex_unlock(&s.mutex);
+    (void)hal_mutex_unlock(&s.lock);
     shared_finish(&s);
 }
 
@@ -319,22 +267,13 @@ static void take_tokens(void *argument)
     hal_sem_release(&s->done);
 }
 
-static void take_tokens_in_threes(void *argument)
-{
-    struct shared *s = argument;
-    for (int i = 0; i < s->rounds; i += 3) {
-        (void)hal_sem_acquire_etc(&s->tokens, 3, 0, 0);
-    }
-    hal_sem_release(&s->done);
-}
-
 static void no_release_is_lost(void **state)
 {
     (void)state;
     struct shared s;
     shared_init(&s, ON_MACHINE(3000, 30));
     run_crew(&s, take_tokens, 4);
-    run_crew(&s, take_tokens_in_threes, 2);
+    run_crew(&s, take_three_at_once, 2);
     for (int i = 0; i < 6 * s.rounds; i++) {
         hal_sem_release(&s.tokens);
     }
