@@ -15,13 +15,13 @@
 
 enum { PAGE = SNAP_PAGE_SIZE, SMALL = 512, LARGE = 2000 };
 
-/* What has no mutator threads shows ThreadSanitizer nothing, and costs it ten times as much: of the
- * sweeps over every failing operation a sample, of the random worlds one. The tests with mutators
- * are whole. */
+/* ThreadSanitizer makes all of this ten times as dear. What has no mutator threads shows it
+ * nothing: of the sweeps over every failing operation a sample, of the random worlds one. With
+ * mutators each snapshot goes the same ways again: half as many, over every memory and strategy. */
 #if defined(__SANITIZE_THREAD__)
-enum { SWEEP_STEP = 7, RANDOM_WORLDS = 1 };
+enum { SWEEP_STEP = 7, RANDOM_WORLDS = 1, MUTATED_SHARE = 2 };
 #else
-enum { SWEEP_STEP = 1, RANDOM_WORLDS = 3 };
+enum { SWEEP_STEP = 1, RANDOM_WORLDS = 3, MUTATED_SHARE = 1 };
 #endif
 
 static void an_empty_heap_makes_an_empty_generation(void **state)
@@ -433,14 +433,14 @@ static void mutators_may_run_while_snapshots_are_taken(void **state)
     uint64_t seed = kit_seed(42);
     kit_begin(&kit, *state, LARGE);
     kit_start_mutators(&kit, 2, LARGE, 400, seed);
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 12 / MUTATED_SHARE; i++) {
         kit_let_run(&kit, 3000);
         kit_snapshot_ok(&kit); /* compared with the heap at the cut by the engine */
     }
     kit_stop_mutators(&kit);
     kit_reopen(&kit);
     kit_start_mutators(&kit, 3, LARGE, 0, seed + 100);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 6 / MUTATED_SHARE; i++) {
         kit_let_run(&kit, 2000);
         kit_snapshot_ok(&kit);
     }
@@ -455,7 +455,7 @@ static void mutators_may_discard_while_snapshots_are_taken(void **state)
     kit_begin(&kit, *state, LARGE);
     kit_let_discard(&kit, 300);
     kit_start_mutators(&kit, 3, LARGE - 900, 200, kit_seed(77));
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < 15 / MUTATED_SHARE; i++) {
         kit_let_run(&kit, 2000);
         kit.stop_result = i % 5 == 4 ? PHANTOM_ETIMEOUT : 0; /* live round done, set carried over */
         assert_int_equal(kit_snapshot(&kit), kit.stop_result);
@@ -475,7 +475,7 @@ static void failures_between_running_mutators_lose_nothing(void **state)
     ph_rng_init(&rng, seed);
     kit_begin(&kit, *state, LARGE);
     kit_start_mutators(&kit, 2, LARGE, 0, seed);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 20 / MUTATED_SHARE; i++) {
         kit_let_run(&kit, 1000);
         switch (ph_rng_below(&rng, 3)) {
         case 0:
