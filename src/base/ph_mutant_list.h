@@ -89,6 +89,7 @@
     X(GUARD_MEETS_HOLE, "a store into a hole is saved before there is a page to read")             \
     X(DISCARD_UNCLAIMED, "a discarded page leaves the changed set without being claimed")          \
     X(KEPT_PAGE_FORGOTTEN, "a page that could not be given back does not announce its next store") \
+    X(ROOM_ONLY_ONCE, "the stop makes room for what was changed while room was made")              \
     X(FAILED_SCAN_TRUSTED, "a scan that failed is taken to have protected nothing")                \
     /* copies and other work on whole generations */                                               \
     X(COPY_TAKES_SLOT, "a copied generation overwrites the record of another in its ring slot")    \

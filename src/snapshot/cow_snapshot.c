@@ -53,6 +53,11 @@ void cow_snapshot_finish(struct cow_snapshot *cow)
 
 /* ---- before and in the stop ---------------------------------------------------------------- */
 
+enum {
+    ROUNDS_MOST = 8, /* of making room for what was changed while room was made */
+    ROOM_LEAST = 32  /* pages, and a sixteenth of the changed ones */
+};
+
 int cow_snapshot_estimate(void *state, uint64_t *pages, uint64_t *holes)
 {
     struct cow_snapshot *cow = state;
@@ -72,6 +77,33 @@ int cow_snapshot_nothing(void *state, struct snap_txn *txn, struct snap_report *
     (void)report;
     (void)diag;
     return 0;
+}
+
+int cow_snapshot_precopy(void *state, struct snap_txn *txn, struct snap_report *report,
+                         struct phantom_diag *diag)
+{
+    struct cow_snapshot *cow = state;
+    const struct snap_round *round = &cow->engine->round;
+    int rc = 0;
+    (void)report;
+    for (unsigned i = 0; rc == 0 && i < ROUNDS_MOST && !PH_MUTANT(ROOM_ONLY_ONCE); i++) {
+        struct phantom_diag own = PHANTOM_DIAG_INIT;
+        uint64_t pages = 0, holes = 0;
+        (void)cow_snapshot_estimate(cow, &pages, &holes); /* does not fail */
+        pages +=
+            pages / 16 + ROOM_LEAST; /* what changes until all are parked; less than reserve's */
+        if (pages <= round->reserved && holes <= round->reserved_holes) {
+            break;
+        }
+        rc = snap_engine_reserve(cow->engine, txn, pages, holes, &own);
+        if (rc == PHANTOM_ENOSPACE) {
+            return 0; /* it may fit exactly: the cut will know */
+        }
+        if (rc != 0) {
+            (void)ph_fail(diag, rc, "%s", own.text);
+        }
+    }
+    return rc;
 }
 
 int cow_snapshot_cut(void *state, struct snap_txn *txn, struct snap_report *report,

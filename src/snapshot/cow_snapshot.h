@@ -24,7 +24,14 @@ int cow_snapshot_init(struct cow_snapshot *cow, struct snap_engine *engine,
 void cow_snapshot_finish(struct cow_snapshot *cow);
 
 int cow_snapshot_estimate(void *state, uint64_t *pages, uint64_t *holes);
-/** Nothing: the pages are written while the world runs, after the cut. */
+/** The pages are written after the cut, so only: while room was made for what had changed, which
+ *  takes long where the file must grow, more was changed. Room for that, too, or the stop has to
+ *  make it. */
+int cow_snapshot_precopy(void *state, struct snap_txn *txn, struct snap_report *report,
+                         struct phantom_diag *diag);
+int cow_snapshot_nothing(void *state, struct snap_txn *txn, struct snap_report *report,
+                         struct phantom_diag *diag);
+/** Nothing: the cut has done it. */
 int cow_snapshot_nothing(void *state, struct snap_txn *txn, struct snap_report *report,
                          struct phantom_diag *diag);
 /** World stopped: freeze the changed set. */

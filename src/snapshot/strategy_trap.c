@@ -142,7 +142,7 @@ static const char *mprotect_why_not(const struct snap_conditions *conditions)
 /* All that this file does, whichever way the memory catches. */
 #define TRAP_PHASES                                                                                \
     .open = trap_open, .close = trap_close, .estimate = cow_snapshot_estimate,                     \
-    .precopy = cow_snapshot_nothing, .cut = trap_cut, .capture = cow_snapshot_nothing,             \
+    .precopy = cow_snapshot_precopy, .cut = trap_cut, .capture = cow_snapshot_nothing,             \
     .drain = cow_snapshot_drain, .retire = cow_snapshot_retire,                                    \
     .before_discard = cow_snapshot_before_discard, .before_store = cow_snapshot_before_store
 

@@ -165,6 +165,69 @@ static void no_generation_of_hundreds_differs_from_its_cut(void **state)
     kit_end(&kit);
 }
 
+/* ---- room ------------------------------------------------------------------------------------ */
+
+enum { ROOM_FIRST = 20, ROOM_STEP = 600 };
+
+/** The file's owner grows it: the world runs, and changes more meanwhile; or it does not run. */
+static struct {
+    struct kit *kit;
+    struct snap_io_ops ops;
+    int (*allocate)(struct snap_io *io, uint64_t bytes);
+    uint64_t changed;
+    bool stopped;
+    unsigned grown, grown_stopped;
+} growth;
+
+static int change_more_and_allocate(struct snap_io *io, uint64_t bytes)
+{
+    growth.grown++;
+    growth.grown_stopped += growth.stopped;
+    if (!growth.stopped && growth.changed + ROOM_STEP <= PAGES) {
+        kit_fill_range(growth.kit, growth.changed, ROOM_STEP, 3);
+        growth.changed += ROOM_STEP;
+    }
+    return growth.allocate(io, bytes);
+}
+
+static void note_stop(struct kit *kit)
+{
+    (void)kit;
+    growth.stopped = true;
+}
+
+static void note_cut(struct kit *kit)
+{
+    (void)kit;
+    growth.stopped = false;
+}
+
+static void room_for_what_was_changed_while_room_was_made_is_not_made_in_the_stop(void **state)
+{
+    (void)state;
+    struct kit kit;
+    kit_begin(&kit, &epoch_kind, PAGES);
+    kit_fill_range(&kit, 0, ROOM_FIRST, 1);
+    kit_snapshot_ok(&kit);
+    memset(&growth, 0, sizeof(growth));
+    growth.kit = &kit;
+    growth.ops = *kit.faulty->ops;
+    growth.allocate = growth.ops.allocate;
+    growth.ops.allocate = change_more_and_allocate;
+    const struct snap_io_ops *before = kit.faulty->ops;
+    kit.faulty->ops = &growth.ops;
+    kit.before_stop = note_stop;
+    kit.after_cut = note_cut;
+    kit_fill_range(&kit, 0, ROOM_STEP, 2);
+    growth.changed = ROOM_STEP;
+    kit_snapshot_ok(&kit);
+    kit.faulty->ops = before;
+    assert_true(growth.grown > 1); /* for the first pages, and for those that came meanwhile */
+    assert_int_equal(growth.grown_stopped, 0);
+    assert_int_equal(kit.report.generation.pages_written, growth.changed);
+    kit_end(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,9 +237,12 @@ int main(void)
         cmocka_unit_test(a_thread_without_room_for_an_image_waits),
         cmocka_unit_test(a_thread_that_waits_goes_on_when_the_snapshot_fails),
         cmocka_unit_test(no_generation_of_hundreds_differs_from_its_cut),
+        cmocka_unit_test(room_for_what_was_changed_while_room_was_made_is_not_made_in_the_stop),
     };
     static const struct ph_killing killings[] = {
         {PH_MUTANT_EPOCH_GUESSES, cmocka_unit_test(an_unannounced_writer_ends_it)},
+        {PH_MUTANT_ROOM_ONLY_ONCE,
+         cmocka_unit_test(room_for_what_was_changed_while_room_was_made_is_not_made_in_the_stop)},
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
