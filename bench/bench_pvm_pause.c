@@ -409,7 +409,7 @@ static int take_turns(struct phantom_world *world, struct row *row)
         rc = stop_once(world, (enum kind)(i % STEPS), row, &behind_ns);
         next += step;
         uint64_t now = now_ns();
-        if (now - begin > patience && i % STEPS == STEPS - 1 && i > STEPS * 20) {
+        if (now - begin > patience && i % STEPS == STEPS - 1 && i > STEPS * 10) {
             break; /* it cannot keep up: fewer snapshots */
         }
         next = next > now ? next : now + 200000; /* time for those who were stopped */
