@@ -30,9 +30,11 @@ int snap_engine_reserve(struct snap_engine *engine, struct snap_txn *txn, uint64
     if (pages <= round->reserved && holes <= round->reserved_holes) {
         return 0;
     }
+    /* More holes alone, as after a collection, are no reason for more pages. */
+    uint64_t generous =
+        pages > round->reserved ? pages + pages / 8 + MARGIN_PAGES : round->reserved;
     pages = pages > round->reserved ? pages : round->reserved;
     holes = holes > round->reserved_holes ? holes : round->reserved_holes;
-    uint64_t generous = pages + pages / 8 + MARGIN_PAGES;
     int rc = snap_txn_reserve_holes(txn, generous, holes, diag);
     if (rc == PHANTOM_ENOSPACE) {
         generous = pages; /* no room for comfort; is there room for what is needed? */
