@@ -7,6 +7,7 @@
 #ifndef PORT_DEFECT_H
 #define PORT_DEFECT_H
 
+#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +18,19 @@
 #ifdef PH_MUTANTS
 #include "ph_mutant.h"
 
-/** Switch the defect on that the argument names. The tests then run in a child: a test that fails
- * may leave threads running that end the program in any way, or never, which is found, too.
- * Returns without an argument, or in the child. */
+static inline int port_defect_remove(const char *name, const struct stat *status, int kind,
+                                     struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(name);
+}
+
+/** Switch the defect on that the argument names. The tests then run in a child, which the first
+ * that fails ends: it may leave threads running that end the program in any way, or never. A defect
+ * that makes a test hang is found, too, by the alarm. The child's files are in a folder that is
+ * removed. Returns without an argument, or in the child. */
 static inline void port_defect(int argc, char **argv)
 {
     if (argc == 1) {
@@ -30,14 +41,23 @@ static inline void port_defect(int argc, char **argv)
             continue;
         }
         int status = 0;
-        pid_t child = fork();
+        char folder[] = "defect-XXXXXX";
+        bool made = mkdtemp(folder) != NULL;
+        pid_t child = made ? fork() : -1;
         if (child == 0) {
+            if (chdir(folder) != 0) {
+                _exit(0);
+            }
             ph_active_mutant = (enum ph_mutant)i;
+            (void)setenv("CMOCKA_TEST_ABORT", "1", 1);
             alarm(40);
             return;
         }
         bool found = child > 0 && waitpid(child, &status, 0) == child && status != 0;
-        printf("mutant %s %s\n", argv[1], found ? "killed" : "SURVIVED");
+        if (made) {
+            (void)nftw(folder, port_defect_remove, 8, FTW_DEPTH | FTW_PHYS);
+        }
+        printf("\nmutant %s %s\n", argv[1], found ? "killed" : "SURVIVED");
         exit(found ? 0 : 1);
     }
     printf("no such defect\n");
