@@ -183,23 +183,64 @@ static int open_for_writing(struct snap_store *store, struct snap_recovery *reco
     return 0;
 }
 
-enum { READER_ATTEMPTS = 50 };
+enum {
+    READER_ATTEMPTS = 50,
+    READER_LOOKS = 5 /* so often a reader looks again at what seems damaged and does not change */
+};
+
+/* What a writer changes with each commit, as one number. 0 or an error. */
+static int fingerprint(const struct snap_store *store, uint64_t *out, struct phantom_diag *diag)
+{
+    const struct store_file *file = &store->file;
+    size_t bytes = (size_t)file->ring_slots * STORE_BLOCK_SIZE;
+    uint8_t *ring = ph_alloc_aligned(STORE_BLOCK_SIZE, bytes);
+    if (ring == NULL) {
+        return ph_fail(diag, -ENOMEM, "%s: no memory to open it", store_file_name(file));
+    }
+    int error = store_file_read(file, file->ring_start, file->ring_slots, ring, diag);
+    error = error != 0 ? error : store_file_read(file, file->seal_block, 1, store->block, diag);
+    if (error == 0) {
+        *out = XXH3_64bits_withSeed(ring, bytes, XXH3_64bits(store->block, STORE_BLOCK_SIZE));
+    }
+    ph_free(ring);
+    return error;
+}
+
+/* The writer was faster in every attempt; in the last one, what it was at looked like damage. */
+static int writer_is_faster(const struct snap_store *store, bool damaged, struct phantom_diag *diag)
+{
+    struct phantom_diag seen = PHANTOM_DIAG_INIT;
+    if (damaged && diag != NULL) {
+        seen = *diag;
+    }
+    return ph_fail(diag, PHANTOM_EBUSY, "%s: the writer is faster than this reader%s%s",
+                   store_file_name(&store->file), seen.text[0] != '\0' ? "; seen last: " : "",
+                   seen.text);
+}
 
 /*
  * A reader may look while a writer writes: it locks the generation it found, then looks again
- * whether that is still retained. What seems damaged while the ring changes is looked at again too.
+ * whether that is still retained. What seems damaged is looked at again, too: it is damage if ring
+ * and seal stay as they are, else it may be nothing but a ring read while commits were made.
  */
 static int open_for_reading(struct snap_store *store, struct snap_recovery *recovery,
                             struct phantom_diag *diag)
 {
-    int error = 0;
+    int error = 0, looks = 0;
+    uint64_t seen = 0;
     for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
         *recovery = (struct snap_recovery){0};
-        store->show_what_is_good = attempt + 1 >= READER_ATTEMPTS / 10;
+        store->show_what_is_good = looks + 1 >= READER_LOOKS || attempt >= READER_ATTEMPTS / 2;
         error = measure(store, diag);
         error = error == 0 ? store_recover(store, recovery, diag) : error;
-        if (error == PHANTOM_ECORRUPT && attempt < READER_ATTEMPTS / 10) {
-            continue;
+        if (error == PHANTOM_ECORRUPT) {
+            uint64_t now = 0;
+            int failed = fingerprint(store, &now, NULL);
+            looks = failed == 0 && now == seen ? looks + 1 : 1;
+            seen = now;
+            if (failed == 0 && looks <= READER_LOOKS) {
+                continue;
+            }
         }
         const struct store_generation *current = store_current(store);
         if (error != 0 || current == NULL) {
@@ -223,9 +264,8 @@ static int open_for_reading(struct snap_store *store, struct snap_recovery *reco
         (void)store->io->ops->lock(store->io, byte, SNAP_IO_UNLOCK);
         error = retained < 0 ? retained : -EAGAIN;
     }
-    return error == -EAGAIN
-               ? ph_fail(diag, PHANTOM_EBUSY, "%s: the writer is faster than this reader",
-                         store_file_name(&store->file))
+    return error == -EAGAIN || error == PHANTOM_ECORRUPT
+               ? writer_is_faster(store, error == PHANTOM_ECORRUPT, diag)
                : error;
 }
 

@@ -6,6 +6,8 @@
 #include "ph_killed.h"
 #include "store_fixture.h"
 
+#include <limits.h>
+
 enum { LIMIT = 64 << 20, PAGES = 2000 };
 
 /* One commit; `early` pages of it are written before commit() is called. */
@@ -501,6 +503,61 @@ static void reader_beside_a_writer_keeps_its_generation(void **state)
     fixture_free(f);
 }
 
+/* The reader's own door to the file; whenever it is about to read the seal, the writer is faster by
+ * one commit that is sealed, too: the ring that was read does not have it. One at a time. */
+static struct overtaking {
+    struct snap_io_ops ops;
+    struct trick_io reader; /* on the writer's file */
+    struct fixture *writer;
+    unsigned times, done;
+} overtaking;
+
+static int read_overtaken(struct snap_io *io, uint64_t offset, void *buffer, uint32_t length)
+{
+    struct fixture *f = overtaking.writer;
+    if (offset == f->store->file.seal_block * STORE_BLOCK_SIZE &&
+        overtaking.done < overtaking.times) {
+        overtaking.done++;
+        fixture_put(f, overtaking.done % 50, 3, 1000 + overtaking.done);
+        assert_int_equal(snap_store_seal(f->store), 0);
+    }
+    return trick_read(io, offset, buffer, length);
+}
+
+static int open_overtaken(struct fixture *f, unsigned times, struct snap_store **reader)
+{
+    overtaking = (struct overtaking){.ops = trick_ops, .writer = f, .times = times};
+    overtaking.ops.read = read_overtaken;
+    overtaking.reader.io =
+        (struct snap_io){.ops = &overtaking.ops, .path = "the same store", .read_only = true};
+    overtaking.reader.base = f->io->base;
+    return snap_store_open(&overtaking.reader.io, SNAP_OPEN_READ_ONLY, reader, NULL, &f->diag);
+}
+
+static void reader_that_is_overtaken_often_sees_no_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(LIMIT, PAGES);
+    fixture_put(f, 0, 40, 1);
+    for (unsigned times = 0; times <= 30; times += 5) {
+        struct snap_store *reader = NULL;
+        assert_int_equal(open_overtaken(f, times, &reader), 0);
+        assert_int_equal(overtaking.done, times);
+        uint64_t number = snap_store_current(f->store)->number;
+        assert_int_equal(snap_store_current(reader)->number, number);
+        check_generation(reader, number, f->now, f->pages);
+        snap_store_close(reader);
+    }
+    /* By a writer that never pauses it is told so, and what it saw; it is not called damage. */
+    struct snap_store *reader = NULL;
+    assert_int_equal(open_overtaken(f, UINT_MAX, &reader), PHANTOM_EBUSY);
+    assert_null(reader);
+    assert_non_null(strstr(f->diag.text, "the writer is faster than this reader"));
+    assert_non_null(strstr(f->diag.text, "was committed and sealed, but the newest record"));
+    fixture_check(f);
+    fixture_free(f);
+}
+
 static void two_transactions_in_one_process_belong_to_two_stores(void **state)
 {
     (void)state;
@@ -610,6 +667,7 @@ int main(void)
         cmocka_unit_test(read_only_open_writes_nothing),
         cmocka_unit_test(second_writer_is_refused),
         cmocka_unit_test(reader_beside_a_writer_keeps_its_generation),
+        cmocka_unit_test(reader_that_is_overtaken_often_sees_no_damage),
         cmocka_unit_test(two_transactions_in_one_process_belong_to_two_stores),
     };
     static const struct ph_killing killings[] = {
