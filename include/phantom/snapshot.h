@@ -59,7 +59,8 @@ struct phantom_recovery {
  * @param[out] recovery  may be NULL
  * @param diag           may be NULL; on failure names file, place and cause
  * @return 0, PHANTOM_ENOTFOUND, PHANTOM_EFORMAT, PHANTOM_EVERSION, PHANTOM_ECORRUPT,
- *         PHANTOM_EINVALID (no path), or -errno
+ *         PHANTOM_EINVALID (no path), PHANTOM_EBUSY (a writer committed during each of 50 attempts
+ *         to read what is retained: try again), or -errno
  * @threads any; one thread at a time per handle
  */
 PHANTOM_API int phantom_store_open(const char *path, struct phantom_store **out,
