@@ -28,6 +28,7 @@
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
     X(NO_FLUSH_AT_OPEN, "open believes what a killed writer left in the page cache")               \
     X(RETIRE_NOT_FLUSHED, "recovery does not make its tombstones durable before new writes")       \
+    X(EVIDENCE_RETIRED, "recovery overwrites what proved its generation durable, without a seal")  \
     X(READ_ONLY_RETIRES, "a read-only open overwrites records")                                    \
     X(POISONED_SEALS, "a poisoned handle writes its seal at close")                                \
     X(DELETED_STORE_ACKNOWLEDGED, "a store that was deleted or cut short is written on")           \

@@ -349,6 +349,19 @@ void snap_store_close(struct snap_store *store)
 
 /* ---- seal ---------------------------------------------------------------------------------- */
 
+int store_write_seal(struct snap_store *store, const struct snap_generation *generation)
+{
+    struct store_seal *seal = (struct store_seal *)store->block;
+    memset(seal, 0, sizeof *seal);
+    seal->magic = STORE_SEAL_MAGIC;
+    seal->generation = generation->number;
+    seal->record_sum.low = generation->record_sum.low;
+    seal->record_sum.high = generation->record_sum.high;
+    store_file_seal_seal(&store->file, seal);
+    return store->io->ops->write(store->io, store->file.seal_block * STORE_BLOCK_SIZE, seal,
+                                 STORE_BLOCK_SIZE);
+}
+
 int snap_store_seal(struct snap_store *store)
 {
     struct store_generation *current = store_current(store);
@@ -358,15 +371,7 @@ int snap_store_seal(struct snap_store *store)
     if (store->poison != 0 && !PH_MUTANT(POISONED_SEALS)) {
         return PHANTOM_EPOISONED;
     }
-    struct store_seal *seal = (struct store_seal *)store->block;
-    memset(seal, 0, sizeof *seal);
-    seal->magic = STORE_SEAL_MAGIC;
-    seal->generation = current->info.number;
-    seal->record_sum.low = current->info.record_sum.low;
-    seal->record_sum.high = current->info.record_sum.high;
-    store_file_seal_seal(&store->file, seal);
-    int error = store->io->ops->write(store->io, store->file.seal_block * STORE_BLOCK_SIZE, seal,
-                                      STORE_BLOCK_SIZE);
+    int error = store_write_seal(store, &current->info);
     if (error != 0) {
         store->poison = error;
         return PHANTOM_EPOISONED;

@@ -269,6 +269,8 @@ int store_txn_enter_slot(struct snap_txn *txn, uint64_t place, struct phantom_di
 /* ---- snap_store.c ---- */
 int store_poisoned(const struct snap_store *store, struct phantom_diag *diag);
 int store_flush(struct snap_store *store);
+/** Write the seal of this generation, not flushed; uses store->block. 0 or -errno. */
+int store_write_seal(struct snap_store *store, const struct snap_generation *generation);
 struct store_generation *store_find(struct snap_store *store, uint64_t generation);
 
 #endif /* SNAP_STORE_INTERNAL_H */

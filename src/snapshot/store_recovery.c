@@ -577,11 +577,37 @@ static bool must_retire(const struct ring *ring, uint32_t slot)
            (ring->kind[slot] == SLOT_COMMIT && ring->number[slot] > chosen);
 }
 
+/* That the chosen generation was durable may be known from a record that is about to be
+ * overwritten, and from nothing else. So its seal goes out first, to be flushed with the
+ * tombstones: without it damage that comes later would look like a commit that was never finished.
+ */
+static int keep_evidence(struct snap_store *store, const struct ring *ring,
+                         struct phantom_diag *diag)
+{
+    const struct store_generation *current = store_current(store);
+    bool any = false;
+    for (uint32_t slot = 0; slot < store->file.ring_slots; slot++) {
+        any = any || must_retire(ring, slot);
+    }
+    if (!any || current == NULL || !current->info.sealed || PH_MUTANT(EVIDENCE_RETIRED)) {
+        return 0;
+    }
+    int error = store_write_seal(store, &current->info);
+    return error == 0 ? 0
+                      : ph_fail(diag, error, "%s: cannot seal generation %" PRIu64 ": %s",
+                                store_file_name(&store->file), current->info.number,
+                                phantom_strerror(error));
+}
+
 /* Durably overwrite what was not chosen, before anything else is written to this file. */
 static int retire(struct snap_store *store, const struct ring *ring, struct snap_recovery *recovery,
                   struct phantom_diag *diag)
 {
     const struct store_file *file = &store->file;
+    int unsealed = keep_evidence(store, ring, diag);
+    if (unsealed != 0) {
+        return unsealed;
+    }
     for (uint32_t slot = 0; slot < file->ring_slots; slot++) {
         if (!must_retire(ring, slot) || PH_MUTANT(NO_RETIRE)) {
             continue;

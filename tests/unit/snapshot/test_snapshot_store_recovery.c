@@ -217,6 +217,30 @@ static void torn_successor_seals_its_parent(void **state)
     fixture_free(f);
 }
 
+/* Opening overwrites the record from which it knew that a generation was durable. What is found
+ * damaged from then on is damage as before, not a commit that was never finished. */
+static void what_sealed_a_generation_may_be_retired(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        struct fixture *f = three_generations();
+        zero_sectors(fixture_record(f, 4), 2, 1); /* its torn successor */
+        opens(f, 3, 0, 1, 1, 5);
+        closed != 0 ? fixture_close(f) : fixture_crash(f);
+        fixture_block(f, fixture_map_block(f, 3))[99] ^= 1;
+        assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+        fixture_free(f);
+
+        f = three_generations();
+        fixture_block(f, fixture_map_block(f, 3))[99] ^= 1; /* its child, incomplete */
+        opens(f, 2, 3, 0, 1, 4);
+        closed != 0 ? fixture_close(f) : fixture_crash(f);
+        fixture_block(f, fixture_map_block(f, 2))[99] ^= 1;
+        assert_int_equal(fixture_refused(f, 0), PHANTOM_ECORRUPT);
+        fixture_free(f);
+    }
+}
+
 static void torn_record_elsewhere_is_damage(void **state)
 {
     (void)state;
@@ -535,6 +559,7 @@ int main(void)
         cmocka_unit_test(torn_record_is_recognised_whatever_sector_survived),
         cmocka_unit_test(garbage_in_the_expected_slot_is_a_torn_record),
         cmocka_unit_test(torn_successor_seals_its_parent),
+        cmocka_unit_test(what_sealed_a_generation_may_be_retired),
         cmocka_unit_test(torn_record_elsewhere_is_damage),
         cmocka_unit_test(torn_record_that_nobody_needs_is_only_retired),
         cmocka_unit_test(lost_ring_is_damage_not_an_empty_store),
@@ -556,6 +581,7 @@ int main(void)
     static const struct ph_killing killings[] = {
         {PH_MUTANT_SEAL_NOT_BELIEVED,
          cmocka_unit_test(sealed_generation_is_never_taken_for_incomplete)},
+        {PH_MUTANT_EVIDENCE_RETIRED, cmocka_unit_test(what_sealed_a_generation_may_be_retired)},
     };
     return ph_kill_all(failed, killings, sizeof(killings) / sizeof(killings[0]));
 }
