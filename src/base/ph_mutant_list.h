@@ -28,7 +28,6 @@
     X(DELTA_NOT_VERIFIED, "open does not verify the newest unsealed generation's own delta run")   \
     X(NO_FLUSH_AT_OPEN, "open believes what a killed writer left in the page cache")               \
     X(RETIRE_NOT_FLUSHED, "recovery does not make its tombstones durable before new writes")       \
-    X(EVIDENCE_RETIRED, "recovery overwrites what proved its generation durable, without a seal")  \
     X(READ_ONLY_RETIRES, "a read-only open overwrites records")                                    \
     X(POISONED_SEALS, "a poisoned handle writes its seal at close")                                \
     X(DELETED_STORE_ACKNOWLEDGED, "a store that was deleted or cut short is written on")           \
@@ -55,6 +54,7 @@
     X(UNCHANGED_BUT_HOLES, "a snapshot that only makes holes is taken for one of nothing new")     \
     X(HOLES_NEED_BLOCKS, "a commit asks for room for pages that become holes")                     \
     /* store and engine, each found by the unit test that docs/hazards.md names */                 \
+    X(EVIDENCE_RETIRED, "recovery overwrites what proved its generation durable, without a seal")  \
     X(FLUSH_BELIEVED, "a flush that succeeds while the file system is shut down is believed")      \
     X(FAILED_FILL_ACKNOWLEDGED, "a commit whose new blocks could not be filled is acknowledged")   \
     X(STUCK_WRITE_RESENT, "a write that never gets a block further is sent again for ever")        \
